@@ -1,0 +1,6 @@
+"""`python -m bnverify`: the same as the console script."""
+
+from bnverify.cli import main
+
+if __name__ == "__main__":
+    main()

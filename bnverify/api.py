@@ -1,0 +1,128 @@
+"""The Python interface: verify a layer and get a report, or an AssertionError with the report's text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bnverify.cases import suites
+from bnverify.cases.case import Case
+from bnverify.errors import BadInput
+from bnverify.model import KERAS_LAYER, Environment, Grade, Results, Verdict
+from bnverify.run import run
+from bnverify.targets.loading import open_target
+from bnverify.verdicts import known
+from bnverify.verdicts.known import Deviation
+from bnverify.views import html, terminal
+
+GRADES = {grade.label: grade for grade in (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)}
+
+
+class Report:
+    """What came out of verifying a layer. Shows as a table in a notebook; `print(report)` gives the same as text."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was tested and nothing failed."""
+        return self.results.ok
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One verdict for each case, with all its checks."""
+        return self.results.verdicts
+
+    @property
+    def environment(self) -> Environment:
+        """What was tested and where."""
+        return self.results.environment
+
+    def summary(self) -> str:
+        """The report as text: counts per clause, every failure with its cause, the conclusion."""
+        return terminal.as_text(self.results)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<Report: {html.conclusion(self.results)}>"
+
+    def _repr_html_(self) -> str:
+        return html.as_html(self.results)
+
+
+class NotConforming(AssertionError):
+    """A layer does not compute what Keras promises. `report` says where and why."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return "\n" + self.report.summary()
+
+
+def check_layer(
+    layer_class_or_factory: Callable[..., Any] | None = None,
+    *,
+    suite: str = "default",
+    cases: Iterable[str] = (),
+    select: str = "",
+    seed: int = 0,
+    min_grade: str = "sequential",
+    known_deviations: str | Path | None = None,
+) -> Report:
+    """Verifies a layer against the Keras BatchNormalization contract, in this process.
+
+    layer_class_or_factory: called with the layer config's keyword arguments, as keras.layers.BatchNormalization takes them (only
+    those that differ from the defaults, and `dtype` where a case asks for another policy), returns a fresh layer. A class is its
+    own factory. None is Keras' own layer.
+    suite: smoke, default, full or regressions; cases: ids of single cases instead of a suite; select: an expression on ids, as
+    `-k` of pytest. seed: of the inputs, 0 or more. min_grade: the worst grade that conforms: blocked, sequential or one-pass.
+    known_deviations: a file of known deviations, as for `bnverify run --known`.
+
+    Raises BadInput for anything that cannot be used, with one line that says what is allowed.
+
+    >>> import keras, bnverify
+    >>> bnverify.check_layer(keras.layers.BatchNormalization, suite="smoke").ok
+    True
+    """
+    chosen, label = suites.choose(suite, (cases,) if isinstance(cases, str) else tuple(cases), select)
+    target = open_target(layer_class_or_factory)
+    recorded = known.load(Path(known_deviations)) if known_deviations is not None else ()
+    return Report(verify_target(target, chosen, label=label, seed=seed, min_grade=min_grade, recorded=recorded))
+
+
+def verify_target(
+    target: Any,
+    cases: Sequence[Case],
+    *,
+    label: str,
+    seed: int = 0,
+    min_grade: str = "sequential",
+    recorded: Sequence[Deviation] = (),
+    **options: Any,
+) -> Results:
+    """Runs the cases. Deviations recorded for Keras excuse other layers, too, but may be absent from them."""
+    if min_grade not in GRADES:
+        raise BadInput(f"min_grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
+    if not isinstance(seed, int) or seed < 0:
+        raise BadInput(f"seed {seed!r} is not allowed; allowed: an integer of 0 or more")
+    shipped = known.shipped()
+    own = target.environment.target == KERAS_LAYER
+    strict, lenient = ((*recorded, *shipped), ()) if own else (recorded, shipped)
+    required = GRADES[min_grade]
+    return run(cases, target, suite=label, seed=seed, required=required, strict=strict, lenient=lenient, **options)
+
+
+def assert_conforms(layer_class_or_factory: Callable[..., Any] | None = None, **options: Any) -> None:
+    """As `check_layer`; raises NotConforming, an AssertionError with the report's text, unless the report is ok."""
+    report = check_layer(layer_class_or_factory, **options)
+    if not report.ok:
+        raise NotConforming(report)
+
+
+__all__ = ["KERAS_LAYER", "NotConforming", "Report", "assert_conforms", "check_layer"]

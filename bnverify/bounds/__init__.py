@@ -1,0 +1,1 @@
+"""How far a correct layer may be from the reference, and comparing numbers with that."""

@@ -1,0 +1,231 @@
+"""A case: what is asked of a layer. Its id is readable, prints only what differs from the defaults, and parses back."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import itertools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from bnverify.errors import BadInput
+from bnverify.precision import FORMATS, INTEGERS, POLICIES
+
+
+class Step(enum.Enum):
+    """One entry of a trace: a call of the layer, or a change of its `trainable` attribute."""
+
+    TRAIN = "T"
+    INFER = "I"
+    NOT_GIVEN = "N"
+    FREEZE = "F"
+    UNFREEZE = "U"
+
+    @property
+    def is_call(self) -> bool:
+        return self in _TRAINING
+
+    @property
+    def training(self) -> bool | None:
+        """The `training` argument of a call: True, False, or None where it is not given."""
+        return _TRAINING[self]
+
+    @property
+    def words(self) -> str:
+        return _WORDS[self]
+
+
+_TRAINING: dict[Step, bool | None] = {Step.TRAIN: True, Step.INFER: False, Step.NOT_GIVEN: None}
+_WORDS = {
+    Step.TRAIN: "call with training=True",
+    Step.INFER: "call with training=False",
+    Step.NOT_GIVEN: "call, training not given",
+    Step.FREEZE: "set trainable=False",
+    Step.UNFREEZE: "set trainable=True",
+}
+
+
+@dataclass(frozen=True)
+class LayerConfig:
+    """Constructor arguments of `keras.layers.BatchNormalization`, with Keras' names and defaults.
+
+    axis: the axis that is kept, or several; momentum in [0, 1]; epsilon >= 0.
+    """
+
+    axis: int | tuple[int, ...] = -1
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+    center: bool = True
+    scale: bool = True
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments that differ from the defaults: what is not passed tests Keras' own default."""
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
+        if isinstance(self.axis, tuple):
+            given["axis"] = list(self.axis)
+        return given
+
+    def weight_names(self) -> tuple[str, ...]:
+        """The weights that the layer must have, in Keras' order."""
+        return ("gamma",) * self.scale + ("beta",) * self.center + ("moving_mean", "moving_variance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Layer config + input (shape, dtype, fill) + initial weights + steps + dtype policy.
+
+    `cause` says why a regression case exists; it is no part of the identity.
+    """
+
+    shape: tuple[int, ...]
+    steps: tuple[Step, ...]
+    config: LayerConfig = LayerConfig()
+    policy: str = "float32"
+    dtype: str = "float32"
+    fill: str = "normal"
+    weights: str = "random"
+    cause: str = field(default="", compare=False)
+
+    @cached_property
+    def id(self) -> str:
+        """Readable name, e.g. `shape:2x3x5x7/axis:1/fill:offset/steps:T3`; `parse(case.id) == case`."""
+        shown = self.fields.items()
+        return "/".join(f"{name}:{text}" for name, text in shown if text != _DEFAULT_TEXT.get(name))
+
+    @cached_property
+    def fields(self) -> dict[str, str]:
+        """Every field of the id with its text, defaults included, in the order in which ids print them."""
+        return {name: spell(value_of(self, name)) for name, (spell, _) in _FIELDS.items()}
+
+    @cached_property
+    def kept(self) -> tuple[int, ...]:
+        """The kept axes, non-negative and sorted; all others are reduced."""
+        axes = self.config.axis if isinstance(self.config.axis, tuple) else (self.config.axis,)
+        return tuple(sorted(axis % len(self.shape) for axis in axes))
+
+    @cached_property
+    def channels_shape(self) -> tuple[int, ...]:
+        """The shape of the weights: the sizes of the kept axes; for several, full rank with ones (Keras 2)."""
+        if not isinstance(self.config.axis, tuple):
+            return (self.shape[self.kept[0]],)
+        return tuple(n if axis in self.kept else 1 for axis, n in enumerate(self.shape))
+
+
+def value_of(case: Case, name: str) -> Any:
+    return getattr(case if name not in _CONFIG_FIELDS else case.config, name)
+
+
+def _format_steps(steps: tuple[Step, ...]) -> str:
+    runs = ((step, len(list(group))) for step, group in itertools.groupby(steps))
+    return "".join(step.value + (str(n) if n > 1 else "") for step, n in runs)
+
+
+def _parse_steps(text: str) -> tuple[Step, ...]:
+    if not re.fullmatch(r"([TINFU]([1-9]\d{0,5})?)+", text):
+        raise ValueError("letters T, I, N, F, U, each with an optional count, as T5IFTI")
+    runs = re.findall(r"([TINFU])(\d*)", text)
+    steps = tuple(Step(letter) for letter, count in runs for _ in range(int(count or 1)))
+    if not any(step.is_call for step in steps):
+        raise ValueError("at least one call (T, I or N)")
+    return steps
+
+
+def _parse_shape(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)+", text):
+        raise ValueError("two or more positive sizes joined by x, as 4x3")
+    return tuple(int(size) for size in text.split("x"))
+
+
+def _parse_axis(text: str) -> int | tuple[int, ...]:
+    if not re.fullmatch(r"-?\d+(\+-?\d+)*", text):
+        raise ValueError("an integer, or several joined by +, as -1 or 1+3")
+    axes = tuple(int(axis) for axis in text.split("+"))
+    return axes if len(axes) > 1 else axes[0]
+
+
+def _parse_number(low: float, high: float) -> Callable[[str], float]:
+    def parse_number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise ValueError(f"a number from {low:g} to {high:g}")
+        return value
+
+    return parse_number
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def choose(text: str) -> str:
+        if text not in allowed:
+            raise ValueError("one of " + ", ".join(allowed))
+        return text
+
+    return choose
+
+
+def _parse_bool(text: str) -> bool:
+    return _one_of("True", "False")(text) == "True"
+
+
+FILLS = ("normal", "exact", "offset", "constant", "tiny", "spike", "huge", "subnormal", "nonfinite")
+
+_CONFIG_FIELDS = tuple(f.name for f in dataclasses.fields(LayerConfig))
+_FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+    "shape": (lambda sizes: "x".join(map(str, sizes)), _parse_shape),
+    "axis": (lambda axis: "+".join(map(str, axis)) if isinstance(axis, tuple) else str(axis), _parse_axis),
+    "momentum": (repr, _parse_number(0, 1)),
+    "epsilon": (repr, _parse_number(0, 1e6)),
+    "center": (str, _parse_bool),
+    "scale": (str, _parse_bool),
+    "policy": (str, _one_of(*POLICIES)),
+    "dtype": (str, _one_of(*FORMATS, *INTEGERS)),
+    "fill": (str, _one_of(*FILLS)),
+    "weights": (str, _one_of("random", "initial")),
+    "steps": (_format_steps, _parse_steps),
+}
+_DEFAULT_TEXT = {
+    name: _FIELDS[name][0](f.default)
+    for name, f in [(f.name, f) for f in (*dataclasses.fields(Case), *dataclasses.fields(LayerConfig))]
+    if name in _FIELDS and f.default is not dataclasses.MISSING
+}
+
+
+def parse(text: str) -> Case:
+    """The case that an id names. Raises BadInput, saying what was got, what is allowed and what is near."""
+    values: dict[str, Any] = {}
+    for part in text.strip().split("/"):
+        name, colon, value = part.partition(":")
+        if name not in _FIELDS or not colon:
+            near = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}:…?" if near else ""
+            raise BadInput(f"case id {text!r}: {part!r} is not field:value with a field of {', '.join(_FIELDS)}{hint}")
+        if name in values:
+            raise BadInput(f"case id {text!r}: the field {name} stands twice")
+        try:
+            values[name] = _FIELDS[name][1](value)
+        except ValueError as allowed:
+            near = difflib.get_close_matches(value, str(allowed).replace(",", "").split(), n=1)
+            hint = f"; did you mean {name}:{near[0]}?" if near else ""
+            raise BadInput(f"case id {text!r}: {name} is {value!r}; allowed: {allowed}{hint}") from None
+    for required in ("shape", "steps"):
+        if required not in values:
+            raise BadInput(f"case id {text!r}: no {required}; an id needs shape and steps, as shape:4x3/steps:TI")
+    config = LayerConfig(**{name: values.pop(name) for name in _CONFIG_FIELDS if name in values})
+    case = Case(config=config, **values)
+    _validate(case, text)
+    return case
+
+
+def _validate(case: Case, text: str) -> None:
+    rank = len(case.shape)
+    axes = case.config.axis if isinstance(case.config.axis, tuple) else (case.config.axis,)
+    if not all(-rank <= axis < rank for axis in axes):
+        raise BadInput(f"case id {text!r}: axis {case.fields['axis']} is out of range -{rank}…{rank - 1} of the shape")
+    if len({axis % rank for axis in axes}) < len(axes):
+        raise BadInput(f"case id {text!r}: axis {case.fields['axis']} names an axis twice")

@@ -1,0 +1,164 @@
+"""How input values are made. Each fill exposes a class of faults; its docstring says which.
+
+A fill gets a random generator, the shape `(rows, channels)` of a batch seen from the kept axes, the case, and the format
+that the values must survive; it returns float64 values. Seeds come from the case id, so a case is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnverify.cases.case import FILLS, Case
+from bnverify.precision import FORMATS, INTEGERS, Array, Format, precision
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the target and the reference are both fed with.
+
+    weights: float64 arrays by Keras' names, of shape `case.channels_shape`, each value exact in the variables' format; None
+    where the layer's own initial values are asked for. batches: per step the input array of `case.shape`, or None for a
+    step that is no call; a bfloat16 batch travels as float32 that holds bfloat16 values.
+    """
+
+    weights: dict[str, Array] | None
+    batches: tuple[Array | None, ...]
+
+
+def make_inputs(case: Case, seed: int = 0) -> Inputs:
+    """The initial weights and a batch for each call of `case`."""
+    digest = hashlib.sha256(f"{seed} {case.id}".encode()).digest()
+    rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+    weights = _make_weights(rng, case) if case.weights == "random" else None
+    return Inputs(weights, tuple(_make_batch(rng, case) if step.is_call else None for step in case.steps))
+
+
+def _make_weights(rng: Rng, case: Case) -> dict[str, Array]:
+    """gamma and beta of both signs, away from 0 and 1, and moving statistics that no batch of the fill has."""
+    shape = case.channels_shape
+    values = {
+        "gamma": rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape),
+        "beta": rng.uniform(0.25, 1.5, shape) * rng.choice([-1.0, 1.0], shape),
+        "moving_mean": rng.uniform(-2.0, 2.0, shape),
+        "moving_variance": rng.uniform(0.25, 4.0, shape),
+    }
+    variable = precision(case.policy, case.dtype).variable
+    return {name: variable.round(values[name]).astype(np.float64) for name in case.config.weight_names()}
+
+
+def _make_batch(rng: Rng, case: Case) -> Array:
+    kept = case.kept
+    reduced = tuple(axis for axis in range(len(case.shape)) if axis not in kept)
+    rows = int(np.prod([case.shape[axis] for axis in reduced]))
+    channels = int(np.prod([case.shape[axis] for axis in kept]))
+    values = _FILL[case.fill](rng, rows, channels, case)
+    order = np.argsort(reduced + kept)
+    arranged = values.reshape([case.shape[axis] for axis in reduced + kept]).transpose(order)
+    return _to_dtype(np.ascontiguousarray(arranged), case.dtype)
+
+
+def _to_dtype(values: Array, dtype: str) -> Array:
+    if dtype in INTEGERS:
+        limits = np.iinfo(dtype)
+        scaled = np.clip(np.nan_to_num(values) * 20.0, max(limits.min, -(2**20)), min(limits.max, 2**20))
+        return np.rint(scaled).astype(dtype)
+    return FORMATS[dtype].round(values)
+
+
+def _narrowest(case: Case) -> Format:
+    """The narrowest format that an input value of the case passes through."""
+    formats = [precision(case.policy, case.dtype).output]
+    if case.dtype not in INTEGERS:
+        formats.append(FORMATS[case.dtype])
+    return min(formats, key=lambda f: f.largest)
+
+
+def normal(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """Gaussian, means of about ±1 and spreads of 0.5 to 2: well-conditioned, so that a fault in the formula shows."""
+    mean = rng.uniform(0.5, 1.5, channels) * rng.choice([-1.0, 1.0], channels)
+    return mean + rng.uniform(0.5, 2.0, channels) * rng.standard_normal((rows, channels))
+
+
+def exact(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """Every sum and the variance are exactly representable: statistics must be right in any summation order.
+
+    Exposes any change of the moments down to one unit in the last place: a sample left out, a divisor n−1. Each column is an
+    integer mean plus blocks of 3, 4 or 5 integer deviations whose sum is 0 and whose mean square is 2 (±1 for two rows),
+    times a power of two. Blind to unstable formulas: E[x²]−E[x]² is exact on it as well.
+    """
+    blocks = {3: [1, 1, -2], 4: [2, -2, 0, 0], 5: [2, 1, 0, -1, -2]}
+    if rows < 3:
+        deviations = [0.0] if rows == 1 else [1.0, -1.0]
+    else:
+        last = {0: [], 1: [5], 2: [3, 3], 3: [3]}[rows % 4]
+        sizes = [4] * ((rows - sum(last)) // 4) + last
+        deviations = [d for size in sizes for d in blocks[size]]
+    column = rng.permuted(np.tile(np.array(deviations, dtype=float)[:, None], (1, channels)), axis=0)
+    return rng.integers(-8, 9, channels) + column * 2.0 ** rng.integers(-1, 3, channels)
+
+
+def offset(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """Mean 1,000 times the spread (in half types as much as they resolve): exposes cancellation, E[x²]−E[x]² above all."""
+    ratio = 1000.0 if min(_narrowest(case).bits, precision(case.policy, case.dtype).output.bits) >= 24 else 16.0
+    spread = rng.uniform(0.5, 2.0, channels)
+    return spread * (ratio * rng.choice([-1.0, 1.0], channels) + rng.standard_normal((rows, channels)))
+
+
+def constant(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """One value per channel, variance 0: exposes a missing epsilon (0/0) and the error of summing one after another."""
+    return np.tile(rng.uniform(0.5, 3.0, channels) * rng.choice([-1.0, 1.0], channels), (rows, 1))
+
+
+def tiny(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """Centred, variance a hundredth of epsilon: exposes epsilon with another value, in another place, or missing."""
+    return 0.1 * np.sqrt(case.config.epsilon) * rng.standard_normal((rows, channels))
+
+
+def spike(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """Gaussian with one sample per channel 30 spreads away, often the last one: exposes a sample that is left out."""
+    values = normal(rng, rows, channels, case)
+    place = np.where(rng.random(channels) < 0.5, rows - 1, rng.integers(0, rows, channels))
+    values[place, np.arange(channels)] += 30.0
+    return values
+
+
+def huge(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """As large as squares and sums allow in the arithmetic: exposes statistics kept in a narrower range."""
+    formats = precision(case.policy, case.dtype)
+    square_fits = (formats.arithmetic.largest / (1e4 * rows)) ** 0.5
+    entry = min(f.largest for f in (_narrowest(case), formats.autocast or formats.arithmetic))
+    largest = min(square_fits, entry / 10)
+    return largest * rng.uniform(0.1, 1.0, channels) * rng.standard_normal((rows, channels)).clip(-5, 5)
+
+
+def subnormal(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """Below the smallest normal number of the input's format: exposes NaN and 0/0 where such values are flushed to zero."""
+    dtype = FORMATS.get(case.dtype, FORMATS["float32"])
+    return dtype.smallest_normal * rng.uniform(-1.0, 1.0, (rows, channels))
+
+
+def nonfinite(rng: Rng, rows: int, channels: int, case: Case) -> Array:
+    """NaN in the first channel, infinity in the last of three or more: exposes a leak from one channel into another."""
+    values = normal(rng, rows, channels, case)
+    values[rng.integers(rows), 0] = np.nan
+    if channels > 2:
+        values[rng.integers(rows), -1] = np.inf
+    return values
+
+
+_FILL: dict[str, Callable[[Rng, int, int, Case], Array]] = {
+    f.__name__: f for f in (normal, exact, offset, constant, tiny, spike, huge, subnormal, nonfinite)
+}
+assert tuple(_FILL) == FILLS
+
+
+def describe(fill: str) -> str:
+    """What the fill of that name is for: the first paragraph of its docstring."""
+    return " ".join((_FILL[fill].__doc__ or "").split("\n\n")[0].split())
+

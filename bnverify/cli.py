@@ -1,0 +1,195 @@
+"""The command line. Frameworks are imported only by the commands that run a layer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnverify.errors import BadInput
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+CONFORMS, DEVIATES, BAD_INPUT, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class Example(click.Command):
+    """A command whose help ends with an example, set off from the text."""
+
+    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for line in self.example.strip().splitlines():
+                formatter.write(f"  {line.strip()}\n")
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(package_name="bnverify")
+def cli() -> None:
+    """Does this batch-normalization layer compute what Keras says it computes?
+
+    Exit codes: 0 conforms, 1 deviates, 2 bad usage or input, 3 nothing could be tested, 130 interrupted.
+    """
+
+
+def selection(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which cases are meant."""
+    options = (
+        click.option("--suite", default="default", metavar="NAME", help="smoke, default, full or regressions.  [default]"),
+        click.option("--case", "ids", multiple=True, metavar="ID", help="This case instead of a suite (repeatable)."),
+        click.option("-k", "select", default="", metavar="EXPR", help="Only ids that fit, as 'offset and not axis:1'."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@cli.command(
+    cls=Example,
+    example="""
+        bnverify run
+        bnverify run --suite smoke --json report.json
+        bnverify run --layer mypackage.layers:MyBatchNorm --known deviations.toml
+        bnverify run --case shape:2x3x5x7/axis:1/fill:offset/steps:T3
+    """,
+)
+@selection
+@click.option("--layer", metavar="MODULE:NAME", help="A layer class, or a factory of layers, instead of Keras' own.")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first case that fails.")
+@click.option("--min-grade", default="sequential", metavar="GRADE", help="Worst grade that conforms: blocked, sequential, one-pass.  [sequential]")
+@click.option("--known", "known_file", type=click.Path(path_type=Path), help="File of known deviations, beside those that ship.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all verdicts to this file.")
+@click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@click.option("-v", "--verbose", is_flag=True, help="List known deviations and what was not tested, with reasons.")
+def run(
+    suite: str,
+    ids: tuple[str, ...],
+    select: str,
+    layer: str | None,
+    seed: int,
+    fail_fast: bool,
+    min_grade: str,
+    known_file: Path | None,
+    json_file: Path | None,
+    junit_file: Path | None,
+    verbose: bool,
+) -> None:
+    """Verify the installed keras.layers.BatchNormalization, or a layer of yours."""
+    from bnverify import api
+    from bnverify.cases.suites import choose
+    from bnverify.files import check_writable, write_whole
+    from bnverify.targets.loading import load_layer, open_target
+    from bnverify.verdicts import known
+    from bnverify.views import terminal
+
+    cases, label = choose(suite, ids, select)
+    recorded = known.load(known_file) if known_file else ()
+    for option, path in (("--json", json_file), ("--junit", junit_file)):
+        if path:
+            check_writable(path, option)
+    with terminal.progress(len(cases)) as start:
+        target = open_target(load_layer(layer) if layer else None, layer or "")
+        results = api.verify_target(
+            target,
+            cases,
+            label=label,
+            seed=seed,
+            min_grade=min_grade,
+            recorded=recorded,
+            fail_fast=fail_fast,
+            progress=start(label),
+        )
+    terminal.show(results, terminal.console(), verbose=verbose)
+    if json_file:
+        from bnverify.views.json_report import as_json
+
+        write_whole(json_file, as_json(results), "--json")
+    if junit_file:
+        from bnverify.views.junit import as_junit
+
+        write_whole(junit_file, as_junit(results), "--junit")
+    sys.exit(exit_code(results, fail_fast=fail_fast))
+
+
+def exit_code(results: Any, *, fail_fast: bool = False) -> int:
+    """The exit code of a run; one that Ctrl-C ended says so."""
+    if not results.complete and not fail_fast:
+        return INTERRUPTED
+    if not results.tested and not any(verdict.status.fails for verdict in results.verdicts):
+        return NOTHING_TESTED
+    return CONFORMS if results.ok else DEVIATES
+
+
+@cli.command("list", cls=Example, example="bnverify list --suite smoke\nbnverify list --suite full -k 'axis:1 and offset'")
+@selection
+def list_cases(suite: str, ids: tuple[str, ...], select: str) -> None:
+    """List the ids of cases; nothing is run."""
+    from bnverify.cases.suites import choose
+
+    for case in choose(suite, ids, select)[0]:
+        click.echo(f"{case.id}  # {case.cause}" if case.cause else case.id)
+
+
+@cli.command(cls=Example, example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3")
+@click.argument("case")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+def show(case: str, seed: int) -> None:
+    """Explain a case: the layer, its inputs, what must come out of each step and within what bound."""
+    from bnverify.cases.case import parse
+    from bnverify.views import terminal
+    from bnverify.views.case_view import case_lines
+
+    out = terminal.console()
+    for line in case_lines(parse(case), seed):
+        out.print(line, markup=False)
+
+
+@cli.command(cls=Example, example="bnverify contract\nbnverify contract --suite smoke")
+@click.option("--suite", default="default", metavar="NAME", help="Suite to count checks in: smoke, default, full, regressions.  [default]")
+def contract(suite: str) -> None:
+    """Print the clauses of the Keras BatchNormalization contract, and how many checks of a suite stand behind each."""
+    from bnverify.views import terminal
+    from bnverify.views.contract_view import contract_lines
+
+    out = terminal.console()
+    for line in contract_lines(suite):
+        out.print(line, markup=False)
+
+
+@cli.command(cls=Example, example="bnverify selftest\nbnverify selftest -k epsilon")
+@click.option("-k", "select", default="", metavar="EXPR", help="Only mutants whose key fits.")
+@click.option("--suite", default="smoke", metavar="NAME", help="Suite that must catch them.  [smoke]")
+def selftest(select: str, suite: str) -> None:
+    """Verify the verifier: plant faults in real Keras layers and see whether each is caught."""
+    from bnverify.selftest import selftest_score
+    from bnverify.views import terminal
+    from bnverify.views.selftest_view import show_score
+
+    with terminal.progress() as start:
+        score = selftest_score(select, suite, start)
+    show_score(score, terminal.console())
+    sys.exit(CONFORMS if score.ok else DEVIATES)
+
+
+def main() -> None:
+    """Entry point: every foreseeable failure is one line on standard error and exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except (BadInput, click.ClickException) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"bnverify: {text}", err=True)
+        sys.exit(BAD_INPUT)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("bnverify: interrupted before any verdict", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(CONFORMS)

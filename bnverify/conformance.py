@@ -1,0 +1,41 @@
+"""The conformance harness for the installed Keras: `pytest --pyargs bnverify.conformance`, one test for each case."""
+
+from __future__ import annotations
+
+import pytest
+
+from bnverify.cases.case import Case
+from bnverify.cases.suites import suite
+from bnverify.errors import BadInput
+from bnverify.harness import Harness
+from bnverify.verdicts import known
+from bnverify.verdicts.known import Deviation
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrizes over the cases of the chosen suite, and over the known deviations that ship."""
+    if "case" in metafunc.fixturenames:
+        try:
+            cases = suite(metafunc.config.getoption("--bnverify-suite"))
+        except BadInput as error:
+            raise pytest.UsageError(f"--bnverify-suite: {error}") from None
+        metafunc.parametrize("case", cases, ids=[case.id for case in cases])
+    if "deviation" in metafunc.fixturenames:
+        shipped = known.shipped()
+        metafunc.parametrize("deviation", shipped, ids=[d.clause + "/" + d.evidence for d in shipped])
+
+
+@pytest.fixture(scope="session")
+def harness(request: pytest.FixtureRequest) -> Harness:
+    """Keras' own layer, imported once in a process."""
+    return Harness(None, seed=request.config.getoption("--bnverify-seed"))
+
+
+def test_case(case: Case, harness: Harness) -> None:
+    """The layer conforms in this case, or deviates in a way that is known."""
+    harness.check(case)
+
+
+def test_known_deviation(deviation: Deviation, harness: Harness) -> None:
+    """The deviation is still there; one that is gone must leave the list."""
+    harness.check_deviation_still_occurs(deviation)

@@ -1,0 +1,9 @@
+"""The clauses of the Keras BatchNormalization contract, in the order of reports. Their position is their number."""
+
+from __future__ import annotations
+
+from bnverify.contract import moving, outputs, structure
+from bnverify.contract.clause import Clause
+
+CLAUSES: tuple[Clause, ...] = (*structure.CLAUSES, *outputs.CLAUSES, *moving.CLAUSES)
+BY_KEY = {clause.key: clause for clause in CLAUSES}

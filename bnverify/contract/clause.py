@@ -1,0 +1,29 @@
+"""What a clause is: a rule with its source and its own check, so that what is asked and how it is judged stand together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bnverify.contract.evidence import Evidence
+from bnverify.model import Check
+
+KERAS_DOC = "keras.layers.BatchNormalization, https://keras.io/api/layers/normalization_layers/batch_normalization/"
+KERAS_LAYER_DOC = "keras.layers.Layer, https://keras.io/api/layers/base_layer/"
+KERAS_DTYPE_DOC = "keras.dtype_policies.DTypePolicy, https://keras.io/api/mixed_precision/policy/"
+PAPER = "Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One numbered rule of the Keras BatchNormalization contract.
+
+    key: short name for command lines and data files; rule: the promise in words and formula; source: where it is promised;
+    check: yields a Check for each time the evidence lets the rule be tested.
+    """
+
+    key: str
+    title: str
+    rule: str
+    source: str
+    check: Callable[[Evidence], Iterator[Check]]

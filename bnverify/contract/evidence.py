@@ -1,0 +1,149 @@
+"""The evidence that clauses are held against: what the reference expects beside what the target gave, call by call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bnverify.cases.case import Case
+from bnverify.cases.fills import Inputs
+from bnverify.model import Check, Grade, Mismatch, Observation, Status, StepObservation
+from bnverify.precision import Array, Precision, precision
+from bnverify.reference.formulas import KERAS, Formulas
+from bnverify.reference.machine import Call, trace
+from bnverify.bounds.derive import CallBounds, follow
+from bnverify.bounds.compare import Numbers, compare, largest_margin, locate, output_numbers, weight_numbers
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the reference says about a case: its calls, each with its bounds."""
+
+    case: Case
+    calls: tuple[Call, ...]
+    bounds: tuple[CallBounds, ...]
+    formats: Precision
+
+
+def expect(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> Expectation:
+    """The expectation of `case` fed with `inputs`.
+
+    With other `formulas`, what a layer with that fault would give; with other `formats`, the bounds of a layer that computes
+    in those instead of the ones that its dtype policy promises.
+    """
+    calls = trace(case, inputs, formulas)
+    formats = formats or precision(case.policy, case.dtype)
+    return Expectation(case, calls, follow(case, calls, formats), formats)
+
+
+@dataclass(frozen=True)
+class CallEvidence:
+    """One call: what the reference says, its bounds, what the target gave, and the weights it found."""
+
+    call: Call
+    bounds: CallBounds
+    observed: StepObservation
+    found: StepObservation | None
+    thawed: bool
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A case's expectation beside its observation. Clauses ask it for calls and turn numbers into checks."""
+
+    expectation: Expectation
+    observation: Observation
+    required: Grade
+
+    @property
+    def case(self) -> Case:
+        return self.expectation.case
+
+    @property
+    def formats(self) -> Precision:
+        return self.expectation.formats
+
+    @cached_property
+    def calls(self) -> tuple[CallEvidence, ...]:
+        """The calls that the target got through, in order."""
+        steps = self.observation.steps
+        pairs = zip(self.expectation.calls, self.expectation.bounds, strict=True)
+        return tuple(
+            CallEvidence(call, bounds, steps[call.index], steps[call.index - 1] if call.index else None, thawed)
+            for (call, bounds), thawed in zip(pairs, self._thawed(), strict=True)
+            if call.index < len(steps) and steps[call.index].y is not None
+        )
+
+    def _thawed(self) -> list[bool]:
+        """Per call, whether the layer had been frozen and unfrozen before."""
+        return [
+            "F" in trail and trail.rindex("F") < trail.rfind("U")
+            for trail in ("".join(s.value for s in self.case.steps[: c.index]) for c in self.expectation.calls)
+        ]
+
+    def weights_before(self, index: int) -> dict[str, Array]:
+        """The weights that the target held just before step `index`."""
+        return dict(self.observation.steps[index - 1].weights if index else self.observation.initial)
+
+    def output(self, clause: str, evidence: CallEvidence) -> Check:
+        """The check of a call's output against its bounds."""
+        numbers = output_numbers(evidence.call, evidence.bounds.slope, evidence.bounds.offset, self.formats.output)
+        assert evidence.observed.y is not None
+        channel_axis = self.case.kept[0] if len(self.case.kept) == 1 else None
+        return self.numbers(clause, "y", evidence.call.index, evidence.observed.y, numbers, channel_axis)
+
+    def moving(self, clause: str, name: str, evidence: CallEvidence) -> Check:
+        """The check of a moving statistic after a call."""
+        shape = self.case.channels_shape
+        value = evidence.call.after.weights[name].reshape(shape)
+        bounds = evidence.bounds.moving[name].reshape(3, *shape)
+        numbers = weight_numbers(value, bounds, self.formats.variable)
+        actual = evidence.observed.weights.get(name)
+        if actual is None:
+            return self.texts(clause, name, evidence.call.index, expected="present", actual="missing")
+        return self.numbers(clause, name, evidence.call.index, actual, numbers, 0)
+
+    def numbers(
+        self, clause: str, quantity: str, step: int | None, actual: Array, numbers: Numbers, channel_axis: int | None
+    ) -> Check:
+        """Compares and grades: conforms up to the required grade, unstable above it, wrong when no grade explains."""
+        if actual.shape != numbers.shape:
+            return self.texts(
+                clause, quantity, step, expected=f"shape {numbers.shape}", actual=f"shape {actual.shape}"
+            )
+        if actual.size == 0:
+            return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="no elements")
+        comparison = compare(actual, numbers)
+        if not comparison.conclusive:
+            return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="every bound is infinite: the data overflow")
+        if comparison.grade <= self.required:
+            return Check(clause, quantity, step, Status.CONFORMS, comparison.grade, comparison.margin)
+        status = Status.WRONG if comparison.grade is Grade.NONE else Status.UNSTABLE
+        margin = largest_margin(actual, numbers, self.required)
+        mismatch = locate(actual, numbers, self.required, channel_axis)
+        return Check(clause, quantity, step, status, comparison.grade, margin, mismatch)
+
+    def texts(self, clause: str, quantity: str, step: int | None, *, expected: str, actual: str) -> Check:
+        """The check of an attribute, which must be equal."""
+        if actual == expected:
+            return Check(clause, quantity, step, Status.CONFORMS)
+        return Check(clause, quantity, step, Status.WRONG, mismatch=Mismatch(expected=expected, actual=actual))
+
+    def unchanged(self, clause: str, name: str, index: int) -> Check:
+        """The check that step `index` left a weight bit for bit as it was (NaN equal to NaN)."""
+        before, after = self.weights_before(index).get(name), self.observation.steps[index].weights.get(name)
+        if before is None or after is None:
+            return self.texts(clause, name, index, expected="present", actual="missing")
+        if before.shape == after.shape and np.array_equal(before, after, equal_nan=True):
+            return Check(clause, name, index, Status.CONFORMS)
+        if before.shape != after.shape:
+            return self.texts(clause, name, index, expected=f"shape {before.shape}", actual=f"shape {after.shape}")
+        place = np.unravel_index(int(np.argmax(before != after)), before.shape)
+        share = float(np.mean(before != after))
+        where = tuple(int(i) for i in place)
+        mismatch = Mismatch(
+            expected=f"{before[place]!r} as before", actual=repr(after[place]), index=where, channel=where[0], share=share
+        )
+        return Check(clause, name, index, Status.WRONG, mismatch=mismatch)

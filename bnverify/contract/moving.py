@@ -1,0 +1,99 @@
+"""Clauses about the moving statistics: how a training call moves them, and that nothing else does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnverify.cases.case import Step
+from bnverify.contract.clause import KERAS_DOC, Clause
+from bnverify.contract.evidence import CallEvidence, Evidence
+from bnverify.model import Check
+
+STATISTICS = ("moving_mean", "moving_variance")
+
+
+def _trains(c: CallEvidence) -> bool:
+    return c.call.after is not c.call.before
+
+
+def check_moving_mean(e: Evidence) -> Iterator[Check]:
+    return (e.moving("moving-mean", "moving_mean", c) for c in e.calls if _trains(c) and not c.thawed)
+
+
+def check_moving_variance(e: Evidence) -> Iterator[Check]:
+    return (e.moving("moving-variance", "moving_variance", c) for c in e.calls if _trains(c) and not c.thawed)
+
+
+def check_inference_updates_nothing(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        if c.call.step is not Step.TRAIN:
+            for name in STATISTICS:
+                yield e.unchanged("inference-updates-nothing", name, c.call.index)
+
+
+def check_frozen_updates_nothing(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        if c.call.step is Step.TRAIN and c.call.before.frozen:
+            for name in STATISTICS:
+                yield e.unchanged("frozen-updates-nothing", name, c.call.index)
+
+
+def check_unfrozen(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        if c.thawed and _trains(c):
+            yield e.output("unfrozen", c)
+            for name in STATISTICS:
+                yield e.moving("unfrozen", name, c)
+
+
+def check_parameters_unchanged(e: Evidence) -> Iterator[Check]:
+    for index in range(len(e.observation.steps)):
+        for name in e.case.config.weight_names():
+            if name not in STATISTICS:
+                yield e.unchanged("calls-keep-parameters", name, index)
+
+
+CLAUSES = (
+    Clause(
+        "moving-mean",
+        "moving mean",
+        "each training call: moving_mean = moving_mean*momentum + mean(batch)*(1-momentum)",
+        KERAS_DOC,
+        check_moving_mean,
+    ),
+    Clause(
+        "moving-variance",
+        "moving variance",
+        "each training call: moving_variance = moving_variance*momentum + var(batch)*(1-momentum), with the biased variance",
+        KERAS_DOC,
+        check_moving_variance,
+    ),
+    Clause(
+        "inference-updates-nothing",
+        "inference updates nothing",
+        "a call with training=False, or not given, leaves the moving statistics bit for bit as they were",
+        KERAS_DOC,
+        check_inference_updates_nothing,
+    ),
+    Clause(
+        "frozen-updates-nothing",
+        "a frozen layer updates nothing",
+        "trainable=False: training=True leaves the moving statistics bit for bit as they were",
+        KERAS_DOC + ", “About setting layer.trainable = False”",
+        check_frozen_updates_nothing,
+    ),
+    Clause(
+        "unfrozen",
+        "unfreezing restores training",
+        "trainable=True after trainable=False: training calls normalize with the batch and move the statistics again",
+        KERAS_DOC + ", “About setting layer.trainable = False”",
+        check_unfrozen,
+    ),
+    Clause(
+        "calls-keep-parameters",
+        "calls keep gamma and beta",
+        "no call and no change of `trainable` alters gamma or beta",
+        KERAS_DOC + " (gamma and beta are learned by the optimizer)",
+        check_parameters_unchanged,
+    ),
+)

@@ -1,0 +1,74 @@
+"""Clauses about the output: which statistics normalize it, and that it is gamma*(x-mean)/sqrt(var+epsilon)+beta."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnverify.cases.case import Step
+from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
+from bnverify.contract.evidence import CallEvidence, Evidence
+from bnverify.model import Check
+
+
+def clause_of(c: CallEvidence) -> str:
+    """The clause that a call's output falls under; exactly one for each call."""
+    if c.call.step is Step.INFER:
+        return "inference-output"
+    if c.call.step is Step.NOT_GIVEN:
+        return "training-not-given"
+    if c.call.before.frozen:
+        return "frozen-output"
+    return "unfrozen" if c.thawed else "training-output"
+
+
+def check_training(e: Evidence) -> Iterator[Check]:
+    yield from _outputs(e, "training-output")
+
+
+def check_inference(e: Evidence) -> Iterator[Check]:
+    yield from _outputs(e, "inference-output")
+
+
+def check_not_given(e: Evidence) -> Iterator[Check]:
+    yield from _outputs(e, "training-not-given")
+
+
+def check_frozen(e: Evidence) -> Iterator[Check]:
+    yield from _outputs(e, "frozen-output")
+
+
+def _outputs(e: Evidence, clause: str) -> Iterator[Check]:
+    return (e.output(clause, c) for c in e.calls if clause_of(c) == clause)
+
+
+CLAUSES = (
+    Clause(
+        "training-output",
+        "output in training",
+        "training=True: y = gamma*(x-mean)/sqrt(var+epsilon)+beta with the batch's own mean and biased variance over all "
+        "axes but `axis`",
+        KERAS_DOC + "; " + PAPER + ", algorithm 1",
+        check_training,
+    ),
+    Clause(
+        "inference-output",
+        "output in inference",
+        "training=False: y = gamma*(x-moving_mean)/sqrt(moving_variance+epsilon)+beta",
+        KERAS_DOC + "; " + PAPER + ", algorithm 2",
+        check_inference,
+    ),
+    Clause(
+        "training-not-given",
+        "output, training not given",
+        "called on its own without `training`, the layer infers",
+        KERAS_DOC + " (training=False “is the default”)",
+        check_not_given,
+    ),
+    Clause(
+        "frozen-output",
+        "output when frozen",
+        "trainable=False: training=True normalizes with the moving statistics, as inference does",
+        KERAS_DOC + ", “About setting layer.trainable = False”",
+        check_frozen,
+    ),
+)

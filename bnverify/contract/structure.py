@@ -1,0 +1,118 @@
+"""Clauses about what a layer has before it computes: arguments, weights, and the form of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, KERAS_LAYER_DOC, Clause
+from bnverify.contract.evidence import Evidence
+from bnverify.model import Check, Status
+from bnverify.reference.machine import INITIAL
+
+
+def check_arguments(e: Evidence) -> Iterator[Check]:
+    if e.observation.config is None:
+        yield Check("arguments", "get_config", None, Status.INCONCLUSIVE, reason="the layer has no get_config()")
+        return
+    for name in ("axis", "momentum", "epsilon", "center", "scale"):
+        expected = getattr(e.case.config, name)
+        got = e.observation.config.get(name, "missing")
+        actual = tuple(got) if isinstance(expected, tuple) and isinstance(got, list) else got
+        yield e.texts("arguments", name, None, expected=repr(expected), actual=repr(actual))
+
+
+def check_weights(e: Evidence) -> Iterator[Check]:
+    expected, actual = e.case.config.weight_names(), tuple(w.name for w in e.observation.weights)
+    yield e.texts("weights", "names in order", None, expected=", ".join(expected), actual=", ".join(actual))
+
+
+def check_weight_shapes(e: Evidence) -> Iterator[Check]:
+    for weight in e.observation.weights:
+        expected = str(e.case.channels_shape)
+        yield e.texts("weight-shapes", weight.name, None, expected=expected, actual=str(weight.shape))
+
+
+def check_weight_dtypes(e: Evidence) -> Iterator[Check]:
+    for weight in e.observation.weights:
+        yield e.texts("weight-dtypes", weight.name, None, expected=e.formats.variable.name, actual=weight.dtype)
+
+
+def check_trainable_weights(e: Evidence) -> Iterator[Check]:
+    parameters = [name for name in e.case.config.weight_names() if name in ("gamma", "beta")]
+    for weight in e.observation.weights:
+        expected = str(weight.name in parameters)
+        yield e.texts("trainable-weights", weight.name, None, expected=expected, actual=str(weight.trainable))
+    for index, step in enumerate(e.observation.steps):
+        if not e.case.steps[index].is_call:
+            expected = ", ".join(parameters) if e.case.steps[index].name == "UNFREEZE" else ""
+            yield e.texts("trainable-weights", "listed", index, expected=expected, actual=", ".join(step.trainable))
+
+
+def check_initial_values(e: Evidence) -> Iterator[Check]:
+    if e.case.weights != "initial":
+        return
+    for name in e.case.config.weight_names():
+        values = e.observation.initial.get(name)
+        actual = "missing" if values is None else ", ".join(f"{v:g}" for v in np.unique(values))
+        yield e.texts("initial-values", name, None, expected=f"{INITIAL[name]:g}", actual=actual)
+
+
+def check_output_shape(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        assert c.observed.y is not None
+        yield e.texts("output-shape", "y", c.call.index, expected=str(e.case.shape), actual=str(c.observed.y.shape))
+
+
+def check_output_dtype(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        yield e.texts("output-dtype", "y", c.call.index, expected=e.formats.output.name, actual=str(c.observed.y_dtype))
+
+
+CLAUSES = (
+    Clause(
+        "arguments",
+        "arguments and defaults",
+        "get_config() holds axis, momentum, epsilon, center and scale as given, or else -1, 0.99, 0.001, True, True",
+        KERAS_DOC,
+        check_arguments,
+    ),
+    Clause(
+        "weights",
+        "weights, their names and order",
+        "gamma if scale, beta if center, then moving_mean and moving_variance; nothing else",
+        KERAS_DOC,
+        check_weights,
+    ),
+    Clause(
+        "weight-shapes",
+        "weight shapes",
+        "every weight has one value per index of the kept axis",
+        KERAS_DOC + "; for several axes: full rank, 1 on reduced axes (tf.keras 2)",
+        check_weight_shapes,
+    ),
+    Clause(
+        "weight-dtypes",
+        "weight dtypes",
+        "every weight has the policy's variable dtype: float32 under mixed policies, float16 under float16",
+        KERAS_DTYPE_DOC,
+        check_weight_dtypes,
+    ),
+    Clause(
+        "trainable-weights",
+        "trainable weights",
+        "gamma and beta are trainable, the moving statistics never; a frozen layer lists none",
+        KERAS_DOC + "; " + KERAS_LAYER_DOC,
+        check_trainable_weights,
+    ),
+    Clause(
+        "initial-values",
+        "initial values",
+        "gamma 1, beta 0, moving_mean 0, moving_variance 1",
+        KERAS_DOC,
+        check_initial_values,
+    ),
+    Clause("output-shape", "output shape", "y has the shape of x", KERAS_DOC, check_output_shape),
+    Clause("output-dtype", "output dtype", "y has the policy's compute dtype", KERAS_DTYPE_DOC, check_output_dtype),
+)

@@ -1,0 +1,11 @@
+"""What a user can get wrong: one exception whose text is one clear line."""
+
+from __future__ import annotations
+
+
+class BadInput(Exception):
+    """Unusable input: says what was got, what is allowed and where. The command line exits with 2."""
+
+
+class NothingTested(Exception):
+    """No case could be tested at all. The command line exits with 3."""

@@ -1,0 +1,139 @@
+"""The parameterized harness: one pytest test for each case. Shared by `bnverify.conformance` and `parametrize_conformance`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
+from typing import Any, NoReturn, TypeVar
+
+import pytest
+
+from bnverify.cases.case import Case, parse
+from bnverify.cases import suites
+from bnverify.contract import BY_KEY
+from bnverify.errors import BadInput
+from bnverify.model import Check, Results, Status, Verdict, worst
+from bnverify.run import verify
+from bnverify.targets.loading import open_target
+from bnverify.targets.target import Target
+from bnverify.verdicts import known
+from bnverify.verdicts.diagnose import name_causes
+from bnverify.verdicts.known import Deviation
+from bnverify.views.terminal import as_text
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+
+class Harness:
+    """A layer, opened when the first test runs, and what is expected to fail on it."""
+
+    def __init__(self, layer: Callable[..., Any] | None, *, seed: int = 0, expected: Mapping[str, str] | None = None) -> None:
+        self.layer = layer
+        self.seed = seed
+        self.expected = dict(expected or {})
+
+    @cached_property
+    def target(self) -> Target:
+        """The target; importing Keras is left to the first test."""
+        return open_target(self.layer)
+
+    @cached_property
+    def deviations(self) -> tuple[Deviation, ...]:
+        """Known deviations that apply here."""
+        return tuple(d for d in known.shipped() if d.applies(self.target.environment))
+
+    def verdict(self, case: Case) -> Verdict:
+        """The verdict on a case with its cause; expected failures are known deviations."""
+        one = verify(case, self.target, self.seed)
+        if one.verdict.status.fails:
+            one = dataclasses.replace(one, verdict=name_causes([one], self.seed)[0])
+        verdict = known.excuse(one.verdict, self.deviations)
+        if case.id in self.expected and verdict.status.fails:
+            reason = self.expected[case.id]
+            return dataclasses.replace(verdict, status=Status.KNOWN, reason=reason)
+        return _excuse_clauses(verdict, self.expected)
+
+    def check(self, case: Case) -> None:
+        """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""
+        verdict = self.verdict(case)
+        if verdict.status.fails:
+            fail(as_text(Results(self.target.environment, "", self.seed, (verdict,))))
+        if case.id in self.expected and verdict.status is not Status.KNOWN:
+            fail(f"[XPASS(strict)] expected to fail ({self.expected[case.id]}), but is {verdict.status.value}: {case.id}")
+        reasons = "; ".join(dict.fromkeys(filter(None, (verdict.reason, *(c.reason for c in verdict.checks)))))
+        if verdict.status is Status.KNOWN:
+            pytest.xfail(reasons)
+        if not verdict.status.tested:
+            pytest.skip(f"{verdict.status.value}: {reasons}")
+
+    def check_clause_still_fails(self, clause: str, cases: tuple[Case, ...]) -> None:
+        """Ends as expected to fail at the first case in which the clause does fail, the smallest cases first."""
+        for case in suites.smaller_first(cases):
+            if any(check.clause == clause for check in verify(case, self.target, self.seed).verdict.failures):
+                pytest.xfail(f"{self.expected[clause]} (seen in {case.id})")
+        fail(f"[XPASS(strict)] clause {clause} was expected to fail ({self.expected[clause]}), but conforms in every case")
+
+    def check_deviation_still_occurs(self, deviation: Deviation) -> None:
+        """Ends as expected to fail if the evidence of a known deviation still shows it; skips where it does not apply."""
+        if not deviation.applies(self.target.environment):
+            pytest.skip(f"not of this environment: {deviation.backend} keras{deviation.keras}")
+        evidence = parse(deviation.evidence)
+        verdict = verify(evidence, self.target, self.seed).verdict
+        if any(deviation.selects(evidence, check) for check in verdict.failures):
+            pytest.xfail(deviation.why)
+        fail(f"[XPASS(strict)] known deviation at {deviation.where} no longer occurs in {evidence.id}")
+
+
+def fail(text: str) -> NoReturn:
+    pytest.fail(text, pytrace=False)
+
+
+def _excuse_clauses(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
+    def turn(check: Check) -> Check:
+        excused = check.status.fails and check.clause in expected
+        return dataclasses.replace(check, status=Status.KNOWN, reason=expected[check.clause]) if excused else check
+
+    if verdict.status is Status.CRASHED or not any(check.clause in expected for check in verdict.failures):
+        return verdict
+    checks = tuple(turn(check) for check in verdict.checks)
+    return dataclasses.replace(verdict, checks=checks, status=worst([check.status for check in checks]))
+
+
+def parametrize_conformance(
+    layer_class_or_factory: Callable[..., Any],
+    *,
+    suite: str = "default",
+    seed: int = 0,
+    expected_failures: Mapping[str, str] | None = None,
+) -> Callable[[Test], Test]:
+    """Parametrizes a test over the cases of a suite; the test takes `check` and calls it.
+
+    expected_failures: {case id or clause key: reason}, strict: an id that passes fails the test, and for each clause there is
+    one more test, `expected:<clause>`, which fails when no case of the suite violates the clause any more.
+
+    Raises BadInput for an unknown suite, clause or id, or an id that is no case of the suite.
+
+    >>> @parametrize_conformance(MyBatchNorm, expected_failures={"moving-variance": "unbiased, as the paper has it"})
+    ... def test_my_batch_norm(check):
+    ...     check()
+    """
+    harness = Harness(layer_class_or_factory, seed=seed, expected=expected_failures)
+    cases = suites.suite(suite)
+    return pytest.mark.parametrize("check", list(_parameters(harness, cases, suite)))
+
+
+def _parameters(harness: Harness, cases: tuple[Case, ...], name: str) -> Iterator[Any]:
+    ids = {case.id for case in cases}
+    for key in harness.expected:
+        if key in BY_KEY:
+            continue
+        if ":" not in key:
+            raise BadInput(f"expected_failures: {key!r} is neither a case id nor a clause; clauses: {', '.join(BY_KEY)}")
+        if parse(key).id not in ids:
+            raise BadInput(f"expected_failures: {key!r} is no case of the {name} suite")
+    for case in cases:
+        yield pytest.param(partial(harness.check, case), id=case.id)
+    for key in harness.expected:
+        if key in BY_KEY:
+            yield pytest.param(partial(harness.check_clause_still_fails, key, cases), id=f"expected:{key}")

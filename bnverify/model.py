@@ -1,0 +1,203 @@
+"""The frozen values that pass between the parts: observations, checks, verdicts and the results of a run."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bnverify.cases.case import Case
+from bnverify.precision import Array
+
+KERAS_LAYER = "keras.layers.BatchNormalization"  # the name of the target that is Keras' own layer
+
+
+class Status(enum.Enum):
+    """How a check, or a case, came out. Unknown never counts as passed."""
+
+    CONFORMS = "conforms"
+    KNOWN = "known deviation"
+    INCONCLUSIVE = "inconclusive"
+    UNSUPPORTED = "unsupported"
+    UNSTABLE = "unstable"
+    WRONG = "wrong"
+    CRASHED = "crashed"
+
+    @property
+    def fails(self) -> bool:
+        """Whether it makes a run deviate."""
+        return self in (Status.UNSTABLE, Status.WRONG, Status.CRASHED)
+
+    @property
+    def tested(self) -> bool:
+        """Whether the target was really held against the contract."""
+        return self not in (Status.INCONCLUSIVE, Status.UNSUPPORTED)
+
+
+_SEVERITY = {status: rank for rank, status in enumerate(Status)}
+
+
+def worst(statuses: list[Status]) -> Status:
+    """The gravest of them; CONFORMS only when a check conformed and none says otherwise."""
+    if not statuses:
+        return Status.INCONCLUSIVE
+    grave = max(statuses, key=_SEVERITY.__getitem__)
+    if grave is Status.INCONCLUSIVE and Status.CONFORMS in statuses:
+        return Status.CONFORMS
+    return grave
+
+
+class Grade(enum.IntEnum):
+    """The most accurate family of algorithms whose error bound explains the numbers; smaller is better."""
+
+    BLOCKED = 0
+    SEQUENTIAL = 1
+    ONE_PASS = 2
+    NONE = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True)
+class WeightInfo:
+    """A weight as the layer lists it: name, shape, dtype and whether the layer lists it as trainable."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class StepObservation:
+    """What one step left behind. y is None for a step that is no call; weights are values by name."""
+
+    weights: Mapping[str, Array]
+    trainable: tuple[str, ...]
+    y: Array | None = None
+    y_dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception that the target raised: at which stage (construct, build, step 3), its type and its text."""
+
+    stage: str
+    type: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the target returned for a case, step by step, as far as it came."""
+
+    weights: tuple[WeightInfo, ...] = ()
+    initial: Mapping[str, Array] = field(default_factory=dict)
+    config: Mapping[str, object] | None = None
+    steps: tuple[StepObservation, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What was tested and where."""
+
+    target: str
+    keras: str
+    backend: str
+    backend_version: str
+    device: str
+    numpy: str
+    python: str
+    cpu: str
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The worst element of a check that failed, or the two texts where an attribute differs.
+
+    index: into the array; channel: position along the kept axis; share: fraction of elements beyond the bound.
+    """
+
+    expected: str
+    actual: str
+    index: tuple[int, ...] | None = None
+    channel: int | None = None
+    error: float | None = None
+    bound: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One clause held against one quantity after one step. step is the index of the step, None for the layer as built."""
+
+    clause: str
+    quantity: str
+    step: int | None
+    status: Status
+    grade: Grade | None = None
+    margin: float | None = None
+    mismatch: Mismatch | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks of one case.
+
+    `cause` names the hypothesis that fits a failure; `reason` says why a case was unsupported or crashed, or gives the cause's
+    numbers in this case.
+    """
+
+    case: Case
+    checks: tuple[Check, ...]
+    status: Status
+    reason: str = ""
+    cause: str = ""
+
+    @cached_property
+    def failures(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.status.fails)
+
+    @cached_property
+    def worst_margin(self) -> float | None:
+        margins = [check.margin for check in self.checks if check.margin is not None]
+        return max(margins, default=None)
+
+
+@dataclass(frozen=True)
+class Results:
+    """One run: which target, which cases, what came out.
+
+    stale: known deviations that matched a check but no longer occur, or match nothing. complete: False when interrupted.
+    """
+
+    environment: Environment
+    suite: str
+    seed: int
+    verdicts: tuple[Verdict, ...]
+    required: Grade = Grade.SEQUENTIAL
+    stale: tuple[str, ...] = ()
+    complete: bool = True
+    seconds: float = 0.0
+
+    @cached_property
+    def statuses(self) -> Counter[Status]:
+        """Cases per status."""
+        return Counter(verdict.status for verdict in self.verdicts)
+
+    @cached_property
+    def tested(self) -> bool:
+        """Whether anything at all was held against the contract."""
+        return any(check.status.tested for verdict in self.verdicts for check in verdict.checks)
+
+    @cached_property
+    def ok(self) -> bool:
+        """True only when something was tested, nothing failed, no known deviation is stale and the run is complete."""
+        failed = any(verdict.status.fails for verdict in self.verdicts)
+        return self.tested and self.complete and not failed and not self.stale

@@ -1,0 +1,12 @@
+"""The pytest plugin: options of the shipped harness. Loaded in every pytest run, so it imports nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options that `pytest --pyargs bnverify.conformance` takes."""
+    group = parser.getgroup("bnverify")
+    group.addoption("--bnverify-suite", default="default", metavar="NAME", help="smoke, default, full or regressions")
+    group.addoption("--bnverify-seed", default=0, type=int, metavar="N", help="seed of the input values")

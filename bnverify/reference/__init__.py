@@ -1,0 +1,1 @@
+"""What must come out: NumPy in float64 or wider, the shortest correct text."""

@@ -1,0 +1,223 @@
+"""Hypotheses: batch normalization with one thing wrong, each a formula that someone really wrote or believed.
+
+Tested against a wrong observation, the hypothesis that gives its numbers names the cause. The same catalogue, turned into
+layers, makes the mutants that test the verifier. Formulas take the namespace `xp` (numpy or keras.ops).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bnverify.reference import formulas as f
+from bnverify.reference.formulas import KERAS, Axes, Formulas, Tensor
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A key, the cause in words that complete "the numbers fit if …", and the formulas that follow from it."""
+
+    key: str
+    cause: str
+    formulas: Formulas
+
+
+def _n(x: Tensor, axes: Axes) -> int:
+    return f.count(tuple(x.shape), axes)
+
+
+def _unbiased(xp, x, axes):  # type: ignore[no-untyped-def]
+    mean, variance = f.moments(xp, x, axes)
+    n = _n(x, axes)
+    return mean, variance * (n / max(n - 1, 1))
+
+
+def _unbiased_moving(xp, moving, batch, momentum, n):  # type: ignore[no-untyped-def]
+    return moving * momentum + batch * (n / max(n - 1, 1)) * (1.0 - momentum)
+
+
+def _biased_moving_of_unbiased(xp, moving, batch, momentum, n):  # type: ignore[no-untyped-def]
+    return moving * momentum + batch * (max(n - 1, 1) / n) * (1.0 - momentum)
+
+
+def _about_zero(xp, x, axes):  # type: ignore[no-untyped-def]
+    mean = xp.mean(x, axis=axes, keepdims=True)
+    return mean, xp.mean(xp.square(x), axis=axes, keepdims=True)
+
+
+def _mean_deviation(xp, x, axes):  # type: ignore[no-untyped-def]
+    mean = xp.mean(x, axis=axes, keepdims=True)
+    return mean, xp.square(xp.mean(xp.abs(x - mean), axis=axes, keepdims=True))
+
+
+def _zero_mean(xp, x, axes):  # type: ignore[no-untyped-def]
+    mean, variance = f.moments(xp, x, axes)
+    return mean * 0.0, variance
+
+
+def _all_axes(xp, x, axes):  # type: ignore[no-untyped-def]
+    mean, variance = f.moments(xp, x, tuple(range(len(x.shape))))
+    own = xp.mean(x, axis=axes, keepdims=True) * 0.0
+    return mean + own, variance + own
+
+
+def _mean_of_variances(xp, x, axes):  # type: ignore[no-untyped-def]
+    """Statistics per position over the first reduced axis, then averaged: Keras' moments of moments."""
+    mean = xp.mean(x, axis=axes[0], keepdims=True)
+    variance = xp.mean(xp.square(x - mean), axis=axes[0], keepdims=True)
+    return xp.mean(mean, axis=axes, keepdims=True), xp.mean(variance, axis=axes, keepdims=True)
+
+
+def _without(first: bool):  # type: ignore[no-untyped-def]
+    def moments(xp, x, axes):  # type: ignore[no-untyped-def]
+        if x.shape[axes[0]] < 2:
+            return f.moments(xp, x, axes)
+        cut = [slice(None)] * len(x.shape)
+        cut[axes[0]] = slice(1, None) if first else slice(0, -1)
+        return f.moments(xp, x[tuple(cut)], axes)
+
+    return moments
+
+
+def _one_value_left_out(xp, x, axes):  # type: ignore[no-untyped-def]
+    """The last value per channel out of n is left out of the sum, the divisor is n-1."""
+    n = _n(x, axes)
+    if n < 2:
+        return f.moments(xp, x, axes)
+    last = x[tuple(slice(-1, None) if axis in axes else slice(None) for axis in range(len(x.shape)))]
+    mean = (xp.sum(x, axis=axes, keepdims=True) - last) / (n - 1)
+    squares = xp.sum(xp.square(x - mean), axis=axes, keepdims=True) - xp.square(last - mean)
+    return mean, squares / (n - 1)
+
+
+def _half_range(xp, x, axes):  # type: ignore[no-untyped-def]
+    mean, variance = f.moments(xp, x, axes)
+    return xp.clip(mean, -65504.0, 65504.0), xp.clip(variance, -65504.0, 65504.0)
+
+
+def _inverse(expression):  # type: ignore[no-untyped-def]
+    return lambda xp, variance, epsilon: expression(xp, variance, epsilon)
+
+
+def _output(expression):  # type: ignore[no-untyped-def]
+    def output(xp, x, mean, inverse, gamma, beta):  # type: ignore[no-untyped-def]
+        return expression((x - mean) * inverse, gamma, beta)
+
+    return output
+
+
+def _moving(old, new):  # type: ignore[no-untyped-def]
+    """Both moving statistics with other weights: old(momentum)*moving + new(momentum)*batch."""
+
+    def mean(xp, moving, batch, momentum):  # type: ignore[no-untyped-def]
+        return moving * old(momentum) + batch * new(momentum)
+
+    def variance(xp, moving, batch, momentum, n):  # type: ignore[no-untyped-def]
+        return moving * old(momentum) + batch * new(momentum)
+
+    return {"moving_mean": mean, "moving_variance": variance}
+
+
+def _with(key: str, cause: str, **changes):  # type: ignore[no-untyped-def]
+    return Hypothesis(key, cause, replace(KERAS, **changes))
+
+
+def _epsilon(key: str, cause: str, expression):  # type: ignore[no-untyped-def]
+    return _with(key, cause, inverse_deviation=_inverse(expression))
+
+
+HYPOTHESES: tuple[Hypothesis, ...] = (
+    _epsilon("epsilon-outside", "epsilon is added to the deviation, outside the root", lambda xp, v, e: 1 / (xp.sqrt(v) + e)),
+    _epsilon("no-epsilon", "epsilon is left out", lambda xp, v, e: 1 / xp.sqrt(v)),
+    _epsilon("epsilon-squared", "epsilon is squared before it is added", lambda xp, v, e: 1 / xp.sqrt(v + e * e)),
+    _epsilon("epsilon-twice", "epsilon is added twice", lambda xp, v, e: 1 / xp.sqrt(v + 2 * e)),
+    _epsilon("epsilon-floor", "epsilon is a floor: max(variance, epsilon)", lambda xp, v, e: 1 / xp.sqrt(xp.maximum(v, e))),
+    _epsilon("epsilon-0.001", "epsilon is 0.001, whatever the argument says", lambda xp, v, e: 1 / xp.sqrt(v + 1e-3)),
+    _epsilon("epsilon-1e-5", "epsilon is 1e-5, PyTorch's default", lambda xp, v, e: 1 / xp.sqrt(v + 1e-5)),
+    _epsilon("no-root", "divided by variance + epsilon, without the root", lambda xp, v, e: 1 / (v + e)),
+    _with("gamma-ignored", "gamma is not applied", output=_output(lambda x, g, b: x + b)),
+    _with("beta-ignored", "beta is not applied", output=_output(lambda x, g, b: x * g)),
+    _with("beta-first", "beta is added before the product with gamma", output=_output(lambda x, g, b: (x + b) * g)),
+    _with("gamma-plus-one", "the scale is 1 + gamma", output=_output(lambda x, g, b: x * (1 + g) + b)),
+    _with("beta-subtracted", "beta is subtracted", output=_output(lambda x, g, b: x * g - b)),
+    _with("gamma-beta-swapped", "gamma and beta are swapped", output=_output(lambda x, g, b: x * b + g)),
+    _with("gamma-absolute", "gamma is taken without its sign", output=_output(lambda x, g, b: x * abs(g) + b)),
+    _with("unbiased", "the variance is divided by n-1 everywhere", moments=_unbiased),
+    _with("unbiased-moving", "the moving variance gets the variance divided by n-1", moving_variance=_unbiased_moving),
+    _with(
+        "unbiased-output",
+        "the output uses the variance divided by n-1, the moving variance does not",
+        moments=_unbiased,
+        moving_variance=_biased_moving_of_unbiased,
+    ),
+    _with("about-zero", "the variance is taken about 0, not about the mean", moments=_about_zero),
+    _with("mean-deviation", "the mean absolute deviation stands for the standard deviation", moments=_mean_deviation),
+    _with("no-mean", "the mean is taken as 0", moments=_zero_mean),
+    _with("all-axes", "statistics are shared by all channels (all axes are reduced)", moments=_all_axes),
+    _with("mean-of-variances", "statistics are taken over the first reduced axis, then averaged", moments=_mean_of_variances),
+    _with("last-left-out", "the last slice of the batch is left out of the statistics", moments=_without(first=False)),
+    _with("first-left-out", "the first slice of the batch is left out of the statistics", moments=_without(first=True)),
+    _with("one-left-out", "one value per channel is left out of the statistics", moments=_one_value_left_out),
+    _with("half-range", "statistics are clipped to float16's range, ±65504", moments=_half_range),
+    _with("momentum-swapped", "momentum is the share of the batch (PyTorch's meaning)", **_moving(lambda m: 1 - m, lambda m: m)),
+    _with("momentum-0.99", "momentum is 0.99, whatever the argument says", **_moving(lambda m: 0.99, lambda m: 1 - 0.99)),
+    _with("momentum-0.9", "momentum is 0.9, PyTorch's and others' default", **_moving(lambda m: 0.9, lambda m: 1 - 0.9)),
+    _with("momentum-squared", "the moving statistics are updated twice", **_moving(lambda m: m * m, lambda m: 1 - m * m)),
+    _with("moving-sum", "the batch's statistics are added whole", **_moving(lambda m: m, lambda m: 1.0)),
+    _with("moving-no-decay", "the old moving statistics do not decay", **_moving(lambda m: 1.0, lambda m: 1 - m)),
+    _with("moving-replaced", "the moving statistics are the last batch's", **_moving(lambda m: 0.0, lambda m: 1.0)),
+    _with("never-updated", "the moving statistics are never updated", updates=lambda training, frozen: False),
+    _with("mean-never-updated", "the moving mean is never updated", moving_mean=lambda xp, old, new, m: old),
+    _with("variance-never-updated", "the moving variance is never updated", moving_variance=lambda xp, old, new, m, n: old),
+    _with(
+        "moving-deviation",
+        "the moving variance holds standard deviations",
+        moving_variance=lambda xp, old, new, m, n: old * m + xp.sqrt(new) * (1 - m),
+    ),
+    _with(
+        "moving-with-epsilon",
+        "epsilon is part of the variance that goes into the moving one",
+        moving_variance=lambda xp, old, new, m, n: old * m + (new + 1e-3) * (1 - m),
+    ),
+    _with(
+        "always-moving",
+        "training normalizes with the moving statistics",
+        normalizes_with_batch=lambda training, frozen: False,
+    ),
+    _with(
+        "updated-moving",
+        "training normalizes with the moving statistics, just updated",
+        training_statistics=lambda batch, updated: updated,
+    ),
+    _with(
+        "always-batch",
+        "inference normalizes with the batch's own statistics",
+        normalizes_with_batch=lambda training, frozen: True,
+    ),
+    _with(
+        "not-given-trains",
+        "`training` not given is taken as training=True",
+        normalizes_with_batch=lambda training, frozen: training is not False and not frozen,
+        updates=lambda training, frozen: training is not False and not frozen,
+    ),
+    _with(
+        "inference-updates",
+        "inference updates the moving statistics",
+        updates=lambda training, frozen: not frozen,
+    ),
+    _with(
+        "freeze-parameters-only",
+        "trainable=False freezes gamma and beta alone, as before TensorFlow 2",
+        normalizes_with_batch=lambda training, frozen: bool(training),
+        updates=lambda training, frozen: bool(training),
+    ),
+    _with(
+        "frozen-updates",
+        "a frozen layer still updates its moving statistics",
+        updates=lambda training, frozen: bool(training),
+    ),
+    _with(
+        "frozen-normalizes-with-batch",
+        "a frozen layer still normalizes with the batch's statistics",
+        normalizes_with_batch=lambda training, frozen: bool(training),
+    ),
+)

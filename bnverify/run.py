@@ -1,0 +1,88 @@
+"""Running: cases × target -> results. Prints nothing, writes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from bnverify.cases.case import Case
+from bnverify.cases.fills import make_inputs
+from bnverify.contract.eras import era_of, unsupported
+from bnverify.contract.evidence import expect
+from bnverify.model import Failure, Grade, Observation, Results, Status, Verdict
+from bnverify.targets.target import Target
+from bnverify.verdicts import known
+from bnverify.verdicts.diagnose import LARGEST, Failing, name_causes
+from bnverify.verdicts.judge import judge
+from bnverify.verdicts.known import Deviation
+
+
+def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUENTIAL) -> Failing:
+    """The verdict on one case, without its cause, and the observation that a diagnosis needs."""
+    reason = unsupported(case, era_of(target.environment.keras))
+    if reason:
+        return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation())
+    inputs = make_inputs(case, seed)
+    observation = target.observe(case, inputs)
+    if refused := _refused_argument(observation.failure, case):
+        return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation)
+    return Failing(judge(expect(case, inputs), observation, required), observation)
+
+
+def _refused_argument(failure: Failure | None, case: Case) -> str:
+    """Why a user's layer cannot be asked for this case: its constructor does not take an argument that Keras' does."""
+    if failure is None or failure.stage != "constructor" or failure.type != "TypeError":
+        return ""
+    refused = [name for name in (*case.config.arguments(), "dtype") if f"'{name}'" in failure.text]
+    return f"the layer's constructor takes no {refused[0]}" if refused and "unexpected" in failure.text else ""
+
+
+def run(
+    cases: Sequence[Case],
+    target: Target,
+    *,
+    suite: str = "",
+    seed: int = 0,
+    required: Grade = Grade.SEQUENTIAL,
+    strict: Sequence[Deviation] = (),
+    lenient: Sequence[Deviation] = (),
+    fail_fast: bool = False,
+    progress: Callable[[Verdict], None] = lambda verdict: None,
+) -> Results:
+    """Verifies the cases in order. An interrupt (Ctrl-C) ends the run with the verdicts so far, marked incomplete.
+
+    Known deviations turn failures into known ones; `strict` ones that no longer occur make the run fail, `lenient` do not.
+    """
+    strict, lenient = ([d for d in given if d.applies(target.environment)] for given in (strict, lenient))
+    started = time.perf_counter()
+    verdicts: list[Verdict] = []
+    failing: dict[int, Failing] = {}
+    complete = True
+    try:
+        for case in cases:
+            one = verify(case, target, seed, required)
+            verdict = known.excuse(one.verdict, (*strict, *lenient))
+            verdicts.append(verdict)
+            if verdict.status.fails:
+                keep = one.size <= LARGEST
+                failing[len(verdicts) - 1] = Failing(verdict, one.observation if keep else Observation())
+            progress(verdict)
+            if fail_fast and verdict.status.fails:
+                complete = len(verdicts) == len(cases)
+                break
+        for index, verdict in zip(failing, name_causes(list(failing.values()), seed), strict=True):
+            verdicts[index] = verdict
+    except KeyboardInterrupt:
+        complete = False
+    return Results(
+        environment=target.environment,
+        suite=suite,
+        seed=seed,
+        verdicts=tuple(verdicts),
+        required=required,
+        stale=known.stale(strict, verdicts),
+        complete=complete,
+        seconds=time.perf_counter() - started,
+    )
+
+

@@ -1,0 +1,83 @@
+"""The verifier verified: every mutant must be caught; the reference itself and every equivalent mutant must pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bnverify.cases.case import Case
+from bnverify.cases.expression import compile_expression
+from bnverify.cases.suites import suite as cases_of
+from bnverify.errors import BadInput
+from bnverify.model import Status, Verdict
+from bnverify.run import verify
+from bnverify.targets.loading import open_target
+from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.targets.target import InProcess, Target
+from bnverify.verdicts.diagnose import name_causes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One layer of the catalogue: the first verdict that fails, or None where all cases pass."""
+
+    key: str
+    fault: str
+    group: str
+    caught: Verdict | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mutants must be caught, the others must pass."""
+
+    mutants: tuple[Outcome, ...]
+    equivalent: tuple[Outcome, ...]
+
+    @property
+    def survivors(self) -> tuple[Outcome, ...]:
+        return tuple(outcome for outcome in self.mutants if outcome.caught is None)
+
+    @property
+    def false_alarms(self) -> tuple[Outcome, ...]:
+        return tuple(outcome for outcome in self.equivalent if outcome.caught is not None)
+
+    @property
+    def ok(self) -> bool:
+        return not self.survivors and not self.false_alarms
+
+
+def selftest_score(select: str, suite: str, start: Callable[[str, int], Callable[..., None]]) -> Score:
+    """Runs the suite on each mutant until a case fails, and as a whole on what must pass.
+
+    A case in which Keras' own layer deviates proves nothing about a mutant and is left out.
+    """
+    cases = cases_of(suite)
+    real = open_target()
+    from bnverify.targets.mutants import EQUIVALENT, MUTANTS
+
+    fits = compile_expression(select) if select else lambda key: True
+    mutants = [mutant for mutant in MUTANTS if fits(mutant.key)]
+    equivalent = [mutant for mutant in EQUIVALENT if fits(mutant.key)]
+    if not mutants and not equivalent:
+        raise BadInput(f"-k {select!r} selects no mutant; keys are {', '.join(m.key for m in (*MUTANTS, *EQUIVALENT))}")
+    step = start(f"{suite} suite on mutants", len(mutants) + len(equivalent) + 2)
+    honest = tuple(case for case in cases if not verify(case, real, 0).verdict.status.fails)
+    step()
+    reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step))
+    caught = [
+        Outcome(m.key, m.fault, m.group, first_failure(honest, InProcess(m.layer, m.key), step)) for m in (*mutants, *equivalent)
+    ]
+    return Score(tuple(caught[: len(mutants)]), (reference, *caught[len(mutants) :]))
+
+
+def first_failure(cases: tuple[Case, ...], target: Target, step: Callable[..., None] = lambda: None) -> Verdict | None:
+    """The first verdict that fails, with its cause; None when all cases pass. A case left untested is a failure, too."""
+    step()
+    for case in cases:
+        one = verify(case, target, 0)
+        if one.verdict.status.fails:
+            return name_causes([one], 0)[0]
+        if one.verdict.status is Status.UNSUPPORTED:
+            return one.verdict
+    return None

@@ -1,0 +1,88 @@
+"""Counting: what was checked per clause, and failures grouped by cause, so that 300 of one cause are one paragraph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bnverify.cases.suites import smaller_first
+from bnverify.contract import CLAUSES
+from bnverify.contract.clause import Clause
+from bnverify.model import Check, Grade, Status, Verdict
+
+
+@dataclass
+class ClauseTally:
+    """One clause's checks: counts per status, the worst grade, the largest margin and the case that has it."""
+
+    number: int
+    clause: Clause
+    statuses: Counter[Status] = field(default_factory=Counter)
+    grade: Grade | None = None
+    margin: float | None = None
+    case: str = ""
+
+    @property
+    def checks(self) -> int:
+        return self.statuses.total()
+
+    def add(self, check: Check, case: str) -> None:
+        self.statuses[check.status] += 1
+        if check.grade is not None:
+            self.grade = max(self.grade or check.grade, check.grade)
+        if check.margin is not None and (self.margin is None or check.margin > self.margin):
+            self.margin, self.case = check.margin, case
+
+
+def by_clause(verdicts: Iterable[Verdict]) -> tuple[ClauseTally, ...]:
+    """One tally for every clause of the contract, those without a check included."""
+    tallies = {clause.key: ClauseTally(number, clause) for number, clause in enumerate(CLAUSES, 1)}
+    for verdict in verdicts:
+        for check in verdict.checks:
+            tallies[check.clause].add(check, verdict.case.id)
+    return tuple(tallies.values())
+
+
+@dataclass(frozen=True)
+class Group:
+    """Failures with one cause, or where none was found of one clause; `example` is the smallest case."""
+
+    status: Status
+    cause: str
+    title: str
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def example(self) -> Verdict:
+        smallest = smaller_first(verdict.case for verdict in self.verdicts)[0]
+        return next(verdict for verdict in self.verdicts if verdict.case == smallest)
+
+    @property
+    def clauses(self) -> Counter[str]:
+        """Failing checks per clause key, in the order of the contract."""
+        found = Counter(check.clause for verdict in self.verdicts for check in verdict.failures)
+        return Counter({clause.key: found[clause.key] for clause in CLAUSES if found[clause.key]})
+
+
+def failures(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
+    """The failing verdicts in groups, the gravest status first and then the largest group."""
+    titles = {clause.key: clause.title for clause in CLAUSES}
+    groups: dict[tuple[Status, str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        if not verdict.status.fails:
+            continue
+        if verdict.status is Status.CRASHED:
+            key = (verdict.status, verdict.reason, verdict.reason)
+        elif verdict.cause:
+            key = (Status.WRONG if _any_wrong(verdict) else verdict.status, verdict.cause, verdict.cause)
+        else:
+            key = (verdict.status, "", titles[verdict.failures[0].clause])
+        groups.setdefault(key, []).append(verdict)
+    order = list(Status)
+    found = [Group(status, cause, title, tuple(members)) for (status, cause, title), members in groups.items()]
+    return tuple(sorted(found, key=lambda group: (-order.index(group.status), -len(group.verdicts))))
+
+
+def _any_wrong(verdict: Verdict) -> bool:
+    return any(check.status is Status.WRONG for check in verdict.failures)

@@ -1,0 +1,90 @@
+"""Opening the target that a user names: the installed Keras, or a layer of their own. Every way to fail is one clear line."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bnverify.errors import BadInput
+from bnverify.model import KERAS_LAYER
+from bnverify.targets.target import InProcess
+
+
+def open_target(layer: Callable[..., Any] | None = None, name: str = "") -> InProcess:
+    """The target in this process. Raises BadInput where Keras cannot be imported or `layer` gives no Keras layer."""
+    try:
+        with quiet_import():
+            target = InProcess(layer, name or _name(layer))
+    except ImportError as error:
+        raise BadInput(f"Keras cannot be imported ({_one_line(error)}); pip install keras tensorflow") from None
+    if layer is not None:
+        _probe(layer, target)
+    return target
+
+
+def load_layer(path: str) -> Callable[..., Any]:
+    """The class or factory that `module:Name` names, modules of the current folder included."""
+    module_name, colon, attribute = path.partition(":")
+    if not module_name or not colon or not attribute:
+        raise BadInput(f"--layer {path!r} is not module:Class, as mypackage.layers:MyBatchNormalization")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        with quiet_import():
+            found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise BadInput(f"--layer {path}: {module_name} does not import: {type(error).__name__}: {_one_line(error)}") from None
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            raise BadInput(f"--layer {path}: {module_name} has no {attribute}")
+    if not callable(found):
+        raise BadInput(f"--layer {path}: {attribute} is {type(found).__name__}, not a layer class or a factory")
+    return found  # type: ignore[no-any-return]
+
+
+def _probe(layer: Callable[..., Any], target: InProcess) -> None:
+    """Makes one layer, so that a factory that cannot make any is bad input and not 400 crashed cases."""
+    name = target.environment.target
+    if not callable(layer) or target.is_layer(layer):
+        raise BadInput(f"layer {name}: got {type(layer).__name__} {layer!r:.80}; allowed: a layer class, or a factory of layers")
+    try:
+        made = layer()
+    except Exception as error:
+        raise BadInput(f"layer {name}: its constructor raises {type(error).__name__}: {_one_line(error)}") from None
+    if not target.is_layer(made):
+        raise BadInput(f"layer {name}: calling it gives {type(made).__name__}, not a keras.layers.Layer")
+
+
+def _name(layer: Callable[..., Any] | None) -> str:
+    if layer is None:
+        return KERAS_LAYER
+    return f"{getattr(layer, '__module__', '?')}:{getattr(layer, '__qualname__', type(layer).__name__)}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Silences what frameworks write to standard error while they are imported; an import that fails raises all the same."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept:
+        try:
+            saved = os.dup(2)
+        except OSError:  # standard error is closed
+            yield
+            return
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,57 @@
+"""The reference as a target: what a perfect layer returns, correctly rounded. It needs no Keras."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import Inputs
+from bnverify.model import Environment, Observation, StepObservation, WeightInfo
+from bnverify.precision import Array, precision
+from bnverify.reference.formulas import KERAS, Formulas
+from bnverify.reference.machine import initial_state, trace
+
+
+class ReferenceTarget:
+    """Observes what the reference expects; with other formulas, what a perfect layer with that fault returns."""
+
+    def __init__(self, formulas: Formulas = KERAS) -> None:
+        self._formulas = formulas
+        self.environment = Environment(
+            target="bnverify's reference",
+            keras="3.0.0",
+            backend="reference",
+            backend_version=np.__version__,
+            device="CPU",
+            numpy=np.__version__,
+            python=platform.python_version(),
+            cpu="",
+        )
+
+    def observe(self, case: Case, inputs: Inputs) -> Observation:
+        """Every step of the case, each number rounded once."""
+        formats = precision(case.policy, case.dtype)
+        names = case.config.weight_names()
+        parameters = tuple(name for name in names if name in ("gamma", "beta"))
+
+        def stored(weights: dict[str, Array]) -> dict[str, Array]:
+            return {name: formats.variable.round(weights[name].reshape(case.channels_shape)) for name in names}
+
+        state = initial_state(case, inputs)
+        calls = {call.index: call for call in trace(case, inputs, self._formulas)}
+        frozen, steps = False, []
+        for index, step in enumerate(case.steps):
+            frozen = frozen if step.is_call else step is Step.FREEZE
+            call = calls.get(index)
+            state = call.after if call else state
+            y = formats.output.round(call.y()) if call else None
+            listed = () if frozen else parameters
+            steps.append(StepObservation(stored(dict(state.weights)), listed, y, formats.output.name if call else None))
+        config = {name: getattr(case.config, name) for name in ("axis", "momentum", "epsilon", "center", "scale")}
+        weights = tuple(
+            WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters) for name in names
+        )
+        initial = stored(dict(initial_state(case, inputs).weights))
+        return Observation(weights, initial, config, tuple(steps))

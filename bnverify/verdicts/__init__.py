@@ -1,0 +1,1 @@
+"""How observation and expectation compare: judging, naming causes, known deviations."""

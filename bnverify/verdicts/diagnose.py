@@ -1,0 +1,156 @@
+"""Diagnosing: which hypothesis gives exactly the numbers of the cases that fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.contract.evidence import Evidence, Expectation, expect
+from bnverify.model import Grade, Observation, Status, StepObservation, Verdict
+from bnverify.precision import FORMATS, Precision
+from bnverify.reference.hypotheses import HYPOTHESES
+from bnverify.verdicts.fitted import fitted
+
+UNSTABLE_CAUSES = {
+    Grade.SEQUENTIAL: "sums taken one after another round more than blocked sums",
+    Grade.ONE_PASS: "the variance is computed as E[x²]−E[x]², which cancels where the mean is large against the spread",
+}
+MOVING = ("moving_mean", "moving_variance")
+LARGEST = 1 << 16  # elements of a batch up to which a case is searched; smaller cases of the same fault tell as much
+SEARCHES = 40  # cases searched through the whole catalogue in one run; the others are tried against what those found
+NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to be that format's
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A verdict that fails, with what is needed to find out why."""
+
+    verdict: Verdict
+    observation: Observation
+
+    @property
+    def size(self) -> int:
+        return sum(step.y.size for step in self.observation.steps if step.y is not None)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A cause that fits a case, and its numbers there."""
+
+    text: str
+    detail: str = ""
+
+
+def name_causes(failing: Sequence[Failing], seed: int) -> list[Verdict]:
+    """The verdicts of `failing`, in that order, each with its cause where one is found.
+
+    Cases are searched from the smallest on. Where several hypotheses fit a case, the one that fits most cases is meant.
+    """
+    fits: dict[int, list[Cause]] = {}
+    votes: Counter[str] = Counter()
+    searched = 0
+    for index in sorted(range(len(failing)), key=lambda i: (not _numbers_wrong(failing[i].verdict), failing[i].size)):
+        one = failing[index]
+        if not one.observation.steps or one.size > LARGEST or _other_weights(one.verdict):
+            continue
+        inputs = make_inputs(one.verdict.case, seed)
+        fits[index] = list(search(one, inputs, votes.__contains__))
+        if _numbers_wrong(one.verdict) and searched < SEARCHES and (searched < 4 or not fits[index]):
+            searched += 1
+            fits[index] = list(search(one, inputs, lambda cause: True))
+        votes.update(cause.text for cause in fits[index])
+    return [_with_cause(one.verdict, fits.get(index, []), votes) for index, one in enumerate(failing)]
+
+
+def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
+    """The wanted causes that explain the case: of the catalogue; else an argument fitted to the numbers; else a format."""
+    case, observation = one.verdict.case, one.observation
+    right = expect(case, inputs)
+    found = False
+    for hypothesis in HYPOTHESES:
+        if wanted(hypothesis.cause) and explains(expect(case, inputs, hypothesis.formulas), observation, right):
+            found = True
+            yield Cause(hypothesis.cause)
+    if found:
+        return
+    for hypothesis, detail in fitted(right, observation):
+        if wanted(hypothesis.cause) and explains(expect(case, inputs, hypothesis.formulas), observation, right):
+            yield Cause(hypothesis.cause, detail)
+            return
+    for cause, formats in _narrower(one, right.formats):
+        narrow = expect(case, inputs, formats=formats)
+        if wanted(cause) and NARROW_MARGIN <= fit(narrow, observation, unknown_fits=False) <= 1.0:
+            yield Cause(cause)
+            return
+
+
+def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision]]:
+    """Formats that the numbers may have been computed in or stored in, widest first, each with its cause in words."""
+    outputs = [check for check in one.verdict.checks if check.quantity == "y" and check.grade is not None]
+    output_fails = bool(outputs) and min(outputs, key=lambda check: check.step or 0).status.fails
+    moving = [step.weights[name] for step in one.observation.steps for name in MOVING if name in step.weights]
+    for name in ("float32", "float16", "bfloat16"):
+        narrow = FORMATS[name]
+        if narrow.bits < formats.variable.bits and all(np.array_equal(v, narrow.round(v), equal_nan=True) for v in moving):
+            yield f"the moving statistics are stored as {name}", replace(formats, variable=narrow)
+        if narrow.bits < formats.arithmetic.bits and output_fails:
+            cause = f"the errors are those of arithmetic in {name}, not in {formats.arithmetic.name}"
+            yield cause, replace(formats, arithmetic=narrow)
+
+
+def explains(hypothesis: Expectation, observation: Observation, right: Expectation) -> bool:
+    """Whether a hypothesis gives every number observed, and not the right ones: one that changes nothing explains nothing."""
+    return fit(hypothesis, observation) <= 1.0 < fit(hypothesis, _as_observed(right))
+
+
+def _as_observed(expectation: Expectation) -> Observation:
+    """What a perfect layer would have shown in the calls of a case."""
+    steps = [StepObservation({}, ())] * len(expectation.case.steps)
+    for call in expectation.calls:
+        shape = expectation.case.channels_shape
+        weights = {name: value.reshape(shape) for name, value in call.after.weights.items()}
+        steps[call.index] = StepObservation(weights, (), call.y())
+    return Observation(steps=tuple(steps))
+
+
+def fit(expectation: Expectation, observation: Observation, unknown_fits: bool = True) -> float:
+    """The largest margin of the case's numbers under an expectation; infinite where one has no accepted grade."""
+    fine = (Status.CONFORMS, Status.INCONCLUSIVE) if unknown_fits else (Status.CONFORMS,)
+    evidence = Evidence(expectation, observation, Grade.SEQUENTIAL)
+    largest = 0.0
+    for call in evidence.calls:
+        for check in (evidence.output("", call), *(evidence.moving("", name, call) for name in MOVING)):
+            if check.status not in fine:
+                return float("inf")
+            largest = max(largest, check.margin or 0.0)
+    return largest
+
+
+def _numbers_wrong(verdict: Verdict) -> bool:
+    """Whether a number is wrong that a hypothesis could explain: an attribute that differs speaks for itself."""
+    return any(
+        check.grade is Grade.NONE or check.clause.endswith("updates-nothing")
+        for check in verdict.failures
+        if check.status is Status.WRONG
+    )
+
+
+def _other_weights(verdict: Verdict) -> bool:
+    """Whether the layer has, or ends up with, other weights: its numbers follow from that, and no formula is to blame."""
+    return any(check.clause in ("weights", "weight-shapes", "calls-keep-parameters") for check in verdict.failures)
+
+
+def _with_cause(verdict: Verdict, fits: list[Cause], votes: Counter[str]) -> Verdict:
+    if fits:
+        most = max(votes[cause.text] for cause in fits)
+        best = [cause for cause in fits if votes[cause.text] == most]
+        detail = best[0].detail if len(best) == 1 else ""
+        return replace(verdict, cause=" or: ".join(cause.text for cause in best), reason=detail)
+    grades = [check.grade for check in verdict.failures if check.status is Status.UNSTABLE and check.grade is not None]
+    if grades and not any(check.status is Status.WRONG for check in verdict.failures):
+        return replace(verdict, cause=UNSTABLE_CAUSES[max(grades)])
+    return verdict

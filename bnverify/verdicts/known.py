@@ -1,0 +1,159 @@
+"""Known deviations: failures that are understood, recorded with reason and evidence. Strict in both directions.
+
+A recorded deviation turns the failing checks it selects from failures into known deviations. One that selects checks of which
+none fails no longer occurs, one that selects nothing at all has a mistake in it: both make the run fail.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from bnverify.cases.case import Case, parse
+from bnverify.cases.suites import matches, suite
+from bnverify.contract import BY_KEY
+from bnverify.errors import BadInput
+from bnverify.model import Check, Environment, Status, Verdict, worst
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One recorded deviation.
+
+    clause: key of the clause; case: part of a case id that selects cases (`policy:float64/dtype:int32`; empty selects all);
+    backend: of Keras, or empty for all; keras: version range (PEP 440), or empty; why: the cause in words; link: where it is
+    documented or reported; evidence: id of a case that shows it. where: file and line of the record.
+    """
+
+    clause: str
+    why: str
+    link: str
+    evidence: str
+    case: str = ""
+    backend: str = ""
+    keras: str = ""
+    where: str = ""
+
+    def applies(self, environment: Environment) -> bool:
+        version = Version(environment.keras)
+        in_range = SpecifierSet(self.keras, prereleases=True).contains(version)
+        return in_range and self.backend in ("", environment.backend)
+
+    def selects(self, case: Case, check: Check) -> bool:
+        return check.clause == self.clause and matches(case, self.case)
+
+
+def shipped() -> tuple[Deviation, ...]:
+    """The deviations of real Keras that ship with bnverify."""
+    source = resources.files("bnverify.verdicts") / "known.toml"
+    return parse_known(source.read_text(encoding="utf-8"), "known.toml")
+
+
+def load(path: Path) -> tuple[Deviation, ...]:
+    """The deviations recorded in a user's file. Raises BadInput with file, line and field."""
+    try:
+        return parse_known(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise BadInput(f"--known {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"--known {path}: not a text file in UTF-8") from None
+
+
+def parse_known(text: str, name: str) -> tuple[Deviation, ...]:
+    """The records of a TOML text with one `[[deviation]]` table each."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        at = line.group(1) if line else str(text.count("\n") + 1)
+        raise BadInput(f"{name}:{at}: not valid TOML: {error}") from None
+    extra = sorted(set(document) - {"deviation"})
+    if extra:
+        raise BadInput(f"{name}:{_line(text, 0, extra[0])}: {extra[0]!r} is unknown; allowed: [[deviation]] tables")
+    records = document.get("deviation", [])
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise BadInput(f"{name}:1: 'deviation' must be written as [[deviation]] tables")
+    return tuple(_deviation(record, number, text, name) for number, record in enumerate(records, 1))
+
+
+def _deviation(record: dict[str, object], number: int, text: str, name: str) -> Deviation:
+    allowed = [field.name for field in fields(Deviation) if field.name != "where"]
+
+    def fail(field: str, problem: str) -> BadInput:
+        return BadInput(f"{name}:{_line(text, number, field)}: deviation {number}, field {field}: {problem}")
+
+    for field, value in record.items():
+        if field not in allowed:
+            raise fail(field, f"unknown; allowed: {', '.join(allowed)}")
+        if not isinstance(value, str):
+            raise fail(field, f"must be a text in quotes, is {value!r}")
+    for field in ("clause", "why", "link", "evidence"):
+        if not str(record.get(field, "")).strip():
+            raise fail(field, "missing")
+    if record["clause"] not in BY_KEY:
+        raise fail("clause", f"{record['clause']!r} is unknown; allowed: {', '.join(BY_KEY)}")
+    try:
+        SpecifierSet(str(record.get("keras", "")))
+    except InvalidSpecifier:
+        raise fail("keras", f"{record['keras']!r} is no version range; allowed: as >=3.0,<3.5") from None
+    try:
+        evidence = parse(str(record["evidence"]))
+    except BadInput as error:
+        raise fail("evidence", str(error)) from None
+    selection = str(record.get("case", ""))
+    for part in selection.split("/") if selection else ():
+        if part.split(":")[0] not in evidence.fields or ":" not in part:
+            raise fail("case", f"{part!r} is not field:value with a field of {', '.join(evidence.fields)}")
+    if not matches(evidence, selection):
+        raise fail("evidence", f"the case {evidence.id} is not among those that case = {selection!r} selects")
+    where = f"{name}:{_line(text, number, '')}"
+    return Deviation(**{k: str(v) for k, v in record.items()}, where=where)
+
+
+def _line(text: str, number: int, field: str) -> int:
+    """The line of a field in the number-th table, or of the table's head where the field is missing."""
+    table, head = 0, 1
+    for at, line in enumerate(text.splitlines(), 1):
+        if line.strip().startswith("[["):
+            table += 1
+            head = at if table == number else head
+        elif table == number and field and re.match(rf"\s*[\"']?{re.escape(field)}[\"']?\s*=", line):
+            return at
+    return head
+
+
+def excuse(verdict: Verdict, deviations: Iterable[Deviation]) -> Verdict:
+    """The verdict with the failing checks that a deviation selects turned into known deviations."""
+
+    def turn(check: Check) -> Check:
+        known = next((d for d in deviations if check.status.fails and d.selects(verdict.case, check)), None)
+        return check if known is None else replace(check, status=Status.KNOWN, reason=known.why)
+
+    if not verdict.failures or verdict.status is Status.CRASHED:
+        return verdict
+    checks = tuple(turn(check) for check in verdict.checks)
+    return replace(verdict, checks=checks, status=worst([check.status for check in checks]))
+
+
+def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """What is wrong with the deviations themselves, a line each: those that no longer occur, those that select nothing.
+
+    A deviation whose cases were not part of the run says nothing, unless no suite has such a case.
+    """
+    lines = []
+    for deviation in deviations:
+        selected = [check for v in verdicts for check in v.checks if deviation.selects(v.case, check)]
+        told = f"known deviation at {deviation.where} ({deviation.clause}, case {deviation.case or 'any'})"
+        if selected and not any(check.status is Status.KNOWN for check in selected):
+            lines.append(f"{told} no longer occurs: {len(selected)} checks it selects conform")
+        everything = (*suite("full"), *suite("regressions"), parse(deviation.evidence))
+        if not selected and not any(matches(case, deviation.case) for case in everything):
+            lines.append(f"{told} matches no case of any suite")
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""How results are shown: terminal, JSON, JUnit, notebook. Values in, text out; only the terminal view prints."""

@@ -1,0 +1,25 @@
+"""The view of the contract: each clause, its source, and how many checks a suite makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnverify.cases.suites import suite
+from bnverify.contract import CLAUSES
+from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.run import run
+from bnverify.tally import by_clause
+from bnverify.views.text import number, plural
+
+
+def contract_lines(name: str) -> Iterator[str]:
+    """The lines of the view. Checks are counted by verifying the reference itself, which needs no Keras."""
+    results = run(suite(name), ReferenceTarget())
+    tallies = by_clause(results.verdicts)
+    yield f"{plural(len(CLAUSES), 'clause')}; checks in the {name} suite of {plural(len(results.verdicts), 'case')}"
+    for tally in tallies:
+        clause = tally.clause
+        yield ""
+        yield f"{tally.number:>2}  {clause.title}  [{clause.key}]  {number(tally.checks)} checks"
+        yield f"    {clause.rule}"
+        yield f"    Source: {clause.source}"

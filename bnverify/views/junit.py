@@ -1,0 +1,41 @@
+"""The JUnit view: one test case for each case, so that any CI service shows the verdicts."""
+
+from __future__ import annotations
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from bnverify.model import Results, Status, Verdict
+from bnverify.tally import Group
+from bnverify.views.text import environment_line, group_lines
+
+
+def as_junit(results: Results) -> str:
+    """The document as text."""
+    suite = TestSuite(f"bnverify {results.suite}".strip())
+    suite.add_property("environment", environment_line(results.environment))
+    suite.add_property("seed", str(results.seed))
+    for verdict in results.verdicts:
+        suite.add_testcase(_case(verdict, results))
+    for line in results.stale:
+        stale = TestCase("known deviations are current", "bnverify.known")
+        stale.result = [Failure(line)]
+        suite.add_testcase(stale)
+    document = JUnitXml("bnverify")
+    document.add_testsuite(suite)
+    document.update_statistics()
+    text: bytes = document.tostring()
+    return text.decode("utf-8")
+
+
+def _case(verdict: Verdict, results: Results) -> TestCase:
+    case = TestCase(verdict.case.id, "bnverify.case")
+    if verdict.status.fails:
+        title = verdict.cause or verdict.reason or verdict.failures[0].clause
+        kind = Error if verdict.status is Status.CRASHED else Failure
+        entry = kind(f"{verdict.status.value}: {title}", verdict.status.value)
+        entry.text = "\n".join(group_lines(Group(verdict.status, verdict.cause, title, (verdict,)), results))
+        case.result = [entry]
+    elif verdict.status is not Status.CONFORMS:
+        reasons = filter(None, (verdict.reason, *dict.fromkeys(check.reason for check in verdict.checks)))
+        case.result = [Skipped(f"{verdict.status.value}: {'; '.join(reasons)}", verdict.status.value)]
+    return case
