@@ -92,8 +92,9 @@ def check_layer(
     """
     chosen, label = suites.choose(suite, (cases,) if isinstance(cases, str) else tuple(cases), select)
     target = open_target(layer_class_or_factory)
+    whole = not cases and not select
     recorded = known.load(Path(known_deviations)) if known_deviations is not None else ()
-    return Report(verify_target(target, chosen, label=label, seed=seed, min_grade=min_grade, recorded=recorded))
+    return Report(verify_target(target, chosen, label=label, seed=seed, min_grade=min_grade, recorded=recorded, with_evidence=whole))
 
 
 def verify_target(

@@ -102,6 +102,7 @@ def run(
             seed=seed,
             min_grade=min_grade,
             recorded=recorded,
+            with_evidence=not ids and not select,
             fail_fast=fail_fast,
             progress=start(label),
         )

@@ -58,7 +58,7 @@ class Harness:
         """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""
         verdict = self.verdict(case)
         if verdict.status.fails:
-            fail(as_text(Results(self.target.environment, "", self.seed, (verdict,))))
+            fail(as_text(Results(self.target.environment, "", self.seed, (verdict,)), failures_only=True))
         if case.id in self.expected and verdict.status is not Status.KNOWN:
             fail(f"[XPASS(strict)] expected to fail ({self.expected[case.id]}), but is {verdict.status.value}: {case.id}")
         reasons = "; ".join(dict.fromkeys(filter(None, (verdict.reason, *(c.reason for c in verdict.checks)))))
@@ -94,7 +94,7 @@ def _excuse_clauses(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
         excused = check.status.fails and check.clause in expected
         return dataclasses.replace(check, status=Status.KNOWN, reason=expected[check.clause]) if excused else check
 
-    if verdict.status is Status.CRASHED or not any(check.clause in expected for check in verdict.failures):
+    if not any(check.clause in expected for check in verdict.failures):
         return verdict
     checks = tuple(turn(check) for check in verdict.checks)
     return dataclasses.replace(verdict, checks=checks, status=worst([check.status for check in checks]))

@@ -101,6 +101,11 @@ class Observation:
     steps: tuple[StepObservation, ...] = ()
     failure: Failure | None = None
 
+    @property
+    def built(self) -> bool:
+        """Whether the layer was constructed and built, so that its weights can be judged."""
+        return self.failure is None or self.failure.stage not in ("constructor", "build")
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -150,8 +155,8 @@ class Check:
 class Verdict:
     """All checks of one case.
 
-    `cause` names the hypothesis that fits a failure; `reason` says why a case was unsupported or crashed, or gives the cause's
-    numbers in this case.
+    `cause` names the hypothesis that fits a failure; `reason` says why a case was unsupported, or gives the cause's numbers in
+    this case.
     """
 
     case: Case

@@ -46,14 +46,18 @@ def run(
     required: Grade = Grade.SEQUENTIAL,
     strict: Sequence[Deviation] = (),
     lenient: Sequence[Deviation] = (),
+    with_evidence: bool = False,
     fail_fast: bool = False,
     progress: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Results:
     """Verifies the cases in order. An interrupt (Ctrl-C) ends the run with the verdicts so far, marked incomplete.
 
     Known deviations turn failures into known ones; `strict` ones that no longer occur make the run fail, `lenient` do not.
+    `with_evidence` adds the cases that show the strict ones.
     """
     strict, lenient = ([d for d in given if d.applies(target.environment)] for given in (strict, lenient))
+    if with_evidence:
+        cases = tuple(dict.fromkeys((*cases, *known.evidence(strict))))
     started = time.perf_counter()
     verdicts: list[Verdict] = []
     failing: dict[int, Failing] = {}
@@ -80,7 +84,7 @@ def run(
         seed=seed,
         verdicts=tuple(verdicts),
         required=required,
-        stale=known.stale(strict, verdicts),
+        stale=known.stale(strict, verdicts) if complete and required <= Grade.SEQUENTIAL else (),
         complete=complete,
         seconds=time.perf_counter() - started,
     )

@@ -73,7 +73,8 @@ def failures(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
         if not verdict.status.fails:
             continue
         if verdict.status is Status.CRASHED:
-            key = (verdict.status, verdict.reason, verdict.reason)
+            crash = next(check for check in verdict.failures if check.status is Status.CRASHED)
+            key = (verdict.status, "", ":".join(crash.reason.split(":")[:2]))  # stage and type; texts differ in their numbers
         elif verdict.cause:
             key = (Status.WRONG if _any_wrong(verdict) else verdict.status, verdict.cause, verdict.cause)
         else:

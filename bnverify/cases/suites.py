@@ -182,8 +182,9 @@ def select(cases: Iterable[Case], expression: str) -> tuple[Case, ...]:
 
 
 def matches(case: Case, selection: str) -> bool:
-    """Whether every `field:value` of `selection` (an id's notation, any part of it) is the case's, defaults included."""
-    return all(case.fields.get(part.split(":")[0]) == part.partition(":")[2] for part in selection.split("/") if part)
+    """Whether every `field:value` of `selection` is the case's, defaults included; `|` separates alternative values."""
+    parts = (part.partition(":") for part in selection.split("/") if part)
+    return all(case.fields.get(name) in values.split("|") for name, _, values in parts)
 
 
 def smaller_first(cases: Iterable[Case]) -> list[Case]:

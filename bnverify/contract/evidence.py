@@ -65,6 +65,11 @@ class Evidence:
     def formats(self) -> Precision:
         return self.expectation.formats
 
+    @property
+    def built(self) -> bool:
+        """Whether the target came as far as having been built."""
+        return self.observation.built
+
     @cached_property
     def calls(self) -> tuple[CallEvidence, ...]:
         """The calls that the target got through, in order."""

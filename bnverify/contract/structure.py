@@ -8,11 +8,23 @@ import numpy as np
 
 from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, KERAS_LAYER_DOC, Clause
 from bnverify.contract.evidence import Evidence
-from bnverify.model import Check, Status
+from bnverify.model import Check, Mismatch, Status
 from bnverify.reference.machine import INITIAL
 
 
+def check_returns(e: Evidence) -> Iterator[Check]:
+    failure = e.observation.failure
+    if failure is None:
+        yield Check("returns", "every step", None, Status.CONFORMS)
+    else:
+        what = f"{failure.type}: {failure.text}"
+        mismatch = Mismatch(expected="no exception", actual=what)
+        yield Check("returns", failure.stage, None, Status.CRASHED, mismatch=mismatch, reason=f"{failure.stage}: {what}")
+
+
 def check_arguments(e: Evidence) -> Iterator[Check]:
+    if not e.built:
+        return
     if e.observation.config is None:
         yield Check("arguments", "get_config", None, Status.INCONCLUSIVE, reason="the layer has no get_config()")
         return
@@ -24,6 +36,8 @@ def check_arguments(e: Evidence) -> Iterator[Check]:
 
 
 def check_weights(e: Evidence) -> Iterator[Check]:
+    if not e.built:
+        return
     expected, actual = e.case.config.weight_names(), tuple(w.name for w in e.observation.weights)
     yield e.texts("weights", "names in order", None, expected=", ".join(expected), actual=", ".join(actual))
 
@@ -51,7 +65,7 @@ def check_trainable_weights(e: Evidence) -> Iterator[Check]:
 
 
 def check_initial_values(e: Evidence) -> Iterator[Check]:
-    if e.case.weights != "initial":
+    if e.case.weights != "initial" or not e.built:
         return
     for name in e.case.config.weight_names():
         values = e.observation.initial.get(name)
@@ -71,6 +85,13 @@ def check_output_dtype(e: Evidence) -> Iterator[Check]:
 
 
 CLAUSES = (
+    Clause(
+        "returns",
+        "construction and calls return",
+        "the layer is made, is built and returns from every call, for inputs of any rank, size and dtype, with no exception",
+        KERAS_DOC + " (inputs: “Input tensor (of any rank)”)",
+        check_returns,
+    ),
     Clause(
         "arguments",
         "arguments and defaults",

@@ -20,9 +20,13 @@ import importlib
 import json
 import os
 import platform
+import re
 import sys
+import warnings
 
 import numpy as np
+
+ansi = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Worker(object):
@@ -48,6 +52,12 @@ class Worker(object):
         }
 
     def observe(self, request):
+        """The answer to a request. Warnings are the framework's own business and must not become exceptions here."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._observe(request)
+
+    def _observe(self, request):
         answer = {"weights": [], "initial": {}, "config": None, "steps": [], "failure": None}
         stage = "constructor"
         try:
@@ -64,12 +74,12 @@ class Worker(object):
                 stage = "step %d" % index
                 answer["steps"].append(getattr(self, "do_" + step["do"])(layer, step, request))
         except Exception as error:  # whatever a layer raises is an observation
-            answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": first_line(error)}
+            answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error)}
         return answer
 
     def arguments(self, request):
         """The constructor's arguments; dtype only where the policy asked for is not the default of this process."""
-        default = self.keras.config.dtype_policy().name
+        default = self.keras.mixed_precision.dtype_policy().name
         return request["layer"] if request["policy"] == default else dict(request["layer"], dtype=request["policy"])
 
     def do_call(self, layer, step, request):
@@ -135,9 +145,14 @@ def is_plain(value):
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0][:500] if lines else ""
+def one_line(error):
+    """An exception's own text on one line, without what Keras wraps around it."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    if lines and lines[0].startswith("Exception encountered when calling"):
+        lines = lines[1:]
+    if any(line.startswith("Arguments received by") for line in lines):
+        lines = lines[: [line.startswith("Arguments received by") for line in lines].index(True)]
+    return ansi.sub("", " ".join(line for line in lines if line))[:300]
 
 
 def cpu_name():

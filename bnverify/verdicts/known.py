@@ -1,7 +1,8 @@
 """Known deviations: failures that are understood, recorded with reason and evidence. Strict in both directions.
 
 A recorded deviation turns the failing checks it selects from failures into known deviations. One that selects checks of which
-none fails no longer occurs, one that selects nothing at all has a mistake in it: both make the run fail.
+none fails no longer occurs, and makes the run fail; its evidence is part of every run of a whole suite, so that it always
+selects some.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from bnverify.cases.case import Case, parse
-from bnverify.cases.suites import matches, suite
+from bnverify.cases.suites import matches
 from bnverify.contract import BY_KEY
 from bnverify.errors import BadInput
 from bnverify.model import Check, Environment, Status, Verdict, worst
@@ -27,12 +28,12 @@ from bnverify.model import Check, Environment, Status, Verdict, worst
 class Deviation:
     """One recorded deviation.
 
-    clause: key of the clause; case: part of a case id that selects cases (`policy:float64/dtype:int32`; empty selects all);
-    backend: of Keras, or empty for all; keras: version range (PEP 440), or empty; why: the cause in words; link: where it is
+    clauses: keys of the clauses that fail; case: part of a case id that selects cases, values separated by | being alternatives
+    (`policy:float64/dtype:int32|int64`; empty selects all); backend: of Keras, or empty for all; keras: version range (PEP 440), or empty; why: the cause in words; link: where it is
     documented or reported; evidence: id of a case that shows it. where: file and line of the record.
     """
 
-    clause: str
+    clauses: tuple[str, ...]
     why: str
     link: str
     evidence: str
@@ -47,7 +48,7 @@ class Deviation:
         return in_range and self.backend in ("", environment.backend)
 
     def selects(self, case: Case, check: Check) -> bool:
-        return check.clause == self.clause and matches(case, self.case)
+        return check.clause in self.clauses and matches(case, self.case)
 
 
 def shipped() -> tuple[Deviation, ...]:
@@ -92,29 +93,33 @@ def _deviation(record: dict[str, object], number: int, text: str, name: str) -> 
     for field, value in record.items():
         if field not in allowed:
             raise fail(field, f"unknown; allowed: {', '.join(allowed)}")
-        if not isinstance(value, str):
+        if field != "clauses" and not isinstance(value, str):
             raise fail(field, f"must be a text in quotes, is {value!r}")
-    for field in ("clause", "why", "link", "evidence"):
-        if not str(record.get(field, "")).strip():
+    for field in ("clauses", "why", "link", "evidence"):
+        if not record.get(field):
             raise fail(field, "missing")
-    if record["clause"] not in BY_KEY:
-        raise fail("clause", f"{record['clause']!r} is unknown; allowed: {', '.join(BY_KEY)}")
+    clauses = record["clauses"]
+    if not isinstance(clauses, list) or not all(isinstance(clause, str) for clause in clauses):
+        raise fail("clauses", f"must be a list of texts, as [\"moving-mean\"], is {clauses!r}")
+    for clause in clauses:
+        if clause not in BY_KEY:
+            raise fail("clauses", f"{clause!r} is unknown; allowed: {', '.join(BY_KEY)}")
     try:
         SpecifierSet(str(record.get("keras", "")))
     except InvalidSpecifier:
         raise fail("keras", f"{record['keras']!r} is no version range; allowed: as >=3.0,<3.5") from None
     try:
-        evidence = parse(str(record["evidence"]))
+        shown = parse(str(record["evidence"]))
     except BadInput as error:
         raise fail("evidence", str(error)) from None
     selection = str(record.get("case", ""))
     for part in selection.split("/") if selection else ():
-        if part.split(":")[0] not in evidence.fields or ":" not in part:
-            raise fail("case", f"{part!r} is not field:value with a field of {', '.join(evidence.fields)}")
-    if not matches(evidence, selection):
-        raise fail("evidence", f"the case {evidence.id} is not among those that case = {selection!r} selects")
-    where = f"{name}:{_line(text, number, '')}"
-    return Deviation(**{k: str(v) for k, v in record.items()}, where=where)
+        if part.split(":")[0] not in shown.fields or ":" not in part:
+            raise fail("case", f"{part!r} is not field:value with a field of {', '.join(shown.fields)}")
+    if not matches(shown, selection):
+        raise fail("evidence", f"the case {shown.id} is not among those that case = {selection!r} selects")
+    texts = {field: str(value) for field, value in record.items() if field != "clauses"}
+    return Deviation(clauses=tuple(clauses), **texts, where=f"{name}:{_line(text, number, '')}")
 
 
 def _line(text: str, number: int, field: str) -> int:
@@ -136,24 +141,25 @@ def excuse(verdict: Verdict, deviations: Iterable[Deviation]) -> Verdict:
         known = next((d for d in deviations if check.status.fails and d.selects(verdict.case, check)), None)
         return check if known is None else replace(check, status=Status.KNOWN, reason=known.why)
 
-    if not verdict.failures or verdict.status is Status.CRASHED:
+    if not verdict.failures:
         return verdict
     checks = tuple(turn(check) for check in verdict.checks)
     return replace(verdict, checks=checks, status=worst([check.status for check in checks]))
 
 
 def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """What is wrong with the deviations themselves, a line each: those that no longer occur, those that select nothing.
-
-    A deviation whose cases were not part of the run says nothing, unless no suite has such a case.
-    """
+    """A line for each deviation of which a clause conforms in every case of the run that the deviation selects."""
     lines = []
     for deviation in deviations:
-        selected = [check for v in verdicts for check in v.checks if deviation.selects(v.case, check)]
-        told = f"known deviation at {deviation.where} ({deviation.clause}, case {deviation.case or 'any'})"
-        if selected and not any(check.status is Status.KNOWN for check in selected):
-            lines.append(f"{told} no longer occurs: {len(selected)} checks it selects conform")
-        everything = (*suite("full"), *suite("regressions"), parse(deviation.evidence))
-        if not selected and not any(matches(case, deviation.case) for case in everything):
-            lines.append(f"{told} matches no case of any suite")
+        cases = [verdict for verdict in verdicts if matches(verdict.case, deviation.case)]
+        for clause in deviation.clauses:
+            checks = [check for verdict in cases for check in verdict.checks if check.clause == clause]
+            if checks and not any(check.status is Status.KNOWN for check in checks):
+                told = f"known deviation at {deviation.where} (case {deviation.case or 'any'})"
+                lines.append(f"{told} no longer occurs: {len(checks)} checks of {clause} conform")
     return tuple(lines)
+
+
+def evidence(deviations: Iterable[Deviation]) -> tuple[Case, ...]:
+    """The cases that show the deviations. Part of every run of a whole suite, so that none goes stale unseen."""
+    return tuple(parse(deviation.evidence) for deviation in deviations)

@@ -30,7 +30,7 @@ def as_junit(results: Results) -> str:
 def _case(verdict: Verdict, results: Results) -> TestCase:
     case = TestCase(verdict.case.id, "bnverify.case")
     if verdict.status.fails:
-        title = verdict.cause or verdict.reason or verdict.failures[0].clause
+        title = verdict.cause or verdict.failures[0].reason or verdict.failures[0].clause
         kind = Error if verdict.status is Status.CRASHED else Failure
         entry = kind(f"{verdict.status.value}: {title}", verdict.status.value)
         entry.text = "\n".join(group_lines(Group(verdict.status, verdict.cause, title, (verdict,)), results))

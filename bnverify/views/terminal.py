@@ -17,7 +17,7 @@ from bnverify.tally import ClauseTally, by_clause, failures
 from bnverify.views.text import conclusion, environment_line, group_lines, number, short
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}
-WIDTH = 128  # where the output is no terminal, a file or a CI log, say
+WIDTH = 200  # where the output is no terminal, a file or a CI log, say
 
 
 def console() -> Console:
@@ -59,6 +59,14 @@ def show(results: Results, out: Console, *, verbose: bool = False) -> None:
     out.print(f"{escape(suite)}seed {results.seed}: {number(len(results.verdicts))} cases in {results.seconds:.1f} s\n")
     if results.verdicts:
         out.print(clause_table(by_clause(results.verdicts)))
+    show_failures(results, out)
+    _not_conforming(results, out, verbose)
+    final = conclusion(results)
+    out.print(f"\n[bold {'green' if results.ok else 'red'}]{escape(final)}[/]")
+
+
+def show_failures(results: Results, out: Console) -> None:
+    """A paragraph for each cause of failure."""
     for group in failures(results.verdicts):
         lines = group_lines(group, results)
         colour = COLOURS[group.status]
@@ -67,9 +75,6 @@ def show(results: Results, out: Console, *, verbose: bool = False) -> None:
             out.print(f"  {escape(line)}")
     for line in results.stale:
         out.print(f"\n[bold red]STALE[/]  {escape(line)}")
-    _not_conforming(results, out, verbose)
-    final = conclusion(results)
-    out.print(f"\n[bold {'green' if results.ok else 'red'}]{escape(final)}[/]")
 
 
 def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
@@ -118,9 +123,13 @@ def _statuses(tally: ClauseTally) -> str:
     return ", ".join(parts)
 
 
-def as_text(results: Results) -> str:
-    """The report as plain text, for exceptions and `report.summary()`."""
-    out = Console(file=StringIO(), width=WIDTH, highlight=False, soft_wrap=True, color_system=None)
-    show(results, out)
+def as_text(results: Results, *, failures_only: bool = False) -> str:
+    """The report, or its failures alone, as plain text: for exceptions and `report.summary()`."""
+    out = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None)
+    if failures_only:
+        out.print(escape(environment_line(results.environment)))
+        show_failures(results, out)
+    else:
+        show(results, out)
     assert isinstance(out.file, StringIO)
     return out.file.getvalue()

@@ -46,6 +46,8 @@ def reproduce(verdict: Verdict, results: Results) -> str:
 
 
 def step_words(check: Check, steps: tuple[Step, ...]) -> str:
+    if check.status is Status.CRASHED:
+        return check.quantity
     return "as built" if check.step is None else f"step {check.step} ({steps[check.step].words})"
 
 
@@ -56,7 +58,8 @@ def mismatch_lines(check: Check, steps: tuple[Step, ...]) -> list[str]:
         return [f"{check.quantity}: {check.reason}"]
     place = "" if m.index is None else "[" + ", ".join(map(str, m.index)) + "]"
     channel = "" if m.channel is None else f", channel {m.channel}"
-    lines = [f"{step_words(check, steps)}: {check.quantity}{place}{channel}: expected {m.expected}, got {m.actual}"]
+    quantity = "" if check.status is Status.CRASHED else f"{check.quantity}{place}{channel}: "
+    lines = [f"{step_words(check, steps)}: {quantity}expected {m.expected}, got {m.actual}"]
     details = []
     if m.error is not None:
         details = [f"error {short(m.error)}", f"bound {short(m.bound)}", f"margin {short(check.margin)}"]
@@ -74,10 +77,10 @@ def group_lines(group: Group, results: Results) -> list[str]:
     lines = [group.title, f"{affected} of {number(len(results.verdicts))}; failing checks: {counts or 'none made'}"]
     lines.append(f"smallest case  {example.case.id}")
     if example.failures:
-        first = example.failures[0]
+        first = max(example.failures, key=lambda check: check.status is Status.CRASHED)
         lines.append(f"clause         {BY_KEY[first.clause].rule}")
         lines += [f"               {line}" for line in mismatch_lines(first, example.case.steps)]
-    if group.cause and example.status is not Status.CRASHED:
+    if group.cause:
         detail = f" ({example.reason})" if example.reason else ""
         lines.append(f"cause          {group.cause}{detail}")
     if example.case.cause:
