@@ -15,6 +15,7 @@ from bnverify.targets.loading import open_target
 from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation
 from bnverify.views import html, terminal
+from bnverify.views.text import conclusion
 
 GRADES = {grade.label: grade for grade in (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)}
 
@@ -48,7 +49,7 @@ class Report:
         return self.summary()
 
     def __repr__(self) -> str:
-        return f"<Report: {html.conclusion(self.results)}>"
+        return f"<Report: {conclusion(self.results)}>"
 
     def _repr_html_(self) -> str:
         return html.as_html(self.results)
@@ -77,9 +78,9 @@ def check_layer(
 ) -> Report:
     """Verifies a layer against the Keras BatchNormalization contract, in this process.
 
-    layer_class_or_factory: called with the layer config's keyword arguments, as keras.layers.BatchNormalization takes them (only
-    those that differ from the defaults, and `dtype` where a case asks for another policy), returns a fresh layer. A class is its
-    own factory. None is Keras' own layer.
+    layer_class_or_factory: called with the layer config's keyword arguments, as keras.layers.BatchNormalization takes them
+    (only those that differ from the defaults, and `dtype` where a case asks for another policy), returns a fresh layer. A
+    class is its own factory. None is Keras' own layer.
     suite: smoke, default, full or regressions; cases: ids of single cases instead of a suite; select: an expression on ids, as
     `-k` of pytest. seed: of the inputs, 0 or more. min_grade: the worst grade that conforms: blocked, sequential or one-pass.
     known_deviations: a file of known deviations, as for `bnverify run --known`.
@@ -94,7 +95,9 @@ def check_layer(
     target = open_target(layer_class_or_factory)
     whole = not cases and not select
     recorded = known.load(Path(known_deviations)) if known_deviations is not None else ()
-    return Report(verify_target(target, chosen, label=label, seed=seed, min_grade=min_grade, recorded=recorded, with_evidence=whole))
+    return Report(
+        verify_target(target, chosen, label=label, seed=seed, min_grade=min_grade, recorded=recorded, with_evidence=whole)
+    )
 
 
 def verify_target(

@@ -62,8 +62,15 @@ def selection(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--layer", metavar="MODULE:NAME", help="A layer class, or a factory of layers, instead of Keras' own.")
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that fails.")
-@click.option("--min-grade", default="sequential", metavar="GRADE", help="Worst grade that conforms: blocked, sequential, one-pass.  [sequential]")
-@click.option("--known", "known_file", type=click.Path(path_type=Path), help="File of known deviations, beside those that ship.")
+@click.option(
+    "--min-grade",
+    default="sequential",
+    metavar="GRADE",
+    help="Worst grade that conforms: blocked, sequential, one-pass.  [sequential]",
+)
+@click.option(
+    "--known", "known_file", type=click.Path(path_type=Path), help="File of known deviations, beside those that ship."
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all verdicts to this file.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("-v", "--verbose", is_flag=True, help="List known deviations and what was not tested, with reasons.")
@@ -152,7 +159,9 @@ def show(case: str, seed: int) -> None:
 
 
 @cli.command(cls=Example, example="bnverify contract\nbnverify contract --suite smoke")
-@click.option("--suite", default="default", metavar="NAME", help="Suite to count checks in: smoke, default, full, regressions.  [default]")
+@click.option(
+    "--suite", default="default", metavar="NAME", help="Suite to count checks in: smoke, default, full, regressions.  [default]"
+)
 def contract(suite: str) -> None:
     """Print the clauses of the Keras BatchNormalization contract, and how many checks of a suite stand behind each."""
     from bnverify.views import terminal

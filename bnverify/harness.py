@@ -9,8 +9,8 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 
-from bnverify.cases.case import Case, parse
 from bnverify.cases import suites
+from bnverify.cases.case import Case, parse
 from bnverify.contract import BY_KEY
 from bnverify.errors import BadInput
 from bnverify.model import Check, Results, Status, Verdict, worst
@@ -86,6 +86,7 @@ class Harness:
 
 
 def fail(text: str) -> NoReturn:
+    """Fails the test with this text and no traceback: the report is what matters."""
     pytest.fail(text, pytrace=False)
 
 

@@ -88,5 +88,3 @@ def run(
         complete=complete,
         seconds=time.perf_counter() - started,
     )
-
-

@@ -47,7 +47,7 @@ class Score:
         return not self.survivors and not self.false_alarms
 
 
-def selftest_score(select: str, suite: str, start: Callable[[str, int], Callable[..., None]]) -> Score:
+def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., None]]) -> Score:
     """Runs the suite on each mutant until a case fails, and as a whole on what must pass.
 
     A case in which Keras' own layer deviates proves nothing about a mutant and is left out.
@@ -66,7 +66,8 @@ def selftest_score(select: str, suite: str, start: Callable[[str, int], Callable
     step()
     reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step))
     caught = [
-        Outcome(m.key, m.fault, m.group, first_failure(honest, InProcess(m.layer, m.key), step)) for m in (*mutants, *equivalent)
+        Outcome(m.key, m.fault, m.group, first_failure(honest, InProcess(m.layer, m.key), step))
+        for m in (*mutants, *equivalent)
     ]
     return Score(tuple(caught[: len(mutants)]), (reference, *caught[len(mutants) :]))
 

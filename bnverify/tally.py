@@ -74,7 +74,12 @@ def failures(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
             continue
         if verdict.status is Status.CRASHED:
             crash = next(check for check in verdict.failures if check.status is Status.CRASHED)
-            key = (verdict.status, "", ":".join(crash.reason.split(":")[:2]))  # stage and type; texts differ in their numbers
+            # by stage and type of the exception: texts differ in their numbers
+            key: tuple[Status, str, str] = (
+                verdict.status,
+                "",
+                ":".join(crash.reason.split(":")[:2]),
+            )
         elif verdict.cause:
             key = (Status.WRONG if _any_wrong(verdict) else verdict.status, verdict.cause, verdict.cause)
         else:

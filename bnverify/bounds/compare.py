@@ -6,28 +6,35 @@ largest number of the format, the infinity of the right sign is a correct roundi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from bnverify.blocks import PARALLEL, Index, blocks, over_blocks
+from bnverify.bounds.derive import GRADES
+from bnverify.bounds.screen import Screen, output_screen
 from bnverify.model import Grade, Mismatch
 from bnverify.precision import Array, Format
+from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import Call
-from bnverify.reference.moments import Index, blocks
-from bnverify.bounds.derive import GRADES
 
-Pieces = Iterator[tuple[Index, Array, Array]]  # where, expected values, bounds
+Piece = tuple[Array, Array]  # expected values, bounds
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Expected numbers and their bounds: `pieces(grade)` gives them part by part, `bounded(grade)` says if any is finite."""
+    """Expected numbers and their bounds, of an array of `shape` in `format`, part by part.
+
+    piece(grade, index): the expected values and bounds there. bounded(grade): whether any bound is finite. screen(grade):
+    a cheap upper bound of a block's largest margin, or None.
+    """
 
     shape: tuple[int, ...]
-    pieces: Callable[[Grade], Pieces]
-    bounded: Callable[[Grade], bool]
     format: Format
+    piece: Callable[[Grade, Index], Piece]
+    bounded: Callable[[Grade], bool]
+    screen: Callable[[Grade], Screen | None] = lambda grade: None
 
 
 @dataclass(frozen=True)
@@ -41,32 +48,39 @@ class Comparison:
 
 def weight_numbers(value: Array, bounds: Array, format_: Format) -> Numbers:
     """A statistic: `value` of any shape, `bounds` the same with a leading axis over the grades."""
-
-    def pieces(grade: Grade) -> Pieces:
-        yield (slice(None),) * value.ndim, value, bounds[grade]
-
-    return Numbers(value.shape, pieces, lambda grade: bool(np.isfinite(bounds[grade]).any()), format_)
+    return Numbers(
+        value.shape,
+        format_,
+        piece=lambda grade, index: (value[index], bounds[grade][index]),
+        bounded=lambda grade: bool(np.isfinite(bounds[grade]).any()),
+    )
 
 
 def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> Numbers:
     """The output of a call, never held as a whole: each block is normalized and bounded on its own."""
+    shape, wide = call.x.shape, call.mean.dtype
 
-    def pieces(grade: Grade) -> Pieces:
-        shape = call.x.shape
-        wide = call.mean.dtype
-        per_channel = [call.mean, call.inverse, slope[grade], offset[grade], call.gamma, call.beta]
-        spread = [np.broadcast_to(a, shape) if np.ndim(a) else a for a in per_channel]
-        for index in blocks(shape):
-            x = call.x[index].astype(wide, copy=False)
-            mean, inverse, a, b, gamma, beta = (part[index] if np.ndim(part) else part for part in spread)
-            expected = call.formulas.output(np, x, mean, inverse, gamma, beta)
-            deviation = x - mean
-            bound = np.abs(deviation, out=deviation)
-            bound *= a
-            bound += b
-            yield index, expected, bound
+    def spread(values: Array | float) -> Array:
+        return np.broadcast_to(values, shape)
 
-    return Numbers(call.x.shape, pieces, lambda grade: bool(np.isfinite(offset[grade]).any()), format_)
+    mean, inverse, gamma, beta = map(spread, (call.mean, call.inverse, call.gamma, call.beta))
+
+    def piece(grade: Grade, index: Index) -> Piece:
+        x = call.x[index].astype(wide, copy=False)
+        expected = call.formulas.output(np, x, mean[index], inverse[index], gamma[index], beta[index])
+        bound = np.abs(x - mean[index])
+        bound *= spread(slope[grade])[index]
+        bound += spread(offset[grade])[index]
+        return expected, bound
+
+    def screen(grade: Grade) -> Screen | None:
+        large = call.x.size >= PARALLEL and call.formulas.output is KERAS.output and wide == np.float64
+        return output_screen(call, slope[grade], offset[grade]) if large else None
+
+    def bounded(grade: Grade) -> bool:
+        return bool(np.isfinite(offset[grade]).any())
+
+    return Numbers(shape, format_, piece, bounded, screen)
 
 
 def compare(actual: Array, numbers: Numbers) -> Comparison:
@@ -83,16 +97,26 @@ def compare(actual: Array, numbers: Numbers) -> Comparison:
 
 
 def largest_margin(actual: Array, numbers: Numbers, grade: Grade) -> float:
-    found = 0.0
-    with np.errstate(all="ignore"):
-        for index, expected, bound in numbers.pieces(grade):
-            error = np.abs(actual[index] - expected)
-            error /= bound
-            here = float(error.max()) if error.size else 0.0
-            if not here < np.inf:
-                here = float(_margins(actual[index], expected, bound, numbers.format).max())
-            found = max(found, here)
-    return found
+    """The largest error / bound over all elements."""
+
+    screen = numbers.screen(grade)
+
+    def share(cut: Iterable[Index]) -> float:
+        with np.errstate(all="ignore"):
+            found = 0.0
+            for index in cut:
+                if screen is None or not screen(actual, index) <= found:
+                    found = max(found, _margin(actual[index], *numbers.piece(grade, index), numbers.format))
+            return found
+
+    return max(over_blocks(numbers.shape, share))
+
+
+def _margin(actual: Array, expected: Array, bound: Array, format_: Format) -> float:
+    error = np.abs(actual - expected)
+    error /= bound
+    found = float(error.max())
+    return found if found < np.inf else float(_margins(actual, expected, bound, format_).max())
 
 
 def _margins(actual: Array, expected: Array, bound: Array, format_: Format) -> Array:
@@ -112,7 +136,8 @@ def locate(actual: Array, numbers: Numbers, grade: Grade, channel_axis: int | No
     """The worst element under the bounds of `grade`, and the share of elements beyond them."""
     worst, place, bad = -1.0, None, 0
     with np.errstate(all="ignore"):
-        for index, expected, bound in numbers.pieces(grade):
+        for index in blocks(numbers.shape):
+            expected, bound = numbers.piece(grade, index)
             margins = _margins(actual[index], expected, bound, numbers.format)
             bad += int((margins > 1.0).sum())
             here = np.unravel_index(int(margins.argmax()), margins.shape)

@@ -115,7 +115,7 @@ def exact_sums(case: Case, call: Call, arithmetic: Format) -> tuple[bool, bool]:
     """
     if case.fill != "exact" or call.batch is None:
         return False, False
-    limit = 2.0 ** arithmetic.bits
+    limit = 2.0**arithmetic.bits
     q, n = 0.5, call.batch.n
     x = call.x.astype(call.mean.dtype)
     deviation = np.abs(x - call.batch.mean).max()
@@ -180,7 +180,7 @@ def moving_error(call: Call, name: str, error: Array, batch_error: Array, moment
     """Bound of an updated moving statistic before it is stored."""
     assert call.batch is not None
     u = arithmetic.unit_roundoff
-    of_constant = 0.0 if float(arithmetic.round(np.float64(momentum))) == momentum else u * momentum
+    of_constant = 0.0 if float(arithmetic.round(np.array(momentum))) == momentum else u * momentum
     fresh = 1.0 - momentum
     batch = call.batch.mean if name == "moving_mean" else call.batch.variance
     old, new = call.before.weights[name], call.after.weights[name]

@@ -99,7 +99,7 @@ class Case:
     @cached_property
     def fields(self) -> dict[str, str]:
         """Every field of the id with its text, defaults included, in the order in which ids print them."""
-        return {name: spell(value_of(self, name)) for name, (spell, _) in _FIELDS.items()}
+        return {name: spell(_value_of(self, name)) for name, (spell, _) in _FIELDS.items()}
 
     @cached_property
     def kept(self) -> tuple[int, ...]:
@@ -115,7 +115,7 @@ class Case:
         return tuple(n if axis in self.kept else 1 for axis, n in enumerate(self.shape))
 
 
-def value_of(case: Case, name: str) -> Any:
+def _value_of(case: Case, name: str) -> Any:
     return getattr(case if name not in _CONFIG_FIELDS else case.config, name)
 
 

@@ -86,9 +86,9 @@ def normal(rng: Rng, rows: int, channels: int, case: Case) -> Array:
 
 
 def exact(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Every sum and the variance are exactly representable: statistics must be right in any summation order.
+    """Every sum and the variance exactly representable, right in any summation order: exposes a value left out, or n−1.
 
-    Exposes any change of the moments down to one unit in the last place: a sample left out, a divisor n−1. Each column is an
+    Any change of the moments shows, down to a unit in the last place, however many values there are. Each column is an
     integer mean plus blocks of 3, 4 or 5 integer deviations whose sum is 0 and whose mean square is 2 (±1 for two rows),
     times a power of two. Blind to unstable formulas: E[x²]−E[x]² is exact on it as well.
     """
@@ -161,4 +161,3 @@ assert tuple(_FILL) == FILLS
 def describe(fill: str) -> str:
     """What the fill of that name is for: the first paragraph of its docstring."""
     return " ".join((_FILL[fill].__doc__ or "").split("\n\n")[0].split())
-

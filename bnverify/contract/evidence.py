@@ -7,14 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from bnverify.bounds.compare import Numbers, compare, largest_margin, locate, output_numbers, weight_numbers
+from bnverify.bounds.derive import CallBounds, follow
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.model import Check, Grade, Mismatch, Observation, Status, StepObservation
 from bnverify.precision import Array, Precision, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, trace
-from bnverify.bounds.derive import CallBounds, follow
-from bnverify.bounds.compare import Numbers, compare, largest_margin, locate, output_numbers, weight_numbers
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,7 @@ class Evidence:
     ) -> Check:
         """Compares and grades: conforms up to the required grade, unstable above it, wrong when no grade explains."""
         if actual.shape != numbers.shape:
-            return self.texts(
-                clause, quantity, step, expected=f"shape {numbers.shape}", actual=f"shape {actual.shape}"
-            )
+            return self.texts(clause, quantity, step, expected=f"shape {numbers.shape}", actual=f"shape {actual.shape}")
         if actual.size == 0:
             return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="no elements")
         comparison = compare(actual, numbers)

@@ -25,50 +25,50 @@ def _n(x: Tensor, axes: Axes) -> int:
     return f.count(tuple(x.shape), axes)
 
 
-def _unbiased(xp, x, axes):  # type: ignore[no-untyped-def]
+def _unbiased(xp, x, axes):
     mean, variance = f.moments(xp, x, axes)
     n = _n(x, axes)
     return mean, variance * (n / max(n - 1, 1))
 
 
-def _unbiased_moving(xp, moving, batch, momentum, n):  # type: ignore[no-untyped-def]
+def _unbiased_moving(xp, moving, batch, momentum, n):
     return moving * momentum + batch * (n / max(n - 1, 1)) * (1.0 - momentum)
 
 
-def _biased_moving_of_unbiased(xp, moving, batch, momentum, n):  # type: ignore[no-untyped-def]
+def _biased_moving_of_unbiased(xp, moving, batch, momentum, n):
     return moving * momentum + batch * (max(n - 1, 1) / n) * (1.0 - momentum)
 
 
-def _about_zero(xp, x, axes):  # type: ignore[no-untyped-def]
+def _about_zero(xp, x, axes):
     mean = xp.mean(x, axis=axes, keepdims=True)
     return mean, xp.mean(xp.square(x), axis=axes, keepdims=True)
 
 
-def _mean_deviation(xp, x, axes):  # type: ignore[no-untyped-def]
+def _mean_deviation(xp, x, axes):
     mean = xp.mean(x, axis=axes, keepdims=True)
     return mean, xp.square(xp.mean(xp.abs(x - mean), axis=axes, keepdims=True))
 
 
-def _zero_mean(xp, x, axes):  # type: ignore[no-untyped-def]
+def _zero_mean(xp, x, axes):
     mean, variance = f.moments(xp, x, axes)
     return mean * 0.0, variance
 
 
-def _all_axes(xp, x, axes):  # type: ignore[no-untyped-def]
+def _all_axes(xp, x, axes):
     mean, variance = f.moments(xp, x, tuple(range(len(x.shape))))
     own = xp.mean(x, axis=axes, keepdims=True) * 0.0
     return mean + own, variance + own
 
 
-def _mean_of_variances(xp, x, axes):  # type: ignore[no-untyped-def]
+def _mean_of_variances(xp, x, axes):
     """Statistics per position over the first reduced axis, then averaged: Keras' moments of moments."""
     mean = xp.mean(x, axis=axes[0], keepdims=True)
     variance = xp.mean(xp.square(x - mean), axis=axes[0], keepdims=True)
     return xp.mean(mean, axis=axes, keepdims=True), xp.mean(variance, axis=axes, keepdims=True)
 
 
-def _without(first: bool):  # type: ignore[no-untyped-def]
-    def moments(xp, x, axes):  # type: ignore[no-untyped-def]
+def _without(first: bool):
+    def moments(xp, x, axes):
         if x.shape[axes[0]] < 2:
             return f.moments(xp, x, axes)
         cut = [slice(None)] * len(x.shape)
@@ -78,7 +78,7 @@ def _without(first: bool):  # type: ignore[no-untyped-def]
     return moments
 
 
-def _one_value_left_out(xp, x, axes):  # type: ignore[no-untyped-def]
+def _one_value_left_out(xp, x, axes):
     """The last value per channel out of n is left out of the sum, the divisor is n-1."""
     n = _n(x, axes)
     if n < 2:
@@ -89,40 +89,36 @@ def _one_value_left_out(xp, x, axes):  # type: ignore[no-untyped-def]
     return mean, squares / (n - 1)
 
 
-def _half_range(xp, x, axes):  # type: ignore[no-untyped-def]
+def _half_range(xp, x, axes):
     mean, variance = f.moments(xp, x, axes)
     return xp.clip(mean, -65504.0, 65504.0), xp.clip(variance, -65504.0, 65504.0)
 
 
-def _inverse(expression):  # type: ignore[no-untyped-def]
-    return lambda xp, variance, epsilon: expression(xp, variance, epsilon)
-
-
-def _output(expression):  # type: ignore[no-untyped-def]
-    def output(xp, x, mean, inverse, gamma, beta):  # type: ignore[no-untyped-def]
+def _output(expression):
+    def output(xp, x, mean, inverse, gamma, beta):
         return expression((x - mean) * inverse, gamma, beta)
 
     return output
 
 
-def _moving(old, new):  # type: ignore[no-untyped-def]
+def _moving(old, new):
     """Both moving statistics with other weights: old(momentum)*moving + new(momentum)*batch."""
 
-    def mean(xp, moving, batch, momentum):  # type: ignore[no-untyped-def]
+    def mean(xp, moving, batch, momentum):
         return moving * old(momentum) + batch * new(momentum)
 
-    def variance(xp, moving, batch, momentum, n):  # type: ignore[no-untyped-def]
+    def variance(xp, moving, batch, momentum, n):
         return moving * old(momentum) + batch * new(momentum)
 
     return {"moving_mean": mean, "moving_variance": variance}
 
 
-def _with(key: str, cause: str, **changes):  # type: ignore[no-untyped-def]
+def _with(key: str, cause: str, **changes):
     return Hypothesis(key, cause, replace(KERAS, **changes))
 
 
-def _epsilon(key: str, cause: str, expression):  # type: ignore[no-untyped-def]
-    return _with(key, cause, inverse_deviation=_inverse(expression))
+def _epsilon(key: str, cause: str, expression):
+    return _with(key, cause, inverse_deviation=expression)
 
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
@@ -158,7 +154,9 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     _with("first-left-out", "the first slice of the batch is left out of the statistics", moments=_without(first=True)),
     _with("one-left-out", "one value per channel is left out of the statistics", moments=_one_value_left_out),
     _with("half-range", "statistics are clipped to float16's range, ±65504", moments=_half_range),
-    _with("momentum-swapped", "momentum is the share of the batch (PyTorch's meaning)", **_moving(lambda m: 1 - m, lambda m: m)),
+    _with(
+        "momentum-swapped", "momentum is the share of the batch (PyTorch's meaning)", **_moving(lambda m: 1 - m, lambda m: m)
+    ),
     _with("momentum-0.99", "momentum is 0.99, whatever the argument says", **_moving(lambda m: 0.99, lambda m: 1 - 0.99)),
     _with("momentum-0.9", "momentum is 0.9, PyTorch's and others' default", **_moving(lambda m: 0.9, lambda m: 1 - 0.9)),
     _with("momentum-squared", "the moving statistics are updated twice", **_moving(lambda m: m * m, lambda m: 1 - m * m)),

@@ -85,6 +85,7 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS) -> tuple[Call,
 
 
 def initial_state(case: Case, inputs: Inputs) -> State:
+    """The layer as built: the given weights, or Keras' initial values."""
     shape = tuple(size if axis in case.kept else 1 for axis, size in enumerate(case.shape))
     wide = precision(case.policy, case.dtype).wide
     given = inputs.weights or {}
@@ -121,6 +122,7 @@ def advance(case: Case, state: State, index: int, x: Array, formulas: Formulas) 
 
 
 def batch_statistics(x: Array, kept: tuple[int, ...], formulas: Formulas, wide: type[np.floating[Any]]) -> Batch:
+    """Mean, variance and count of a batch over all axes but `kept`."""
     axes = tuple(axis for axis in range(x.ndim) if axis not in kept)
     if formulas.moments is keras_formulas.moments:
         mean, variance = blocked_moments(x, kept, wide)

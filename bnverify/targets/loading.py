@@ -45,14 +45,16 @@ def load_layer(path: str) -> Callable[..., Any]:
             raise BadInput(f"--layer {path}: {module_name} has no {attribute}")
     if not callable(found):
         raise BadInput(f"--layer {path}: {attribute} is {type(found).__name__}, not a layer class or a factory")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _probe(layer: Callable[..., Any], target: InProcess) -> None:
     """Makes one layer, so that a factory that cannot make any is bad input and not 400 crashed cases."""
     name = target.environment.target
     if not callable(layer) or target.is_layer(layer):
-        raise BadInput(f"layer {name}: got {type(layer).__name__} {layer!r:.80}; allowed: a layer class, or a factory of layers")
+        raise BadInput(
+            f"layer {name}: got {type(layer).__name__} {layer!r:.80}; allowed: a layer class, or a factory of layers"
+        )
     try:
         made = layer()
     except Exception as error:

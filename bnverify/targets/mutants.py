@@ -30,7 +30,7 @@ class Mutant:
     layer: Callable[..., Any]
 
 
-class FormulaLayer(KerasLayer):  # type: ignore[misc]
+class FormulaLayer(KerasLayer):
     """Keras' layer with its call written with `formulas`, in the precision that Keras computes in."""
 
     formulas: Formulas = KERAS
@@ -131,49 +131,49 @@ class InTenBits(FormulaLayer):
         return high - (high - x)
 
 
-class FloatOutput(KerasLayer):  # type: ignore[misc]
+class FloatOutput(KerasLayer):
     """y stays in float32 under half policies."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return ops.cast(super().call(inputs, training=training), "float32")
 
 
-class FlatOutput(KerasLayer):  # type: ignore[misc]
+class FlatOutput(KerasLayer):
     """y loses axes of size 1."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return ops.squeeze(super().call(inputs, training=training))
 
 
-class SingleWeights(KerasLayer):  # type: ignore[misc]
+class SingleWeights(KerasLayer):
     """Weights are float32 under every policy."""
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         return super().add_weight(*args, **{**kwargs, "dtype": "float32"})
 
 
-class RenamedWeights(KerasLayer):  # type: ignore[misc]
+class RenamedWeights(KerasLayer):
     """gamma is called scale."""
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         return super().add_weight(*args, **{**kwargs, "name": kwargs["name"].replace("gamma", "scale")})
 
 
-class TrainableStatistics(KerasLayer):  # type: ignore[misc]
+class TrainableStatistics(KerasLayer):
     """The moving statistics are trainable."""
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         return super().add_weight(*args, **{**kwargs, "trainable": True})
 
 
-class FixedGamma(KerasLayer):  # type: ignore[misc]
+class FixedGamma(KerasLayer):
     """gamma is not trainable."""
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         return super().add_weight(*args, **{**kwargs, "trainable": kwargs["trainable"] and kwargs["name"] != "gamma"})
 
 
-class ExtraWeight(KerasLayer):  # type: ignore[misc]
+class ExtraWeight(KerasLayer):
     """A counter of batches beside Keras' weights, as PyTorch has."""
 
     def build(self, input_shape: Any) -> None:
@@ -181,7 +181,7 @@ class ExtraWeight(KerasLayer):  # type: ignore[misc]
         self.batches = self.add_weight(shape=(input_shape[self.axis],), name="num_batches", trainable=False)
 
 
-class AlwaysBeta(KerasLayer):  # type: ignore[misc]
+class AlwaysBeta(KerasLayer):
     """center=False is ignored."""
 
     def build(self, input_shape: Any) -> None:
@@ -196,7 +196,7 @@ class AlwaysBeta(KerasLayer):  # type: ignore[misc]
         return y
 
 
-class SwappedWeights(KerasLayer):  # type: ignore[misc]
+class SwappedWeights(KerasLayer):
     """beta is created, and listed, before gamma."""
 
     def build(self, input_shape: Any) -> None:
@@ -204,7 +204,7 @@ class SwappedWeights(KerasLayer):  # type: ignore[misc]
         self._trainable_variables.reverse()
 
 
-class WrongAxisForImages(KerasLayer):  # type: ignore[misc]
+class WrongAxisForImages(KerasLayer):
     """axis=1 is taken for the last axis."""
 
     def build(self, input_shape: Any) -> None:
@@ -213,7 +213,7 @@ class WrongAxisForImages(KerasLayer):  # type: ignore[misc]
         super().build(input_shape)
 
 
-class NegativeAxisOffByOne(KerasLayer):  # type: ignore[misc]
+class NegativeAxisOffByOne(KerasLayer):
     """Negative axes below -1 are off by one."""
 
     def build(self, input_shape: Any) -> None:
@@ -222,7 +222,7 @@ class NegativeAxisOffByOne(KerasLayer):  # type: ignore[misc]
         super().build(input_shape)
 
 
-class KeepsFrozen(KerasLayer):  # type: ignore[misc]
+class KeepsFrozen(KerasLayer):
     """Once frozen, a layer stays in inference mode."""
 
     was_frozen = False
@@ -232,7 +232,7 @@ class KeepsFrozen(KerasLayer):  # type: ignore[misc]
         return super().call(inputs, training=bool(training) and not self.was_frozen)
 
 
-class MovesBeta(KerasLayer):  # type: ignore[misc]
+class MovesBeta(KerasLayer):
     """A training call nudges beta."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -242,7 +242,7 @@ class MovesBeta(KerasLayer):  # type: ignore[misc]
         return y
 
 
-class FirstStepOnly(KerasLayer):  # type: ignore[misc]
+class FirstStepOnly(KerasLayer):
     """The moving statistics move in the first training call alone."""
 
     moved = False
@@ -315,9 +315,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ten-bits", "inputs are rounded to TF32's significand", "precision", InTenBits),
     Mutant("moments-half", "moments are computed in float16", "precision", formula_layer(moments=_moments_in("float16"))),
     Mutant("moments-bfloat16", "moments are computed in bfloat16", "precision", formula_layer(moments=_moments_in("bfloat16"))),
-    Mutant("mean-half", "the mean is rounded to float16", "precision", formula_layer(output=_output_rounding("mean", "float16"))),
     Mutant(
-        "inverse-half", "1/sqrt(…) is rounded to float16", "precision", formula_layer(output=_output_rounding("inverse", "float16"))
+        "mean-half", "the mean is rounded to float16", "precision", formula_layer(output=_output_rounding("mean", "float16"))
+    ),
+    Mutant(
+        "inverse-half",
+        "1/sqrt(…) is rounded to float16",
+        "precision",
+        formula_layer(output=_output_rounding("inverse", "float16")),
     ),
     Mutant("moving-half", "moving statistics are rounded to float16", "precision", formula_layer(**_moving_rounded("float16"))),
     Mutant("leak", "NaN in one channel reaches the others", "leak", formula_layer(moments=_leaking_moments)),

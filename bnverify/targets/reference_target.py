@@ -50,8 +50,6 @@ class ReferenceTarget:
             listed = () if frozen else parameters
             steps.append(StepObservation(stored(dict(state.weights)), listed, y, formats.output.name if call else None))
         config = {name: getattr(case.config, name) for name in ("axis", "momentum", "epsilon", "center", "scale")}
-        weights = tuple(
-            WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters) for name in names
-        )
+        weights = tuple(WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters) for name in names)
         initial = stored(dict(initial_state(case, inputs).weights))
         return Observation(weights, initial, config, tuple(steps))

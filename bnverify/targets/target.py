@@ -72,7 +72,8 @@ class Subprocess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
@@ -103,8 +104,7 @@ def observation(answer: Mapping[str, Any]) -> Observation:
         initial=answer["initial"],
         config=answer["config"],
         steps=tuple(
-            StepObservation(step["weights"], tuple(step["trainable"]), step["y"], step["y_dtype"])
-            for step in answer["steps"]
+            StepObservation(step["weights"], tuple(step["trainable"]), step["y"], step["y_dtype"]) for step in answer["steps"]
         ),
         failure=Failure(**answer["failure"]) if answer["failure"] else None,
     )

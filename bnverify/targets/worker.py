@@ -8,7 +8,8 @@ A message is a line with two decimal lengths, a JSON document of the first lengt
 length. In the document an array stands as {"array": [offset, dtype, shape]}; bfloat16 travels as float32.
 
 A request for a case:
-    {"layer": {constructor arguments}, "policy": dtype policy, "shape": [...], "dtype": input dtype, "weights": {name: array} or null,
+    {"layer": {constructor arguments}, "policy": dtype policy, "shape": [...], "dtype": input dtype,
+     "weights": {name: array} or null,
      "steps": [{"do": "call", "training": true|false|null, "x": array} or {"do": "trainable", "value": true|false}]}
 and its answer:
     {"weights": [{"name", "shape", "dtype", "trainable"}], "initial": {name: array}, "config": {...} or null,

@@ -22,6 +22,7 @@ UNSTABLE_CAUSES = {
 MOVING = ("moving_mean", "moving_variance")
 LARGEST = 1 << 16  # elements of a batch up to which a case is searched; smaller cases of the same fault tell as much
 SEARCHES = 40  # cases searched through the whole catalogue in one run; the others are tried against what those found
+SAME_MARGIN = 0.01  # a hypothesis closer than this share of its bounds to the right numbers changes nothing in the case
 NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to be that format's
 
 
@@ -103,8 +104,8 @@ def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision
 
 
 def explains(hypothesis: Expectation, observation: Observation, right: Expectation) -> bool:
-    """Whether a hypothesis gives every number observed, and not the right ones: one that changes nothing explains nothing."""
-    return fit(hypothesis, observation) <= 1.0 < fit(hypothesis, _as_observed(right))
+    """Whether a hypothesis gives every number observed, and is not the right formula in disguise, as beta's is without beta."""
+    return fit(hypothesis, observation) <= 1.0 and fit(hypothesis, _as_observed(right)) >= SAME_MARGIN
 
 
 def _as_observed(expectation: Expectation) -> Observation:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def fitted(expectation: Expectation, observation: Observation) -> Iterator[tuple
     with np.errstate(all="ignore"):
         momentum = _momentum(evidence)
         if momentum is not None and momentum != given.momentum:
-            changes = {
+            changes: dict[str, Any] = {
                 "moving_mean": lambda xp, old, new, m: old * momentum + new * (1 - momentum),
                 "moving_variance": lambda xp, old, new, m, n: old * momentum + new * (1 - momentum),
             }

@@ -28,9 +28,10 @@ from bnverify.model import Check, Environment, Status, Verdict, worst
 class Deviation:
     """One recorded deviation.
 
-    clauses: keys of the clauses that fail; case: part of a case id that selects cases, values separated by | being alternatives
-    (`policy:float64/dtype:int32|int64`; empty selects all); backend: of Keras, or empty for all; keras: version range (PEP 440), or empty; why: the cause in words; link: where it is
-    documented or reported; evidence: id of a case that shows it. where: file and line of the record.
+    clauses: keys of the clauses that fail; case: part of a case id that selects cases, values separated by | being
+    alternatives (`policy:float64/dtype:int32|int64`; empty selects all); backend: of Keras, or empty for all; keras: version
+    range (PEP 440), or empty; why: the cause in words; link: where it is documented or reported; evidence: id of a case that
+    shows it. where: file and line of the record.
     """
 
     clauses: tuple[str, ...]
@@ -81,45 +82,65 @@ def parse_known(text: str, name: str) -> tuple[Deviation, ...]:
     records = document.get("deviation", [])
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise BadInput(f"{name}:1: 'deviation' must be written as [[deviation]] tables")
-    return tuple(_deviation(record, number, text, name) for number, record in enumerate(records, 1))
+    return tuple(_deviation(_Record(record, number, text, name)) for number, record in enumerate(records, 1))
 
 
-def _deviation(record: dict[str, object], number: int, text: str, name: str) -> Deviation:
-    allowed = [field.name for field in fields(Deviation) if field.name != "where"]
+class _Record:
+    """One table of the file, with the place of each of its fields for the messages."""
 
-    def fail(field: str, problem: str) -> BadInput:
-        return BadInput(f"{name}:{_line(text, number, field)}: deviation {number}, field {field}: {problem}")
+    def __init__(self, values: dict[str, object], number: int, text: str, name: str) -> None:
+        self.values, self.number, self._text, self._name = values, number, text, name
 
-    for field, value in record.items():
-        if field not in allowed:
-            raise fail(field, f"unknown; allowed: {', '.join(allowed)}")
+    def place(self, field: str = "") -> str:
+        return f"{self._name}:{_line(self._text, self.number, field)}"
+
+    def fail(self, field: str, problem: str) -> BadInput:
+        return BadInput(f"{self.place(field)}: deviation {self.number}, field {field}: {problem}")
+
+
+ALLOWED = tuple(field.name for field in fields(Deviation) if field.name != "where")
+REQUIRED = ("clauses", "why", "link", "evidence")
+
+
+def _deviation(record: _Record) -> Deviation:
+    for field, value in record.values.items():
+        if field not in ALLOWED:
+            raise record.fail(field, f"unknown; allowed: {', '.join(ALLOWED)}")
         if field != "clauses" and not isinstance(value, str):
-            raise fail(field, f"must be a text in quotes, is {value!r}")
-    for field in ("clauses", "why", "link", "evidence"):
-        if not record.get(field):
-            raise fail(field, "missing")
-    clauses = record["clauses"]
+            raise record.fail(field, f"must be a text in quotes, is {value!r}")
+    for field in REQUIRED:
+        if not record.values.get(field):
+            raise record.fail(field, "missing")
+    clauses = _clauses(record)
+    texts = {field: str(value) for field, value in record.values.items() if field != "clauses"}
+    try:
+        SpecifierSet(texts.get("keras", ""))
+    except InvalidSpecifier:
+        raise record.fail("keras", f"{texts['keras']!r} is no version range; allowed: as >=3.0,<3.5") from None
+    _check_evidence(record, texts["evidence"], texts.get("case", ""))
+    return Deviation(clauses=clauses, **texts, where=record.place())
+
+
+def _clauses(record: _Record) -> tuple[str, ...]:
+    clauses = record.values["clauses"]
     if not isinstance(clauses, list) or not all(isinstance(clause, str) for clause in clauses):
-        raise fail("clauses", f"must be a list of texts, as [\"moving-mean\"], is {clauses!r}")
+        raise record.fail("clauses", f'must be a list of texts, as ["moving-mean"], is {clauses!r}')
     for clause in clauses:
         if clause not in BY_KEY:
-            raise fail("clauses", f"{clause!r} is unknown; allowed: {', '.join(BY_KEY)}")
+            raise record.fail("clauses", f"{clause!r} is unknown; allowed: {', '.join(BY_KEY)}")
+    return tuple(clauses)
+
+
+def _check_evidence(record: _Record, case: str, selection: str) -> None:
     try:
-        SpecifierSet(str(record.get("keras", "")))
-    except InvalidSpecifier:
-        raise fail("keras", f"{record['keras']!r} is no version range; allowed: as >=3.0,<3.5") from None
-    try:
-        shown = parse(str(record["evidence"]))
+        shown = parse(case)
     except BadInput as error:
-        raise fail("evidence", str(error)) from None
-    selection = str(record.get("case", ""))
+        raise record.fail("evidence", str(error)) from None
     for part in selection.split("/") if selection else ():
         if part.split(":")[0] not in shown.fields or ":" not in part:
-            raise fail("case", f"{part!r} is not field:value with a field of {', '.join(shown.fields)}")
+            raise record.fail("case", f"{part!r} is not field:value with a field of {', '.join(shown.fields)}")
     if not matches(shown, selection):
-        raise fail("evidence", f"the case {shown.id} is not among those that case = {selection!r} selects")
-    texts = {field: str(value) for field, value in record.items() if field != "clauses"}
-    return Deviation(clauses=tuple(clauses), **texts, where=f"{name}:{_line(text, number, '')}")
+        raise record.fail("evidence", f"the case {shown.id} is not among those that case = {selection!r} selects")
 
 
 def _line(text: str, number: int, field: str) -> int:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bnverify.cases.suites import suite
 from bnverify.contract import CLAUSES
-from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.run import run
 from bnverify.tally import by_clause
+from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.views.text import number, plural
 
 

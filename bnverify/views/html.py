@@ -27,7 +27,8 @@ def as_html(results: Results) -> str:
     )
     head = "".join(f"<th>{name}</th>" for name in ("", "clause", "checks", "status", "grade", "worst margin", "in case"))
     groups = "".join(
-        f"<p>{_badge(group.status)} <b>{escape(group.title)}</b></p><pre>{escape(chr(10).join(group_lines(group, results)[1:]))}</pre>"
+        f"<p>{_badge(group.status)} <b>{escape(group.title)}</b></p>"
+        f"<pre>{escape(chr(10).join(group_lines(group, results)[1:]))}</pre>"
         for group in failures(results.verdicts)
     )
     stale = "".join(f"<p>{escape(line)}</p>" for line in results.stale)

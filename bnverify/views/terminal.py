@@ -93,6 +93,7 @@ def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
 
 
 def clause_table(tallies: tuple[ClauseTally, ...]) -> Table:
+    """A row for each clause: counts, worst grade, largest margin and where."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right", style="dim")
     table.add_column("clause", no_wrap=True)

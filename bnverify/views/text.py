@@ -25,10 +25,12 @@ def short(value: float | None) -> str:
 
 
 def plural(count: int, word: str) -> str:
+    """A count with its noun."""
     return f"{number(count)} {word}" + ("" if count == 1 else "s")
 
 
 def environment_line(e: Environment) -> str:
+    """What was tested, on one line."""
     layer = "" if e.target == KERAS_LAYER else f"{e.target} · "
     return f"{layer}Keras {e.keras} · {e.backend} {e.backend_version} on {e.device} · NumPy {e.numpy} · Python {e.python}"
 
@@ -46,6 +48,7 @@ def reproduce(verdict: Verdict, results: Results) -> str:
 
 
 def step_words(check: Check, steps: tuple[Step, ...]) -> str:
+    """When a check was made: after which step, or as built."""
     if check.status is Status.CRASHED:
         return check.quantity
     return "as built" if check.step is None else f"step {check.step} ({steps[check.step].words})"

@@ -1,0 +1,145 @@
+"""The ids of which the suites are made. Each suite adds to the one before: smoke, default, full."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from bnverify.cases.case import FILLS
+
+# One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
+SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")
+POLICIES = (  # each with the dtype of its usual inputs
+    "policy:float64/dtype:float64",
+    "policy:mixed_float16/dtype:float16",
+    "policy:mixed_bfloat16/dtype:bfloat16",
+    "policy:float16/dtype:float16",
+    "policy:bfloat16/dtype:bfloat16",
+)
+SPECIAL = FILLS[1:]
+DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float64")
+
+
+def each(pattern: str, *values: tuple[object, ...]) -> Iterator[str]:
+    """The pattern filled with every combination of values, one tuple for each of its places."""
+    return (pattern.format(*combination) for combination in itertools.product(*values))
+
+
+def smoke() -> Iterator[str]:
+    """Few cases, each for several clauses at once: enough to catch every mutant."""
+    yield "shape:6x5/weights:initial/steps:TIN"
+    yield "shape:8x3/steps:T2IN"
+    yield "shape:4x3/steps:TIFTINUTI"
+    yield "shape:7x5/axis:1/steps:TI"
+    yield "shape:2x3x5x4/axis:1/steps:T2I"
+    yield "shape:2x3x5x4/axis:-3/steps:TI"
+    yield "shape:2x3x5x4/axis:2/steps:TI"
+    yield "shape:3x4x2/axis:0/steps:TI"
+    yield "shape:2x4x3x5/steps:T2I"
+    yield "shape:2x3x4x2x5/axis:1/steps:TI"
+    yield "shape:4x3/momentum:0.5/steps:T3I"
+    yield "shape:4x3/momentum:0.0/steps:TI"
+    yield "shape:4x3/momentum:1.0/steps:TI"
+    yield "shape:5x3/momentum:0.9/epsilon:1e-05/steps:T2I"
+    yield "shape:16x4/epsilon:0.1/steps:TI"
+    yield "shape:16x4/epsilon:1e-07/steps:TI"
+    yield "shape:6x4/center:False/steps:TI"
+    yield "shape:6x4/scale:False/steps:TI"
+    yield "shape:6x4/center:False/scale:False/steps:TI"
+    yield "shape:1x4/steps:TI"
+    yield "shape:5x1/steps:TI"
+    yield "shape:2x2/steps:TI"
+    yield from each("shape:37x4/fill:{}/steps:TI", SPECIAL)
+    yield "shape:4x3x11x2/axis:1/fill:exact/steps:TI"
+    yield "shape:4x3x11x2/axis:1/fill:offset/steps:TI"
+    yield "shape:4096x4/fill:exact/steps:TI"
+    yield "shape:2500x4/fill:constant/steps:TI"
+    yield "shape:8x16x16x3/fill:offset/steps:TI"
+    yield from each("shape:37x4/{}/steps:T2I", POLICIES)
+    yield "shape:37x4/policy:mixed_float16/dtype:float16/fill:huge/steps:TI"
+    yield "shape:37x4/policy:float64/dtype:float64/fill:offset/steps:TI"
+    yield "shape:37x4/policy:float16/dtype:float16/fill:offset/steps:TI"
+    yield "shape:20x4/policy:mixed_bfloat16/steps:TI"
+    yield "shape:20x4/dtype:int32/steps:TI"
+    yield "shape:20x4/dtype:float16/steps:TI"
+    yield "shape:20x4/dtype:float64/steps:TI"
+    yield "shape:4x3/weights:initial/steps:FTUT"
+
+
+def default() -> Iterator[str]:
+    """Every value of every field, and the pairs of fields that are known to meet."""
+    yield from _axes()
+    yield from _arguments()
+    yield from _policies()
+    yield from _traces()
+    yield from _sizes()
+    layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
+    yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
+
+
+def _axes() -> Iterator[str]:
+    """Every axis of every rank by both its names; several axes at once."""
+    for shape in SHAPES:
+        rank = shape.count("x") + 1
+        yield from each(f"shape:{shape}/axis:{{}}/{{}}", tuple(range(-rank, rank)), ("steps:T2I", "fill:offset/steps:TI"))
+    yield "shape:3x4x5/axis:1+2/steps:TI"
+
+
+def _arguments() -> Iterator[str]:
+    """momentum from 0 to 1, epsilon from 1e-12 to 1, center and scale on and off."""
+    momenta = (0.0, 0.1, 0.5, 0.9, 0.999, 0.9999, 1.0)
+    yield from each("shape:8x3/momentum:{}/steps:T5I", momenta)
+    yield from each("shape:2x3x4x5/axis:1/momentum:{}/steps:T2ITI", momenta)
+    epsilons = (1e-12, 1e-9, 1e-7, 1e-5, 1e-2, 1.0)
+    yield from each("shape:23x4/epsilon:{}/fill:{}/steps:TI", epsilons, ("normal", "tiny", "constant", "exact"))
+    flags = ("center:False", "scale:False", "center:False/scale:False")
+    yield from each("shape:{}/{}/steps:TI", SHAPES, flags)
+    yield from each("shape:{}/axis:1/{}/steps:TFTUT", SHAPES, flags)
+
+
+def _policies() -> Iterator[str]:
+    """Every dtype policy with every fill, and inputs of every dtype."""
+    yield from each("shape:29x5/{}/fill:{}/steps:T2I", POLICIES, FILLS)
+    yield from each("shape:3x4x5x6/axis:1/{}/fill:{}/steps:TI", POLICIES, ("normal", "offset"))
+    yield from each("shape:8x3/momentum:0.5/{}/steps:T20I", POLICIES)
+    yield from each("shape:8x3/{}/weights:initial/steps:TIN", POLICIES)
+    names = tuple(policy.split("/")[0] for policy in POLICIES)
+    yield from each("shape:29x5/{}/fill:{}/steps:TI", names, ("normal", "offset"))
+    yield from each("shape:29x5/dtype:{}/steps:TI", DTYPES)
+    yield from each("shape:2x3x4x5/axis:1/dtype:{}/fill:exact/steps:TI", DTYPES)
+    mixed = ("policy:mixed_float16", "policy:float64")
+    yield from each("shape:29x5/{}/dtype:{}/steps:TI", mixed, ("int32", "float16", "bfloat16"))
+
+
+def _traces() -> Iterator[str]:
+    """Orders of training, inference, freezing and unfreezing."""
+    plain = ("T", "I", "N", "IT", "NTN", "T10I", "TITITI")
+    frozen = ("FT", "FTUT", "TFTIT", "TIFTUTI", "TFNUN", "FIUT2I", "T2FT2UT2I")
+    layers = ("shape:8x4", "shape:2x3x4x5/axis:1", "shape:8x4/weights:initial")
+    yield from each("{}/steps:{}", layers, plain + frozen)
+
+
+def _sizes() -> Iterator[str]:
+    """A batch of one, one channel, one value per channel, prime sizes, many values."""
+    small = ("1x1", "1x7", "7x1", "2x1", "2x7", "3x2", "1x1x1", "1x5x1x1", "1x1x1x5", "31x37", "2x3x1", "1x3x4x4", "127x1")
+    yield from each("shape:{}/fill:{}/steps:TI", small, ("normal", "exact", "constant", "offset"))
+    large = ("4096x3", "65536x2", "16x32x32x3", "64x2x64/axis:1")
+    yield from each("shape:{}/fill:{}/steps:TI", large, ("normal", "exact", "offset", "constant", "spike"))
+
+
+def full() -> Iterator[str]:
+    """Every axis with every fill and policy, every policy with every kind of trace, arguments with fills, large inputs."""
+    for shape in (*SHAPES, "7x11", "5x7x3", "3x5x7x2", "2x3x3x5x3"):
+        rank = shape.count("x") + 1
+        yield from each(f"shape:{shape}/axis:{{}}/fill:{{}}/steps:TI", tuple(range(-rank, rank)), FILLS)
+        fills = ("normal", "offset", "exact")
+        yield from each(f"shape:{shape}/axis:{{}}/{{}}/fill:{{}}/steps:TI", tuple(range(rank)), POLICIES, fills)
+    epsilons, momenta = (1e-12, 1e-8, 1e-5, 1e-3, 1.0), (0.0, 0.3, 0.99, 1.0)
+    yield from each("shape:17x3/epsilon:{}/momentum:{}/fill:{}/steps:T3I", epsilons, momenta, FILLS)
+    counts = (2, 3, 5, 16, 64, 257, 1024, 16384, 65537, 262144)
+    yield from each("shape:{}x3/fill:{}/steps:TI", counts, FILLS)
+    yield from each("shape:2x3x{}/axis:1/fill:{}/steps:TI", counts, FILLS)
+    every, steps = ("policy:float32", *POLICIES), ("T100I", "T7I", "ITNT", "TFT2IUT2I", "FTUTFTUT")
+    yield from each("shape:6x3/{}/steps:{}", every, steps)
+    yield from each("shape:6x3/{}/momentum:0.9/weights:initial/steps:{}", every, steps)
+    yield from each("shape:3x4x5/axis:{}/steps:TI", ("0+1", "1+2", "-1+0", "0+1+2"))

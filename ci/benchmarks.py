@@ -1,0 +1,244 @@
+"""The figures that the README quotes, measured on this machine: `python ci/benchmarks.py [NAME …]`.
+
+Figures of time are ratios of two things measured in turn in one run, the median of several rounds, so that a noisy machine
+disturbs both alike.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+Row = tuple[str, str, str]  # figure, reach, measured
+
+
+def false_alarms(seeds: int = 20) -> Iterator[Row]:
+    """The full suite with many seeds on the installed Keras: whatever is not `blocked` or `sequential` is a finding."""
+    from bnverify import api
+    from bnverify.cases.suites import suite
+    from bnverify.model import Grade, Status
+    from bnverify.targets.loading import open_target
+
+    target = open_target()
+    cases, checks, alarms, sequential, known = 0, 0, [], 0, 0
+    for seed in range(seeds):
+        results = api.verify_target(target, suite("full"), label="full suite", seed=seed, with_evidence=True)
+        cases += len(results.verdicts)
+        for verdict in results.verdicts:
+            checks += len(verdict.checks)
+            sequential += sum(check.grade is Grade.SEQUENTIAL for check in verdict.checks)
+            known += verdict.status is Status.KNOWN
+            if verdict.status.fails:
+                alarms.append(f"{verdict.case.id} --seed {seed}")
+    for alarm in alarms[:10]:
+        print("  ", alarm, file=sys.stderr)
+    measured = f"{len(alarms)} of {cases:,} cases ({checks:,} checks; {sequential:,} sequential, {known} known deviations)"
+    yield f"false alarms: full suite, {seeds} seeds", "0", measured
+
+
+def tightness() -> Iterator[Row]:
+    """How close correct layers come to the bounds: bounds that are never approached notice little."""
+    from bnverify import api
+    from bnverify.cases.suites import suite
+    from bnverify.targets.loading import open_target
+
+    chosen = [
+        case
+        for case in suite("full")
+        if case.policy == case.dtype == "float32" and case.fill == "normal" and max(case.shape) <= 4096
+    ]
+    results = api.verify_target(open_target(), chosen, label="")
+    margins = [verdict.worst_margin for verdict in results.verdicts if verdict.worst_margin is not None]
+    figure = f"tightness: median largest margin of {len(margins)} cases, float32, n ≤ 4,096, normal fill"
+    yield figure, "≥ 0.02", f"{statistics.median(margins):.2f}"
+
+
+def sensitivity() -> Iterator[Row]:
+    """The smallest relative error of an argument that the default suite notices in float32, found by halving."""
+    from bnverify.cases.suites import suite
+    from bnverify.run import verify
+    from bnverify.targets.mutants import KERAS, formula_layer, with_argument
+    from bnverify.targets.target import InProcess
+
+    cases = [case for case in suite("default") if case.policy == case.dtype == "float32" and max(case.shape) <= 4096]
+
+    def noticed(layer: Any, among: Sequence[Any] = cases) -> bool:
+        target = InProcess(layer, "mutant")
+        return any(verify(case, target, 0).verdict.status.fails for case in among)
+
+    def smallest(make: Callable[[float], Any], start: float) -> float:
+        error = start
+        while error > 1e-9 and noticed(make(error / 2)):
+            error /= 2
+        return error
+
+    def scaled(error: float) -> Any:
+        return formula_layer(output=lambda xp, x, m, i, g, b: (x - m) * (i * (g * (1 + error))) + b)
+
+    def shifted(error: float) -> Any:
+        return formula_layer(output=lambda xp, x, m, i, g, b: (x - m) * (i * g) + b * (1 + error))
+
+    yield "sensitivity: epsilon", "≤ 1e-4", f"{smallest(lambda e: with_argument('epsilon', lambda v: v * (1 + e)), 1e-3):.1e}"
+    yield "sensitivity: momentum", "≤ 1e-5", f"{smallest(lambda e: with_argument('momentum', lambda v: v * (1 - e)), 1e-4):.1e}"
+    yield "sensitivity: gamma", "≤ 1e-6", f"{smallest(scaled, 1e-5):.1e}"
+    yield "sensitivity: beta", "≤ 1e-6", f"{smallest(shifted, 1e-5):.1e}"
+
+    from bnverify.cases.case import parse
+    from bnverify.reference.hypotheses import HYPOTHESES
+
+    left_out = next(h for h in HYPOTHESES if h.key == "one-left-out").formulas.moments
+    n = 1024
+    while n < 1 << 20 and noticed(formula_layer(moments=left_out), [parse(f"shape:{2 * n}x2/fill:exact/steps:T")]):
+        n *= 2
+    assert KERAS.moments is not left_out
+    yield "sensitivity: one value in N left out of the moments", "N ≥ 4,096", f"N = {n:,}"
+
+
+def cost() -> Iterator[Row]:
+    """What verifying costs beside the bare Keras calls of the same cases, each in a process of its own, in turn."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    bare = f"import sys; sys.path.insert(0, {here!r}); import benchmarks; benchmarks.bare_calls()"
+    rounds = 3
+    whole, alone = [], []
+    for _ in range(rounds):
+        alone.append(float(_output([sys.executable, "-c", bare]).split()[-1]))
+        started = time.perf_counter()
+        out = _output([sys.executable, "-m", "bnverify", "run", "--suite", "default"])
+        process = time.perf_counter() - started
+        inside = float(out.split(" cases in ")[1].split(" s")[0])
+        whole.append((process, inside))
+    ratio = statistics.median(inside / calls for (_, inside), calls in zip(whole, alone, strict=True))
+    detail = f"{ratio:.2f} (run {statistics.median(i for _, i in whole):.1f} s, bare calls {statistics.median(alone):.1f} s)"
+    yield "cost of verifying: `run --suite default` ÷ bare Keras calls, import apart", "≤ 1.25", detail
+
+
+def bare_calls() -> None:
+    """Builds and calls the layers of the default suite, and nothing else; prints the seconds."""
+    import keras
+
+    from bnverify.cases.fills import make_inputs
+    from bnverify.cases.suites import suite
+    from bnverify.targets.target import request
+
+    jobs = [request(case, make_inputs(case)) for case in suite("default") if not isinstance(case.config.axis, tuple)]
+    convert, layer_class = keras.ops.convert_to_tensor, keras.layers.BatchNormalization
+    layer_class()(convert([[1.0]]), training=True)
+    started = time.perf_counter()
+    for job in jobs:
+        layer = layer_class(**job["layer"], dtype=job["policy"])
+        layer.build(job["shape"])
+        for step in job["steps"]:
+            if step["do"] == "call":
+                given = {} if step["training"] is None else {"training": step["training"]}
+                layer(convert(step["x"], dtype=job["dtype"]), **given)
+            else:
+                layer.trainable = step["value"]
+    print(time.perf_counter() - started)
+
+
+def large_input() -> Iterator[Row]:
+    """A batch of images: reference, bounds and comparison against the layer's own training call."""
+    import tracemalloc
+
+    import keras
+    import numpy as np
+
+    from bnverify.cases.case import parse
+    from bnverify.cases.fills import Inputs
+    from bnverify.contract.evidence import Evidence, expect
+    from bnverify.model import Grade, Observation, StepObservation
+
+    case = parse("shape:32x112x112x64/weights:initial/steps:T")
+    x = np.random.default_rng(0).standard_normal(case.shape, dtype=np.float32)
+    layer = keras.layers.BatchNormalization()
+    layer.build(case.shape)
+    tensor = keras.ops.convert_to_tensor(x)
+    y = np.array(layer(tensor, training=True))
+    weights = {w.name: np.array(keras.ops.convert_to_numpy(w)) for w in layer.weights}
+    seen = Observation(steps=(StepObservation(weights, (), y, "float32"),))
+
+    def verify() -> None:
+        evidence = Evidence(expect(case, Inputs(None, (x,))), seen, Grade.SEQUENTIAL)
+        (call,) = evidence.calls
+        checks = [evidence.output("", call), *(evidence.moving("", name, call) for name in ("moving_mean", "moving_variance"))]
+        assert all(check.status.value == "conforms" for check in checks)
+
+    ratios = []
+    for _ in range(7):
+        own = _seconds(lambda: layer(tensor, training=True).numpy())
+        # the layer's moving statistics have moved on, but the verified call is the recorded one
+        ratios.append(_seconds(verify) / own)
+    tracemalloc.start()
+    verify()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    yield (
+        "large input 32×112×112×64: (reference + bounds + comparison) ÷ training call",
+        "≤ 1.0",
+        f"{statistics.median(ratios):.2f}",
+    )
+    yield "large input: extra peak memory ÷ the input's size", "≤ 1.0", f"{peak / x.nbytes:.2f}"
+
+
+def start_up() -> Iterator[Row]:
+    """Commands that run no layer against importing NumPy alone."""
+    numpy = [sys.executable, "-c", "import numpy"]
+    for command in ("--help", "list"):
+        ours = [sys.executable, "-m", "bnverify", command]
+        ratios = []
+        for _ in range(9):
+            base = _seconds(partial(_output, numpy))
+            ratios.append(_seconds(partial(_output, ours)) / base)
+        yield f"`bnverify {command}` ÷ `python -c 'import numpy'`", "≤ 3", f"{statistics.median(ratios):.1f}"
+
+
+def rate() -> Iterator[Row]:
+    """Checks per second once Keras is imported."""
+    from bnverify import api
+    from bnverify.cases.suites import suite
+    from bnverify.targets.loading import open_target
+
+    target = open_target()
+    rates = []
+    for seed in range(4):
+        results = api.verify_target(target, suite("smoke"), label="", seed=seed)
+        rates.append(sum(len(verdict.checks) for verdict in results.verdicts) / results.seconds)
+    yield "checks per second after import, `smoke`", "≥ 200", f"{statistics.median(rates):,.0f}"
+
+
+FIGURES = (false_alarms, tightness, sensitivity, cost, large_input, start_up, rate)
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _output(command: Sequence[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr[-500:]}")
+    return done.stdout
+
+
+def main(names: Sequence[str]) -> None:
+    """Prints the table, row by row as it is measured."""
+    unknown = set(names) - {figure.__name__ for figure in FIGURES}
+    if unknown:
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; allowed: {', '.join(f.__name__ for f in FIGURES)}")
+    print("| figure | reach | measured |\n|---|---|---|")
+    for figure in FIGURES:
+        if not names or figure.__name__ in names:
+            for row in figure():
+                print(f"| {' | '.join(row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

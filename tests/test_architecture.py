@@ -1,0 +1,142 @@
+"""The house: which part may import which, and that no framework is imported by the parts that need none."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bnverify
+
+PACKAGE = Path(bnverify.__file__).parent
+
+# Each part may import the parts above it; read from top to bottom it is the flow of data.
+ORDER = (
+    ("errors", "blocks", "files"),
+    ("precision",),
+    ("cases.case", "cases.expression", "cases.regressions"),
+    ("cases.generators",),
+    ("cases.suites", "cases.fills"),
+    ("model",),
+    ("reference",),
+    ("targets",),
+    ("bounds",),
+    ("contract",),
+    ("tally", "verdicts"),
+    ("run",),
+    ("selftest",),
+    ("views",),
+    ("api", "harness"),
+    ("conformance", "pytest_plugin", "cli"),
+    ("__init__", "__main__"),
+)
+MUTANTS_MAY_IMPORT_KERAS = {"targets.worker", "targets.mutants"}
+
+
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def imports(path: Path) -> set[str]:
+    """Everything a file imports, inside functions and under TYPE_CHECKING, too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def level(module: str) -> int:
+    for rank, names in enumerate(ORDER):
+        if any(module == name or module.startswith(name + ".") for name in names):
+            return rank
+    raise AssertionError(f"bnverify.{module} has no place in the order of the house")
+
+
+def edges() -> set[tuple[str, str]]:
+    own = modules()
+    return {
+        (name, target)
+        for name, path in own.items()
+        for imported in imports(path)
+        if imported.startswith("bnverify.") and (target := imported.removeprefix("bnverify.")) in own and target != name
+    }
+
+
+def test_every_import_goes_up_the_house() -> None:
+    """A part imports only parts above it, lazy and type-checking imports counted."""
+    skip = {"cases", "reference", "targets", "bounds", "contract", "verdicts", "views"}
+    wrong = {(a, b) for a, b in edges() if a not in skip and b not in skip and level(a) < level(b)}
+    assert wrong == set()
+
+
+def test_the_imports_have_no_circle() -> None:
+    """The graph of all imports between modules can be taken apart from the leaves."""
+    rest = edges()
+    while rest:
+        leaves = {b for _, b in rest} - {a for a, _ in rest}
+        assert leaves, f"a circle among {sorted(rest)}"
+        rest = {(a, b) for a, b in rest if b not in leaves}
+
+
+def test_only_the_worker_and_the_mutants_import_keras() -> None:
+    """All other files reach Keras through targets."""
+    frameworks = {"keras", "tensorflow", "jax", "torch", "tf_keras"}
+    touching = {name for name, path in modules().items() if {i.split(".")[0] for i in imports(path)} & frameworks}
+    assert touching <= MUTANTS_MAY_IMPORT_KERAS
+
+
+def test_the_worker_stands_alone() -> None:
+    """The worker imports the standard library, NumPy and, by name, the framework; nothing of bnverify."""
+    top = {name.split(".")[0] for name in imports(PACKAGE / "targets" / "worker.py")}
+    assert top - {"numpy"} <= set(sys.stdlib_module_names)
+
+
+FRAMEWORK_FREE = (
+    "import bnverify",
+    "import bnverify.cli; bnverify.cli.cli(['--help'], standalone_mode=False)",
+    "import bnverify.cli; bnverify.cli.cli(['list'], standalone_mode=False)",
+    "import bnverify.cli; bnverify.cli.cli(['show', 'shape:4x3/steps:T'], standalone_mode=False)",
+    "import bnverify.cli; bnverify.cli.cli(['contract', '--suite', 'smoke'], standalone_mode=False)",
+    "import bnverify; bnverify.check_layer, bnverify.parametrize_conformance",
+    "import bnverify.conformance",
+)
+
+
+def frameworks_after(code: str) -> str:
+    probe = "; import sys; sys.stderr.write(','.join(sorted({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules))))"
+    done = subprocess.run([sys.executable, "-c", code + probe], capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+@pytest.mark.parametrize("code", FRAMEWORK_FREE)
+def test_no_framework_is_imported(code: str) -> None:
+    """Importing bnverify, and every command that runs no layer, leave Keras and its backends alone."""
+    assert frameworks_after(code) == ""
+
+
+def test_the_probe_for_frameworks_can_fail() -> None:
+    """The test above would notice: importing the mutants does import Keras."""
+    assert (
+        "keras"
+        in frameworks_after("import os; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'; import bnverify.targets.mutants").split("\n")[
+            -1
+        ]
+    )
+
+
+def test_modules_stay_small() -> None:
+    """A file one can read at once: at most 400 lines, and a first line that says what it is for."""
+    for name, path in modules().items():
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 400, name
+        assert (ast.get_docstring(ast.parse(text)) or "").strip(), f"{name} has no docstring"

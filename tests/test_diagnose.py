@@ -1,0 +1,59 @@
+"""Diagnosis: a perfect layer with one fault is told apart, by name, from all others."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bnverify.cases.case import parse
+from bnverify.cases.suites import suite
+from bnverify.model import Results, Status
+from bnverify.reference.hypotheses import HYPOTHESES, Hypothesis
+from bnverify.run import run
+from bnverify.targets.reference_target import ReferenceTarget
+
+
+def verified(hypothesis: Hypothesis) -> Results:
+    return run(suite("smoke"), ReferenceTarget(hypothesis.formulas))
+
+
+@pytest.mark.parametrize("hypothesis", HYPOTHESES, ids=lambda h: h.key)
+def test_a_fault_is_named(hypothesis: Hypothesis) -> None:
+    """All failing cases of the smoke suite, but one in ten or a single one, name this fault as their only cause."""
+    causes = Counter(verdict.cause for verdict in verified(hypothesis).verdicts if verdict.status.fails)
+    assert causes[hypothesis.cause] > 0
+    assert causes.total() - causes[hypothesis.cause] <= max(1, 0.1 * causes.total()), causes
+
+
+def test_the_reference_passes_every_case() -> None:
+    """The reference, used as a target, conforms in every case of the full suite and the regressions."""
+    results = run((*suite("full"), *suite("regressions")), ReferenceTarget())
+    assert {verdict.case.id for verdict in results.verdicts if verdict.status.fails} == set()
+    assert results.statuses[Status.CONFORMS] > 1900
+    assert results.ok
+
+
+def test_catalogue_keys_and_causes_are_unique() -> None:
+    """No two hypotheses share a key or a cause."""
+    assert len({h.key for h in HYPOTHESES}) == len({h.cause for h in HYPOTHESES}) == len(HYPOTHESES) >= 40
+
+
+def test_a_hypothesis_that_changes_nothing_explains_nothing() -> None:
+    """An unknown fault in a case where, say, momentum does not matter is not put on momentum."""
+    target = ReferenceTarget()
+    case = parse("shape:4x3/steps:I")
+
+    class Doubled:
+        environment = target.environment
+
+        def observe(self, case, inputs):  # type: ignore[no-untyped-def]
+            import dataclasses
+
+            seen = target.observe(case, inputs)
+            steps = tuple(dataclasses.replace(step, y=step.y**3) for step in seen.steps)
+            return dataclasses.replace(seen, steps=steps)
+
+    (verdict,) = run([case], Doubled()).verdicts
+    assert verdict.status is Status.WRONG
+    assert verdict.cause == ""

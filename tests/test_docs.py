@@ -1,0 +1,114 @@
+"""What is written is true: README blocks, docstring examples, the linter and the type checker."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from bnverify import api
+from bnverify.cli import cli
+from bnverify.verdicts.known import parse_known
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_python_example_runs() -> None:
+    """The first Python block of the README runs as it stands."""
+    exec(compile(blocks("python")[0], "README.md", "exec"), {})
+
+
+def test_the_pytest_example_runs(tmp_path: Path) -> None:
+    """The second one is a test file that passes on a layer with that very fault, and fails on one without it."""
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    wrong = (
+        "from bnverify.targets.mutants import formula_layer\n"
+        "from bnverify.reference.hypotheses import HYPOTHESES\n"
+        "fault = next(h for h in HYPOTHESES if h.key == 'unbiased-moving').formulas.moving_variance\n"
+        "MyBatchNorm = formula_layer(moving_variance=fault)\n"
+    )
+    test = blocks("python")[1].replace('expected_failures={"moving', 'suite="smoke", expected_failures={"moving')
+    (tmp_path / "test_mine.py").write_text(test)
+    results = {}
+    for name, layers in (("wrong", wrong), ("right", "from keras.layers import BatchNormalization as MyBatchNorm\n")):
+        (package / "layers.py").write_text(layers)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "steps:T2I or steps:TFT or expected"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        results[name] = done.stdout
+    # the fault shows in the moving variance, and from there in the inference that follows
+    assert re.search(r"failed", results["wrong"])
+    assert "inference-output" in results["wrong"] or "output in inference" in results["wrong"]
+    assert "expected:moving-variance" in results["right"]
+    assert "XPASS(strict)" in results["right"]
+
+
+def test_the_example_of_known_deviations_is_valid() -> None:
+    """The TOML block of the README is a file that --known takes."""
+    (deviation,) = parse_known("".join(blocks("toml")), "README.md")
+    assert deviation.clauses == ("moving-variance",)
+
+
+def commands(text: str) -> list[list[str]]:
+    found = re.findall(r"(?:^|`)\s*(bnverify (?:run|list|show|contract|selftest)[^`\n]*)", text, re.MULTILINE)
+    return [shlex.split(line) for line in found if "CASE" not in line and "…" not in line]
+
+
+def test_every_command_in_the_readme_is_one_that_the_tool_takes() -> None:
+    """Commands and options named in the README parse; a renamed option would fail here."""
+    found = commands(README)
+    assert len(found) >= 4
+    for _, name, *arguments in found:
+        command = cli.commands[name]
+        command.make_context(name, arguments, resilient_parsing=False)
+    run = cli.commands["run"]
+    named = set(re.findall(r"`(-{1,2}[a-z-]+)", README.split("| `bnverify run` |")[1].split("\n")[0]))
+    taken = {option for parameter in run.params if isinstance(parameter, click.Option) for option in parameter.opts}
+    assert named <= taken
+
+
+def test_every_example_in_a_help_text_parses() -> None:
+    """Each command's help ends with examples that the command takes."""
+    for name, command in cli.commands.items():
+        with click.Context(command, info_name=name) as context:
+            text = command.get_help(context)
+        examples = commands(text.split("Examples:")[1])
+        assert examples, name
+        for _, used, *arguments in examples:
+            cli.commands[used].make_context(used, arguments)
+
+
+def test_docstring_examples_run() -> None:
+    """The examples of the Python interface give what they say."""
+    results = doctest.testmod(api)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_readme_links_lead_somewhere() -> None:
+    """Every relative link of the README is a file of the repository."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy", "bnverify")],
+    ids=" ".join,
+)
+def test_style(command: tuple[str, ...]) -> None:
+    """One linter and one strict type checker have nothing to say."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
