@@ -14,7 +14,7 @@ from bnverify.model import Check, Grade, Status, Verdict
 
 @dataclass
 class ClauseTally:
-    """One clause's checks: counts per status, the worst grade, the largest margin and the case that has it."""
+    """One clause's checks: counts per status; the worst grade, the largest margin and its case, known deviations apart."""
 
     number: int
     clause: Clause
@@ -29,6 +29,8 @@ class ClauseTally:
 
     def add(self, check: Check, case: str) -> None:
         self.statuses[check.status] += 1
+        if check.status is Status.KNOWN:
+            return
         if check.grade is not None:
             self.grade = max(self.grade or check.grade, check.grade)
         if check.margin is not None and (self.margin is None or check.margin > self.margin):

@@ -22,8 +22,9 @@ difference by u v. Nothing divides these by the size of v: that is the cancellat
 as `sequential`, so that the three bounds are nested.
 
 **Inverse deviation.** epsilon and the sum are rounded: |w^-w| <= dv + u*epsilon + u(w+dv) =: dw, so 1/sqrt(w^) is off by
-1/sqrt(w-dw) - 1/sqrt(w), without bound once dw >= w (then a NaN is explained, too); a reciprocal root adds 4u of itself, which
-covers a division by a root as well as a root refined by one Newton step.
+1/sqrt(w-dw) - 1/sqrt(w), without bound once dw >= w (then a NaN is explained, too). A two-pass variance is a sum of squares and
+never negative, so that there w^ >= epsilon(1-2u) at least. A reciprocal root adds 4u of itself, which covers a division by a
+root as well as a root refined by one Newton step.
 
 **Output.** Two evaluations are legitimate: (x-m)*inv*gamma + beta, and x*(inv*gamma) + (beta - m*inv*gamma), which cancels when
 |m| is large. Both use one scale, so its error ds = |gamma|*(d_inv + 2u*inv) multiplies |d| alone. Roundings: 3u s|d| and u|d|s
@@ -151,7 +152,9 @@ def inverse_error(call: Call, error: Array, epsilon: float, u: float) -> Array:
     Written with the call's own formula, so that a hypothesis about it is held against a bound of its own.
     """
     dw = error + u * epsilon + u * (np.abs(call.variance + epsilon) + error)
-    ends = [call.formulas.inverse_deviation(np, call.variance + end, epsilon) for end in (-dw, dw)]
+    low = call.variance - dw
+    low[:2] = np.minimum(call.variance, np.maximum(low[:2], -2 * u * epsilon))
+    ends = [call.formulas.inverse_deviation(np, end, epsilon) for end in (low, call.variance + dw)]
     reach = np.maximum(np.abs(ends[0] - call.inverse), np.abs(ends[1] - call.inverse))
     found = reach + 4 * u * (np.abs(call.inverse) + reach)
     return np.where(np.isnan(found) & np.isfinite(call.inverse), np.inf, found)

@@ -120,7 +120,7 @@ class Evidence:
             return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="no elements")
         comparison = compare(actual, numbers)
         if not comparison.conclusive:
-            return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="every bound is infinite: the data overflow")
+            return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="every bound is infinite: no error would show")
         if comparison.grade <= self.required:
             return Check(clause, quantity, step, Status.CONFORMS, comparison.grade, comparison.margin)
         status = Status.WRONG if comparison.grade is Grade.NONE else Status.UNSTABLE

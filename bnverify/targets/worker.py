@@ -34,7 +34,7 @@ class Worker(object):
     """Observes layers made by `factory(**kwargs)`; without one, the real `keras.layers.BatchNormalization`."""
 
     def __init__(self, factory=None):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         self.keras = importlib.import_module("keras")
         self.factory = factory or self.keras.layers.BatchNormalization
 

@@ -80,16 +80,21 @@ def show_failures(results: Results, out: Console) -> None:
 def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
     """What neither conforms nor fails; one line each with -v, else a line that says how to see them."""
     quiet = (Status.KNOWN, Status.UNSUPPORTED, Status.INCONCLUSIVE)
-    verdicts = [verdict for verdict in results.verdicts if verdict.status in quiet]
-    if verdicts and not verbose:
-        kinds = ", ".join(f"{results.statuses[status]} {status.value}" for status in quiet if results.statuses[status])
+    lines: dict[Status, list[str]] = {status: [] for status in quiet}
+    for verdict in results.verdicts:
+        if verdict.status in quiet and not verdict.checks:
+            lines[verdict.status].append(f"{verdict.case.id}: {verdict.reason}")
+        for check in {(c.status, c.reason): c for c in verdict.checks if c.status in quiet}.values():
+            lines[check.status].append(f"{verdict.case.id}: {check.reason}")
+    if not verbose and any(lines.values()):
+        kinds = ", ".join(f"{len(found)} {status.value}" for status, found in lines.items() if found)
         out.print(f"\n[dim]{kinds} (-v lists them)[/dim]")
-        return
-    for verdict in verdicts:
-        reasons = dict.fromkeys(check.reason for check in verdict.checks if check.status is verdict.status)
-        out.print(f"\n{verdict.status.name}  {escape(verdict.case.id)}")
-        for reason in filter(None, (verdict.reason, *reasons)):
-            out.print(f"  {escape(reason)}")
+    elif verbose:
+        for status, found in lines.items():
+            if found:
+                out.print(f"\n{status.name}")
+            for line in found:
+                out.print(f"  {escape(line)}")
 
 
 def clause_table(tallies: tuple[ClauseTally, ...]) -> Table:
