@@ -46,7 +46,7 @@ class Worker(object):
             "keras": keras.__version__,
             "backend": backend,
             "backend_version": importlib.import_module(module).__version__,
-            "device": "CPU",
+            "device": device_of(backend),
             "numpy": np.__version__,
             "python": platform.python_version(),
             "cpu": cpu_name(),
@@ -154,6 +154,18 @@ def one_line(error):
     if any(line.startswith("Arguments received by") for line in lines):
         lines = lines[: [line.startswith("Arguments received by") for line in lines].index(True)]
     return ansi.sub("", " ".join(line for line in lines if line))[:300]
+
+
+def device_of(backend):
+    """CPU, or the kind of accelerator that the backend puts its work on by default."""
+    if backend == "tensorflow":
+        tensorflow = importlib.import_module("tensorflow")
+        return "GPU" if tensorflow.config.list_physical_devices("GPU") else "CPU"
+    if backend == "jax":
+        return importlib.import_module("jax").default_backend().upper()
+    if backend == "torch":
+        return "GPU" if importlib.import_module("torch").cuda.is_available() else "CPU"
+    return "CPU"
 
 
 def cpu_name():

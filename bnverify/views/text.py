@@ -105,8 +105,9 @@ def conclusion(results: Results) -> str:
     if results.stale:
         counts.append(f"{plural(len(results.stale), 'known deviation')} stale")
     rest = f"; {', '.join(counts)}" if counts else ""
-    if not results.tested:
+    if not results.tested and not any(verdict.status.fails for verdict in results.verdicts):
         return f"NOTHING TESTED: {what}{rest}"
-    if not results.complete:
-        return f"INCOMPLETE: {what}{rest}"
-    return f"{'CONFORMS' if results.ok else 'DEVIATES'}: {what}{rest}"
+    deviates = results.stale or any(verdict.status.fails for verdict in results.verdicts)
+    word = "CONFORMS" if results.ok else "DEVIATES" if deviates else ""
+    incomplete = "" if results.complete else "INCOMPLETE"
+    return f"{', '.join(filter(None, (word, incomplete)))}: {what}{rest}"
