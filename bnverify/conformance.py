@@ -6,6 +6,7 @@ import pytest
 
 from bnverify.cases.case import Case
 from bnverify.cases.suites import suite
+from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
 from bnverify.harness import Harness
 from bnverify.verdicts import known
@@ -27,8 +28,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def harness(request: pytest.FixtureRequest) -> Harness:
-    """Keras' own layer, imported once in a process."""
-    return Harness(None, seed=request.config.getoption("--bnverify-seed"))
+    """Keras' own layer, imported once in a process; where that fails, no test can run."""
+    opened = Harness(None, seed=request.config.getoption("--bnverify-seed"))
+    try:
+        era_of(opened.target.environment.keras)
+    except (BadInput, pytest.fail.Exception) as error:
+        pytest.exit(str(error), returncode=2)
+    return opened
 
 
 def test_case(case: Case, harness: Harness) -> None:

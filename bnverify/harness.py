@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, NoReturn, TypeVar
 
@@ -13,7 +13,7 @@ from bnverify.cases import suites
 from bnverify.cases.case import Case, parse
 from bnverify.contract import BY_KEY
 from bnverify.errors import BadInput
-from bnverify.model import Check, Results, Status, Verdict, worst
+from bnverify.model import Results, Status, Verdict
 from bnverify.run import verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import Target
@@ -26,41 +26,58 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 class Harness:
-    """A layer, opened when the first test runs, and what is expected to fail on it."""
+    """A layer, opened when the first test runs, and what is expected to fail on it, by case or by clause."""
 
-    def __init__(self, layer: Callable[..., Any] | None, *, seed: int = 0, expected: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        layer: Callable[..., Any] | None,
+        *,
+        seed: int = 0,
+        cases: Mapping[Case, str] | None = None,
+        clauses: Mapping[str, str] | None = None,
+    ) -> None:
         self.layer = layer
         self.seed = seed
-        self.expected = dict(expected or {})
+        self.expected_cases = dict(cases or {})
+        self.expected_clauses = dict(clauses or {})
 
     @cached_property
     def target(self) -> Target:
         """The target; importing Keras is left to the first test."""
-        return open_target(self.layer)
+        try:
+            return open_target(self.layer)
+        except BadInput as error:
+            fail(str(error))
 
     @cached_property
     def deviations(self) -> tuple[Deviation, ...]:
-        """Known deviations that apply here."""
-        return tuple(d for d in known.shipped() if d.applies(self.target.environment))
+        """What is known or expected to fail here."""
+        shipped = (d for d in known.shipped() if d.applies(self.target.environment))
+        by_case = (
+            Deviation(
+                clauses=tuple(BY_KEY), case="/".join(map(":".join, case.fields.items())), why=why, link="", evidence=case.id
+            )
+            for case, why in self.expected_cases.items()
+        )
+        by_clause = (Deviation(clauses=(key,), why=why, link="", evidence="") for key, why in self.expected_clauses.items())
+        return (*by_case, *by_clause, *shipped)
 
     def verdict(self, case: Case) -> Verdict:
         """The verdict on a case with its cause; expected failures are known deviations."""
         one = verify(case, self.target, self.seed)
-        if one.verdict.status.fails:
-            one = dataclasses.replace(one, verdict=name_causes([one], self.seed)[0])
         verdict = known.excuse(one.verdict, self.deviations)
-        if case.id in self.expected and verdict.status.fails:
-            reason = self.expected[case.id]
-            return dataclasses.replace(verdict, status=Status.KNOWN, reason=reason)
-        return _excuse_clauses(verdict, self.expected)
+        if not verdict.status.fails:
+            return verdict
+        return name_causes([dataclasses.replace(one, verdict=verdict)], self.seed)[0]
 
     def check(self, case: Case) -> None:
         """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""
         verdict = self.verdict(case)
         if verdict.status.fails:
             fail(as_text(Results(self.target.environment, "", self.seed, (verdict,)), failures_only=True))
-        if case.id in self.expected and verdict.status is not Status.KNOWN:
-            fail(f"[XPASS(strict)] expected to fail ({self.expected[case.id]}), but is {verdict.status.value}: {case.id}")
+        if case in self.expected_cases and verdict.status is not Status.KNOWN:
+            why = self.expected_cases[case]
+            fail(f"[XPASS(strict)] expected to fail ({why}), but {verdict.status.value}: {case.id}")
         reasons = "; ".join(dict.fromkeys(filter(None, (verdict.reason, *(c.reason for c in verdict.checks)))))
         if verdict.status is Status.KNOWN:
             pytest.xfail(reasons)
@@ -69,10 +86,11 @@ class Harness:
 
     def check_clause_still_fails(self, clause: str, cases: tuple[Case, ...]) -> None:
         """Ends as expected to fail at the first case in which the clause does fail, the smallest cases first."""
+        why = self.expected_clauses[clause]
         for case in suites.smaller_first(cases):
             if any(check.clause == clause for check in verify(case, self.target, self.seed).verdict.failures):
-                pytest.xfail(f"{self.expected[clause]} (seen in {case.id})")
-        fail(f"[XPASS(strict)] clause {clause} was expected to fail ({self.expected[clause]}), but conforms in every case")
+                pytest.xfail(f"{why} (seen in {case.id})")
+        fail(f"[XPASS(strict)] clause {clause} was expected to fail ({why}), but conforms in every case")
 
     def check_deviation_still_occurs(self, deviation: Deviation) -> None:
         """Ends as expected to fail if the evidence of a known deviation still shows it; skips where it does not apply."""
@@ -88,17 +106,6 @@ class Harness:
 def fail(text: str) -> NoReturn:
     """Fails the test with this text and no traceback: the report is what matters."""
     pytest.fail(text, pytrace=False)
-
-
-def _excuse_clauses(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
-    def turn(check: Check) -> Check:
-        excused = check.status.fails and check.clause in expected
-        return dataclasses.replace(check, status=Status.KNOWN, reason=expected[check.clause]) if excused else check
-
-    if not any(check.clause in expected for check in verdict.failures):
-        return verdict
-    checks = tuple(turn(check) for check in verdict.checks)
-    return dataclasses.replace(verdict, checks=checks, status=worst([check.status for check in checks]))
 
 
 def parametrize_conformance(
@@ -119,22 +126,24 @@ def parametrize_conformance(
     ... def test_my_batch_norm(check):
     ...     check()
     """
-    harness = Harness(layer_class_or_factory, seed=seed, expected=expected_failures)
     cases = suites.suite(suite)
-    return pytest.mark.parametrize("check", list(_parameters(harness, cases, suite)))
+    by_case, by_clause = _split(expected_failures or {}, cases, suite)
+    harness = Harness(layer_class_or_factory, seed=seed, cases=by_case, clauses=by_clause)
+    tests = [pytest.param(partial(harness.check, case), id=case.id) for case in cases]
+    tests += [pytest.param(partial(harness.check_clause_still_fails, key, cases), id=f"expected:{key}") for key in by_clause]
+    return pytest.mark.parametrize("check", tests)
 
 
-def _parameters(harness: Harness, cases: tuple[Case, ...], name: str) -> Iterator[Any]:
-    ids = {case.id for case in cases}
-    for key in harness.expected:
+def _split(expected: Mapping[str, str], cases: tuple[Case, ...], suite: str) -> tuple[dict[Case, str], dict[str, str]]:
+    """The expected failures by case and by clause."""
+    by_case, by_clause = {}, {}
+    for key, why in expected.items():
         if key in BY_KEY:
-            continue
-        if ":" not in key:
+            by_clause[key] = why
+        elif ":" not in key:
             raise BadInput(f"expected_failures: {key!r} is neither a case id nor a clause; clauses: {', '.join(BY_KEY)}")
-        if parse(key).id not in ids:
-            raise BadInput(f"expected_failures: {key!r} is no case of the {name} suite")
-    for case in cases:
-        yield pytest.param(partial(harness.check, case), id=case.id)
-    for key in harness.expected:
-        if key in BY_KEY:
-            yield pytest.param(partial(harness.check_clause_still_fails, key, cases), id=f"expected:{key}")
+        elif parse(key) not in cases:
+            raise BadInput(f"expected_failures: {key!r} is no case of the {suite} suite")
+        else:
+            by_case[parse(key)] = why
+    return by_case, by_clause

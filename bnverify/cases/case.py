@@ -101,6 +101,11 @@ class Case:
         """Every field of the id with its text, defaults included, in the order in which ids print them."""
         return {name: spell(_value_of(self, name)) for name, (spell, _) in _FIELDS.items()}
 
+    @property
+    def all_fields(self) -> str:
+        """The id with the defaults written out: as a selection of cases it matches this one alone."""
+        return "/".join(map(":".join, self.fields.items()))
+
     @cached_property
     def kept(self) -> tuple[int, ...]:
         """The kept axes, non-negative and sorted; all others are reduced."""
