@@ -40,13 +40,8 @@ _SEVERITY = {status: rank for rank, status in enumerate(Status)}
 
 
 def worst(statuses: list[Status]) -> Status:
-    """The gravest of them; CONFORMS only when a check conformed and none says otherwise."""
-    if not statuses:
-        return Status.INCONCLUSIVE
-    grave = max(statuses, key=_SEVERITY.__getitem__)
-    if grave is Status.INCONCLUSIVE and Status.CONFORMS in statuses:
-        return Status.CONFORMS
-    return grave
+    """The gravest of them; of no checks at all, nothing is concluded."""
+    return max(statuses, key=_SEVERITY.__getitem__, default=Status.INCONCLUSIVE)
 
 
 class Grade(enum.IntEnum):

@@ -12,7 +12,7 @@ from bnverify.contract.evidence import expect
 from bnverify.model import Failure, Grade, Observation, Results, Status, Verdict
 from bnverify.targets.target import Target
 from bnverify.verdicts import known
-from bnverify.verdicts.diagnose import LARGEST, Failing, name_causes
+from bnverify.verdicts.diagnose import TRIED, Failing, name_causes
 from bnverify.verdicts.judge import judge
 from bnverify.verdicts.known import Deviation
 
@@ -68,7 +68,7 @@ def run(
             verdict = known.excuse(one.verdict, (*strict, *lenient))
             verdicts.append(verdict)
             if verdict.status.fails:
-                keep = one.size <= LARGEST
+                keep = one.size <= TRIED
                 failing[len(verdicts) - 1] = Failing(verdict, one.observation if keep else Observation())
             progress(verdict)
             if fail_fast and verdict.status.fails:

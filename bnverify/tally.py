@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bnverify.cases.suites import smaller_first
 from bnverify.contract import CLAUSES
 from bnverify.contract.clause import Clause
-from bnverify.model import Check, Grade, Status, Verdict
+from bnverify.model import Check, Grade, Status, Verdict, worst
 
 
 @dataclass
@@ -70,27 +70,20 @@ class Group:
 def failures(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
     """The failing verdicts in groups, the gravest status first and then the largest group."""
     titles = {clause.key: clause.title for clause in CLAUSES}
-    groups: dict[tuple[Status, str, str], list[Verdict]] = {}
+    groups: dict[tuple[bool, str], list[Verdict]] = {}
     for verdict in verdicts:
         if not verdict.status.fails:
             continue
         if verdict.status is Status.CRASHED:
             crash = next(check for check in verdict.failures if check.status is Status.CRASHED)
             # by stage and type of the exception: texts differ in their numbers
-            key: tuple[Status, str, str] = (
-                verdict.status,
-                "",
-                ":".join(crash.reason.split(":")[:2]),
-            )
-        elif verdict.cause:
-            key = (Status.WRONG if _any_wrong(verdict) else verdict.status, verdict.cause, verdict.cause)
+            key = (False, ":".join(crash.reason.split(":")[:2]))
         else:
-            key = (verdict.status, "", titles[verdict.failures[0].clause])
+            key = (bool(verdict.cause), verdict.cause or titles[verdict.failures[0].clause])
         groups.setdefault(key, []).append(verdict)
+    found = [
+        Group(worst([v.status for v in members]), title if named else "", title, tuple(members))
+        for (named, title), members in groups.items()
+    ]
     order = list(Status)
-    found = [Group(status, cause, title, tuple(members)) for (status, cause, title), members in groups.items()]
     return tuple(sorted(found, key=lambda group: (-order.index(group.status), -len(group.verdicts))))
-
-
-def _any_wrong(verdict: Verdict) -> bool:
-    return any(check.status is Status.WRONG for check in verdict.failures)

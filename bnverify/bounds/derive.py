@@ -191,8 +191,11 @@ def moving_error(call: Call, name: str, error: Array, batch_error: Array, moment
     weighted = 2 * u * momentum * a + (2 * u * fresh + of_constant) * b
     corrected = (3 * u * fresh + of_constant) * (np.abs(old - batch) + error + batch_error)
     carried = momentum * error + fresh * batch_error
-    if getattr(call.formulas, name) is not getattr(KERAS, name):  # a hypothesis: either weight may be anything up to 1
-        carried, weighted = error + batch_error, 3 * u * (a + b)
+    formula = getattr(call.formulas, name)
+    if formula is not getattr(KERAS, name):  # a hypothesis: the weights are read off its formula
+        n = () if name == "moving_mean" else (call.batch.n,)
+        of_old, of_new = abs(formula(np, 1.0, 0.0, momentum, *n)), abs(formula(np, 0.0, 1.0, momentum, *n))
+        carried, weighted = of_old * error + of_new * batch_error, 3 * u * (of_old * a + of_new * b)
     total = carried + np.maximum(weighted, corrected) + u * np.abs(new) + arithmetic.smallest_normal
     return np.where(np.isnan(total) & np.isfinite(new), np.inf, total)
 

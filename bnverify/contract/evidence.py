@@ -33,7 +33,11 @@ def expect(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Prec
     With other `formulas`, what a layer with that fault would give; with other `formats`, the bounds of a layer that computes
     in those instead of the ones that its dtype policy promises.
     """
-    calls = trace(case, inputs, formulas)
+    return with_bounds(case, trace(case, inputs, formulas), formats)
+
+
+def with_bounds(case: Case, calls: tuple[Call, ...], formats: Precision | None = None) -> Expectation:
+    """The expectation that the calls of a trace make up."""
     formats = formats or precision(case.policy, case.dtype)
     return Expectation(case, calls, follow(case, calls, formats), formats)
 
