@@ -1,7 +1,8 @@
 """Comparing an array with what was expected, element by element against its bound, in bounded memory.
 
-NaN is expected where the reference has NaN, an infinity where it has that infinity, and where the bound reaches past the
-largest number of the format, the infinity of the right sign is a correct rounding, too.
+Where the reference has NaN or an infinity, no finite number is right; which of the two comes out depends on the order of sound
+arithmetic (inf-inf is NaN), but an infinity of the wrong sign is wrong. Where the bound reaches past the largest number of the
+format, the infinity of the right sign is a correct rounding, too.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def _margins(actual: Array, expected: Array, bound: Array, format_: Format) -> A
     actual = actual.astype(expected.dtype, copy=False)
     bound = np.broadcast_to(bound, expected.shape)
     margin = np.abs(actual - expected) / bound
-    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    same = (actual == expected) | (np.isnan(actual) & ~np.isfinite(expected)) | (~np.isfinite(actual) & np.isnan(expected))
     reach = np.abs(expected) + bound
     overflow = np.isinf(actual) & (np.sign(actual) == np.sign(expected)) & (reach >= format_.overflow)
     unbounded = np.isfinite(expected) & ~np.isfinite(bound)

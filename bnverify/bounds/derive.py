@@ -8,14 +8,17 @@ is kept for three families of algorithms at once, along a leading axis in the or
 Numerical Algorithms*, 2nd ed., section 4.2); that is `sequential`. Pairwise and blocked sums do better; their rounding errors
 also partly cancel, and Higham & Mary (SIAM J. Sci. Comput. 41(5), 2019, theorem 2.4) show g <= lambda*sqrt(n)*u but for a
 probability of 2n*exp(-lambda^2/2), here with lambda = 6; `blocked` takes the smaller of the two. Where every partial sum is
-exactly representable, g = 0.
+exactly representable, g = 0 for blocked sums. A running mean (Welford) divides at every step and is not exact on such data; its
+roundings cancel as those of blocked sums do, so that the other two families keep that g there.
 
 **Mean.** |m^ - m| <= g*rms + 2u|m| + t =: dm; 2u covers a division or a product with a rounded 1/n, t is the underflow
 threshold (a flushed subnormal).
 
 **Variance, two passes** (Chan, Golub & LeVeque, *The American Statistician* 37(3), 1983, section 3; Higham, problem 1.10):
 mean((x-m^)^2) = v + (m^-m)^2, and each term carries two roundings of the difference, one of the square; with the sum and the
-division |v^ - v| <= dm^2 + (g+5u)(v+dm^2) + 2t.
+division |v^ - v| <= dm^2 + (g+5u)(v+dm^2) + 2t. Running updates of mean and squares, one value at a time (Welford) or block by
+block (Chan et al.), work with differences of means that carry an error of u*rms: they err by g*sqrt(v)*rms more (Chan, Golub &
+LeVeque, table 1: n*kappa*u with kappa = rms/sqrt(v), between two passes and one). `sequential` includes them.
 
 **Variance, one pass**, E[x^2]-E[x]^2: the sum errs by (g+3u)(v+m^2), the square of the mean by 2|m|dm+dm^2+u m^2, the
 difference by u v. Nothing divides these by the size of v: that is the cancellation that grade `one-pass` stands for. It sums
@@ -129,7 +132,9 @@ def exact_sums(case: Case, call: Call, arithmetic: Format) -> tuple[bool, bool]:
 def moments_error(batch: Batch, arithmetic: Format, exact: tuple[bool, bool]) -> dict[str, Array]:
     """Bounds of the batch's mean and variance, by the name of the moving statistic that they go into."""
     u, tiny, largest = arithmetic.unit_roundoff, arithmetic.smallest_normal, arithmetic.largest
-    g = summation_error(batch.n, u) * [not exact[0], not exact[0], not exact[1]]
+    g = summation_error(batch.n, u)
+    if exact[0]:
+        g = np.array([0.0, g[0], g[0] if exact[1] else g[2]])
     g = g.astype(batch.mean.dtype).reshape(3, *(1,) * batch.mean.ndim)
     mean, variance = np.abs(batch.mean), batch.variance
     square = mean * mean + variance
@@ -138,6 +143,7 @@ def moments_error(batch: Batch, arithmetic: Format, exact: tuple[bool, bool]) ->
     of_mean[:, batch.n * rms > largest / 2] = np.inf
     shifted = variance + of_mean * of_mean
     of_variance = of_mean * of_mean + (g + 5 * u) * shifted + 2 * tiny
+    of_variance[1:] += g[1:] * np.sqrt(variance) * rms
     of_variance[batch.n * shifted > largest / 2] = np.inf
     g, of = g[2], of_mean[2]
     one_pass = (g + 3 * u) * square + 2 * mean * of + of * of + u * mean * mean + u * variance + 2 * tiny
@@ -153,7 +159,8 @@ def inverse_error(call: Call, error: Array, epsilon: float, u: float) -> Array:
     """
     dw = error + u * epsilon + u * (np.abs(call.variance + epsilon) + error)
     low = call.variance - dw
-    low[:2] = np.minimum(call.variance, np.maximum(low[:2], -2 * u * epsilon))
+    two_pass = np.minimum(call.variance, np.maximum(low[:2], -2 * u * epsilon))
+    low[:2] = np.where(np.isfinite(dw[:2]), two_pass, low[:2])
     ends = [call.formulas.inverse_deviation(np, end, epsilon) for end in (low, call.variance + dw)]
     reach = np.maximum(np.abs(ends[0] - call.inverse), np.abs(ends[1] - call.inverse))
     found = reach + 4 * u * (np.abs(call.inverse) + reach)

@@ -86,7 +86,7 @@ def normal(rng: Rng, rows: int, channels: int, case: Case) -> Array:
 
 
 def exact(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Every sum and the variance exactly representable, right in any summation order: exposes a value left out, or n−1.
+    """Every sum and the variance exactly representable, whatever the order: exposes a value left out, or a divisor n−1.
 
     Any change of the moments shows, down to a unit in the last place, however many values there are. Each column is an
     integer mean plus blocks of 3, 4 or 5 integer deviations whose sum is 0 and whose mean square is 2 (±1 for two rows),

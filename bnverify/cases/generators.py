@@ -107,22 +107,22 @@ def _policies() -> Iterator[str]:
     yield from each("shape:29x5/{}/fill:{}/steps:TI", names, ("normal", "offset"))
     yield from each("shape:29x5/dtype:{}/steps:TI", DTYPES)
     yield from each("shape:2x3x4x5/axis:1/dtype:{}/fill:exact/steps:TI", DTYPES)
-    mixed = ("policy:mixed_float16", "policy:float64")
-    yield from each("shape:29x5/{}/dtype:{}/steps:TI", mixed, ("int32", "float16", "bfloat16"))
+    yield from each("shape:29x5/{}/dtype:{}/steps:TI", names, DTYPES)
 
 
 def _traces() -> Iterator[str]:
     """Orders of training, inference, freezing and unfreezing."""
-    plain = ("T", "I", "N", "IT", "NTN", "T10I", "TITITI")
-    frozen = ("FT", "FTUT", "TFTIT", "TIFTUTI", "TFNUN", "FIUT2I", "T2FT2UT2I")
+    plain = ("T", "I", "N", "IT", "NTN", "T10I", "TITITI", "T60I")
+    frozen = ("FT", "FTUT", "TFTIT", "TIFTUTI", "TFNUN", "FIUT2I", "T2FT2UT2I", "FTUFT", "TFTUFTUFTUT")
     layers = ("shape:8x4", "shape:2x3x4x5/axis:1", "shape:8x4/weights:initial")
     yield from each("{}/steps:{}", layers, plain + frozen)
 
 
 def _sizes() -> Iterator[str]:
-    """A batch of one, one channel, one value per channel, prime sizes, many values."""
+    """A batch of one, one channel, one value per channel, prime sizes, many channels, many values."""
     small = ("1x1", "1x7", "7x1", "2x1", "2x7", "3x2", "1x1x1", "1x5x1x1", "1x1x1x5", "31x37", "2x3x1", "1x3x4x4", "127x1")
     yield from each("shape:{}/fill:{}/steps:TI", small, ("normal", "exact", "constant", "offset"))
+    yield from each("shape:{}/steps:TI", ("3x257", "2x130x3/axis:1", "5x3x1024", "70001x2", "150000x1"))
     large = ("4096x3", "65536x2", "16x32x32x3", "64x2x64/axis:1")
     yield from each("shape:{}/fill:{}/steps:TI", large, ("normal", "exact", "offset", "constant", "spike"))
 
