@@ -95,6 +95,8 @@ def _arguments() -> Iterator[str]:
     flags = ("center:False", "scale:False", "center:False/scale:False")
     yield from each("shape:{}/{}/steps:TI", SHAPES, flags)
     yield from each("shape:{}/axis:1/{}/steps:TFTUT", SHAPES, flags)
+    together = tuple(f"{flag}/momentum:0.5/epsilon:0.1" for flag in flags)
+    yield from each("shape:{}/{}/steps:T2I", ("6x5", "2x3x5x4", "2x3x5x4/axis:1", "4x6x3/axis:-2"), together)
 
 
 def _policies() -> Iterator[str]:
