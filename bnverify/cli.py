@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,12 +98,16 @@ def run(
     from bnverify.views import terminal
 
     cases, label = choose(suite, ids, select)
+    if min_grade not in api.GRADES:
+        raise BadInput(f"--min-grade {min_grade!r} is unknown; allowed: {', '.join(api.GRADES)}")
     recorded = known.load(known_file) if known_file else ()
     for option, path in (("--json", json_file), ("--junit", junit_file)):
         if path:
             check_writable(path, option)
+    if json_file and junit_file and json_file.resolve() == junit_file.resolve():
+        raise BadInput(f"--junit {junit_file}: is the file of --json, too; allowed: two files")
     with terminal.progress(len(cases)) as start:
-        target = open_target(load_layer(layer) if layer else None, layer or "")
+        target = open_target(load_layer(layer) if layer is not None else None, layer or "")
         results = api.verify_target(
             target,
             cases,
@@ -122,12 +128,12 @@ def run(
         from bnverify.views.junit import as_junit
 
         write_whole(junit_file, as_junit(results), "--junit")
-    sys.exit(exit_code(results, fail_fast=fail_fast))
+    sys.exit(exit_code(results))
 
 
-def exit_code(results: Any, *, fail_fast: bool = False) -> int:
+def exit_code(results: Any) -> int:
     """The exit code of a run; one that Ctrl-C ended says so."""
-    if not results.complete and not fail_fast:
+    if results.interrupted:
         return INTERRUPTED
     if not results.tested and not any(verdict.status.fails for verdict in results.verdicts):
         return NOTHING_TESTED
@@ -189,10 +195,17 @@ def selftest(select: str, suite: str) -> None:
 
 def main() -> None:
     """Entry point: every foreseeable failure is one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an encoding that lacks ² or ─ must not end a run
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(BAD_INPUT)
     except (BadInput, click.ClickException) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"bnverify: {text}", err=True)
@@ -200,6 +213,15 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("bnverify: interrupted before any verdict", err=True)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read the output, head say, has seen enough
+        _drop_output()
         sys.exit(CONFORMS)
+    except OSError as error:
+        _drop_output()
+        click.echo(f"bnverify: standard output: {error.strerror or error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+def _drop_output() -> None:
+    """Lets what is still buffered for standard output go nowhere, so that nothing fails while the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

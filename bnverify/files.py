@@ -11,36 +11,58 @@ from bnverify.errors import BadInput
 
 def check_writable(path: Path, option: str) -> None:
     """Raises BadInput before any work is done where `path` cannot be written later."""
-    if path.is_dir():
-        raise BadInput(f"{option} {path}: is a folder, not a file")
-    if not path.parent.is_dir():
-        raise BadInput(f"{option} {path}: the folder {path.parent} does not exist")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise BadInput(f"{option} {path}: no permission to write")
+    try:
+        real = path.resolve()
+        if real.is_dir():
+            raise BadInput(f"{option} {path}: is a folder, not a file")
+        if not real.parent.is_dir():
+            raise BadInput(f"{option} {path}: the folder {path.parent} does not exist")
+        needed = [real] if _is_open_elsewhere(path) else [real.parent, real] if real.exists() else [real.parent]
+        if not all(os.access(place, os.W_OK) for place in needed):
+            raise BadInput(f"{option} {path}: no permission to write")
+        if len(os.fsencode(real.name)) > os.pathconf(real.parent, "PC_NAME_MAX"):
+            raise BadInput(f"{option} {path}: the name is too long")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BadInput(f"{option} {path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 def write_whole(path: Path, text: str, option: str) -> None:
-    """Writes `text` beside `path` and then puts it in its place, so that a full disk leaves what was there.
+    """Writes `text` beside the file that `path` leads to and then puts it in its place: a full disk leaves what was there.
 
-    A device or pipe, as /dev/stdout, is written to directly. Raises BadInput with the system's reason.
+    A device or pipe, or what /dev/stdout leads to, is written into instead. Raises BadInput with the system's reason.
     """
+    data = text.encode("utf-8", errors="backslashreplace")
     try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+        if _is_open_elsewhere(path):
+            with path.open("wb") as file:
+                file.write(data)
             return
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        real = path.resolve()
+        handle, name = tempfile.mkstemp(prefix=".bnverify.", dir=real.parent)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, path)
+            os.replace(name, real)
         except BaseException:
             os.unlink(name)
             raise
-    except OSError as error:
-        raise BadInput(f"{option} {path}: not written: {error.strerror or error}") from None
+    except (OSError, RuntimeError) as error:
+        raise BadInput(f"{option} {path}: not written: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _is_open_elsewhere(path: Path) -> bool:
+    """Whether the path is a device or pipe, or leads through an open descriptor, as /dev/stdout does: not ours to replace."""
+    step = Path(os.path.abspath(path))
+    for _ in range(40):
+        if step.is_relative_to("/dev") or step.is_relative_to("/proc"):
+            return True
+        if not step.is_symlink():
+            break
+        step = Path(os.path.abspath(step.parent / step.readlink()))
+    return path.exists() and not path.is_file()
 
 
 def _umask() -> int:

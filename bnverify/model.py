@@ -174,7 +174,7 @@ class Verdict:
 class Results:
     """One run: which target, which cases, what came out.
 
-    stale: known deviations that matched a check but no longer occur, or match nothing. complete: False when interrupted.
+    stale: known deviations that matched a check but no longer occur, or match nothing. complete: False when the run ended before its last case, by Ctrl-C (interrupted) or at the first failure.
     """
 
     environment: Environment
@@ -184,6 +184,7 @@ class Results:
     required: Grade = Grade.SEQUENTIAL
     stale: tuple[str, ...] = ()
     complete: bool = True
+    interrupted: bool = False
     seconds: float = 0.0
 
     @cached_property

@@ -5,8 +5,16 @@ from __future__ import annotations
 import pytest
 
 
+def _seed(text: str) -> int:
+    """A whole number of 0 or more."""
+    seed = int(text)
+    if seed < 0:
+        raise ValueError(text)
+    return seed
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options that `pytest --pyargs bnverify.conformance` takes."""
     group = parser.getgroup("bnverify")
     group.addoption("--bnverify-suite", default="default", metavar="NAME", help="smoke, default, full or regressions")
-    group.addoption("--bnverify-seed", default=0, type=int, metavar="N", help="seed of the input values")
+    group.addoption("--bnverify-seed", default=0, type=_seed, metavar="N", help="seed of the input values")

@@ -55,13 +55,14 @@ def run(
     Known deviations turn failures into known ones; `strict` ones that no longer occur make the run fail, `lenient` do not.
     `with_evidence` adds the cases that show the strict ones.
     """
+    era_of(target.environment.keras)
     strict, lenient = ([d for d in given if d.applies(target.environment)] for given in (strict, lenient))
     if with_evidence:
         cases = tuple(dict.fromkeys((*cases, *known.evidence(strict))))
     started = time.perf_counter()
     verdicts: list[Verdict] = []
     failing: dict[int, Failing] = {}
-    complete = True
+    complete, interrupted = True, False
     try:
         for case in cases:
             one = verify(case, target, seed, required)
@@ -77,7 +78,7 @@ def run(
         for index, verdict in zip(failing, name_causes(list(failing.values()), seed), strict=True):
             verdicts[index] = verdict
     except KeyboardInterrupt:
-        complete = False
+        complete, interrupted = False, True
     return Results(
         environment=target.environment,
         suite=suite,
@@ -86,5 +87,6 @@ def run(
         required=required,
         stale=known.stale(strict, verdicts) if complete and required <= Grade.SEQUENTIAL else (),
         complete=complete,
+        interrupted=interrupted,
         seconds=time.perf_counter() - started,
     )

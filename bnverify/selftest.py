@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bnverify.cases.case import Case
 from bnverify.cases.expression import compile_expression
 from bnverify.cases.suites import suite as cases_of
+from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
 from bnverify.model import Status, Verdict
 from bnverify.run import verify
@@ -54,6 +55,7 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     """
     cases = cases_of(suite)
     real = open_target()
+    era_of(real.environment.keras)
     from bnverify.targets.mutants import EQUIVALENT, MUTANTS
 
     fits = compile_expression(select) if select else lambda key: True

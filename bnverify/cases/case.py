@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import enum
 import itertools
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -178,6 +179,8 @@ def _parse_bool(text: str) -> bool:
     return _one_of("True", "False")(text) == "True"
 
 
+LARGEST_RANK = 16
+LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make before they round
 FILLS = ("normal", "exact", "offset", "constant", "tiny", "spike", "huge", "subnormal", "nonfinite")
 
 _CONFIG_FIELDS = tuple(f.name for f in dataclasses.fields(LayerConfig))
@@ -215,7 +218,8 @@ def parse(text: str) -> Case:
         try:
             values[name] = _FIELDS[name][1](value)
         except ValueError as allowed:
-            near = difflib.get_close_matches(value, str(allowed).replace(",", "").split(), n=1)
+            choices = str(allowed).removeprefix("one of ").split(", ") if str(allowed).startswith("one of ") else []
+            near = difflib.get_close_matches(value, choices, n=1)
             hint = f"; did you mean {name}:{near[0]}?" if near else ""
             raise BadInput(f"case id {text!r}: {name} is {value!r}; allowed: {allowed}{hint}") from None
     for required in ("shape", "steps"):
@@ -229,6 +233,11 @@ def parse(text: str) -> Case:
 
 def _validate(case: Case, text: str) -> None:
     rank = len(case.shape)
+    values = math.prod(case.shape) * len(case.steps)
+    if rank > LARGEST_RANK or values > LARGEST:
+        got = f"{rank} axes and {len(str(values))} digits of values in all steps"
+        allowed = f"at most {LARGEST_RANK} axes and {LARGEST} values"
+        raise BadInput(f"case id {text[:200]!r}: shape and steps make {got}; allowed: {allowed}")
     axes = case.config.axis if isinstance(case.config.axis, tuple) else (case.config.axis,)
     if not all(-rank <= axis < rank for axis in axes):
         raise BadInput(f"case id {text!r}: axis {case.fields['axis']} is out of range -{rank}…{rank - 1} of the shape")

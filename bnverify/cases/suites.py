@@ -37,12 +37,13 @@ def choose(name: str, ids: Sequence[str] = (), expression: str = "") -> tuple[tu
 
     Raises BadInput for an unknown suite, a malformed id or expression, and where no case is left.
     """
+    whole = suite(name)
     regressions = {case: case for case in suite("regressions")}
     if ids:
         cases = tuple(dict.fromkeys(regressions.get(case, case) for case in map(parse, ids)))
         label = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     else:
-        cases, label = suite(name), f"{name} suite"
+        cases, label = whole, f"{name} suite"
     if expression:
         cases = select(cases, expression)
         if not cases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
@@ -40,7 +40,10 @@ ERAS = (
 
 def era_of(keras_version: str) -> Era:
     """The era of an installed Keras. Raises BadInput for one older than the oldest supported."""
-    version = Version(keras_version)
+    try:
+        version = Version(keras_version)
+    except InvalidVersion:
+        raise BadInput(f"Keras gives {keras_version!r} as its version; allowed: a version as 3.15.1") from None
     for era in ERAS:
         if SpecifierSet(era.keras, prereleases=True).contains(version):
             return era

@@ -20,8 +20,9 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "") -> InPr
     try:
         with quiet_import():
             target = InProcess(layer, name or _name(layer))
-    except ImportError as error:
-        raise BadInput(f"Keras cannot be imported ({_one_line(error)}); pip install keras tensorflow") from None
+    except (Exception, SystemExit) as error:
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise BadInput(f"Keras cannot be imported ({kind}{_one_line(error)}); pip install keras tensorflow") from None
     if layer is not None:
         _probe(layer, target)
     return target
@@ -29,6 +30,7 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "") -> InPr
 
 def load_layer(path: str) -> Callable[..., Any]:
     """The class or factory that `module:Name` names, modules of the current folder included."""
+    path = " ".join(path.split())
     module_name, colon, attribute = path.partition(":")
     if not module_name or not colon or not attribute:
         raise BadInput(f"--layer {path!r} is not module:Class, as mypackage.layers:MyBatchNormalization")
@@ -37,7 +39,7 @@ def load_layer(path: str) -> Callable[..., Any]:
     try:
         with quiet_import():
             found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"--layer {path}: {module_name} does not import: {type(error).__name__}: {_one_line(error)}") from None
     for part in attribute.split("."):
         found = getattr(found, part, None)
@@ -57,7 +59,7 @@ def _probe(layer: Callable[..., Any], target: InProcess) -> None:
         )
     try:
         made = layer()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"layer {name}: its constructor raises {type(error).__name__}: {_one_line(error)}") from None
     if not target.is_layer(made):
         raise BadInput(f"layer {name}: calling it gives {type(made).__name__}, not a keras.layers.Layer")

@@ -65,17 +65,21 @@ class Subprocess:
         assert self._process.stdout is not None
         answer: dict[str, Any] | None = worker.unpack(self._process.stdout)
         if answer is None:
-            raise EOFError(f"the worker ended with exit code {self._process.wait()}")
+            self.close()
+            raise EOFError(f"the worker ended with exit code {self._process.returncode}")
         return answer
 
     def __enter__(self) -> Subprocess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self.close()
+
+    def close(self) -> None:
+        """Ends the worker by ending its input."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._process.wait()
 
 

@@ -74,7 +74,7 @@ class Worker(object):
             for index, step in enumerate(request["steps"]):
                 stage = "step %d" % index
                 answer["steps"].append(getattr(self, "do_" + step["do"])(layer, step, request))
-        except Exception as error:  # whatever a layer raises is an observation
+        except (Exception, SystemExit) as error:  # whatever a layer raises is an observation
             answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error)}
         return answer
 
@@ -206,6 +206,8 @@ def unpack(stream):
         return None
     try:
         text_length, data_length = (int(n) for n in line.split())
+        if min(text_length, data_length) < 0:
+            raise ValueError
     except ValueError:
         raise ValueError("no message: %r" % line[:200])
     text, data = stream.read(text_length), stream.read(data_length)

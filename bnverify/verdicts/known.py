@@ -72,16 +72,18 @@ def parse_known(text: str, name: str) -> tuple[Deviation, ...]:
     """The records of a TOML text with one `[[deviation]]` table each."""
     try:
         document = tomllib.loads(text)
+    except RecursionError:
+        raise BadInput(f"{name}:1: not valid TOML: nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         at = line.group(1) if line else str(text.count("\n") + 1)
         raise BadInput(f"{name}:{at}: not valid TOML: {error}") from None
     extra = sorted(set(document) - {"deviation"})
     if extra:
-        raise BadInput(f"{name}:{_line(text, 0, extra[0])}: {extra[0]!r} is unknown; allowed: [[deviation]] tables")
+        raise BadInput(f"{name}:{_first_line(text, extra[0])}: {extra[0]!r} is unknown; allowed: [[deviation]] tables")
     records = document.get("deviation", [])
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-        raise BadInput(f"{name}:1: 'deviation' must be written as [[deviation]] tables")
+        raise BadInput(f"{name}:{_first_line(text, 'deviation')}: 'deviation' must be written as [[deviation]] tables")
     return tuple(_deviation(_Record(record, number, text, name)) for number, record in enumerate(records, 1))
 
 
@@ -99,6 +101,7 @@ class _Record:
 
 
 ALLOWED = tuple(field.name for field in fields(Deviation) if field.name != "where")
+BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
 REQUIRED = ("clauses", "why", "link", "evidence")
 
 
@@ -117,6 +120,8 @@ def _deviation(record: _Record) -> Deviation:
         SpecifierSet(texts.get("keras", ""))
     except InvalidSpecifier:
         raise record.fail("keras", f"{texts['keras']!r} is no version range; allowed: as >=3.0,<3.5") from None
+    if texts.get("backend", BACKENDS[0]) not in BACKENDS:
+        raise record.fail("backend", f"{texts['backend']!r} is unknown; allowed: {', '.join(BACKENDS)}")
     _check_evidence(record, texts["evidence"], texts.get("case", ""))
     return Deviation(clauses=clauses, **texts, where=record.place())
 
@@ -141,6 +146,12 @@ def _check_evidence(record: _Record, case: str, selection: str) -> None:
             raise record.fail("case", f"{part!r} is not field:value with a field of {', '.join(shown.fields)}")
     if not matches(shown, selection):
         raise record.fail("evidence", f"the case {shown.id} is not among those that case = {selection!r} selects")
+
+
+def _first_line(text: str, word: str) -> int:
+    """The first line that begins with a word, quotes and brackets apart."""
+    lines = enumerate(text.splitlines(), 1)
+    return next((at for at, line in lines if line.strip().lstrip("[\"' ").startswith(word)), 1)
 
 
 def _line(text: str, number: int, field: str) -> int:
@@ -169,15 +180,19 @@ def excuse(verdict: Verdict, deviations: Iterable[Deviation]) -> Verdict:
 
 
 def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """A line for each deviation of which a clause conforms in every case of the run that the deviation selects."""
+    """A line for each deviation and clause that its evidence no longer shows, where the evidence was part of the run."""
     lines = []
+    by_id = {verdict.case.id: verdict for verdict in verdicts}
     for deviation in deviations:
-        cases = [verdict for verdict in verdicts if matches(verdict.case, deviation.case)]
+        shown = by_id.get(parse(deviation.evidence).id)
+        if shown is None:
+            continue
         for clause in deviation.clauses:
-            checks = [check for verdict in cases for check in verdict.checks if check.clause == clause]
-            if checks and not any(check.status is Status.KNOWN for check in checks):
-                told = f"known deviation at {deviation.where} (case {deviation.case or 'any'})"
-                lines.append(f"{told} no longer occurs: {len(checks)} checks of {clause} conform")
+            checks = [check for check in shown.checks if check.clause == clause]
+            if not any(check.status is Status.KNOWN for check in checks):
+                told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
+                found = f"{len(checks)} checks of {clause} conform" if checks else f"no check of {clause} is made"
+                lines.append(f"{told}: {found} in its evidence {shown.case.id}")
     return tuple(lines)
 
 

@@ -15,6 +15,8 @@ from bnverify.views.text import number, plural
 def contract_lines(name: str) -> Iterator[str]:
     """The lines of the view. Checks are counted by verifying the reference itself, which needs no Keras."""
     results = run(suite(name), ReferenceTarget())
+    if not results.complete:
+        raise KeyboardInterrupt
     tallies = by_clause(results.verdicts)
     yield f"{plural(len(CLAUSES), 'clause')}; checks in the {name} suite of {plural(len(results.verdicts), 'case')}"
     for tally in tallies:

@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 def as_json(results: Results) -> str:
     """The document as text. Numbers that JSON does not have stand as the texts "inf" and "nan"."""
-    return json.dumps(document(results), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(document(results), indent=1, allow_nan=False) + "\n"
 
 
 def document(results: Results) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from bnverify.model import Results, Status, Verdict
@@ -11,14 +13,16 @@ from bnverify.views.text import environment_line, group_lines
 
 def as_junit(results: Results) -> str:
     """The document as text."""
-    suite = TestSuite(f"bnverify {results.suite}".strip())
-    suite.add_property("environment", environment_line(results.environment))
+    suite = TestSuite(_legal(f"bnverify {results.suite}".strip()))
+    suite.add_property("environment", _legal(environment_line(results.environment)))
     suite.add_property("seed", str(results.seed))
+    if not results.complete:
+        suite.add_property("complete", "INCOMPLETE: the run ended before its last case")
     for verdict in results.verdicts:
         suite.add_testcase(_case(verdict, results))
     for line in results.stale:
         stale = TestCase("known deviations are current", "bnverify.known")
-        stale.result = [Failure(line)]
+        stale.result = [Failure(_legal(line))]
         suite.add_testcase(stale)
     document = JUnitXml("bnverify")
     document.add_testsuite(suite)
@@ -27,15 +31,20 @@ def as_junit(results: Results) -> str:
     return text.decode("utf-8")
 
 
+def _legal(text: str) -> str:
+    """The text without characters that XML cannot hold (XML 1.0, section 2.2), each shown as its escape."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", lambda m: repr(m.group())[1:-1], text)
+
+
 def _case(verdict: Verdict, results: Results) -> TestCase:
     case = TestCase(verdict.case.id, "bnverify.case")
     if verdict.status.fails:
         title = verdict.cause or verdict.failures[0].reason or verdict.failures[0].clause
         kind = Error if verdict.status is Status.CRASHED else Failure
-        entry = kind(f"{verdict.status.value}: {title}", verdict.status.value)
-        entry.text = "\n".join(group_lines(Group(verdict.status, verdict.cause, title, (verdict,)), results))
+        entry = kind(_legal(f"{verdict.status.value}: {title}"), verdict.status.value)
+        entry.text = _legal("\n".join(group_lines(Group(verdict.status, verdict.cause, title, (verdict,)), results)))
         case.result = [entry]
     elif verdict.status is not Status.CONFORMS:
         reasons = filter(None, (verdict.reason, *dict.fromkeys(check.reason for check in verdict.checks)))
-        case.result = [Skipped(f"{verdict.status.value}: {'; '.join(reasons)}", verdict.status.value)]
+        case.result = [Skipped(_legal(f"{verdict.status.value}: {'; '.join(reasons)}"), verdict.status.value)]
     return case

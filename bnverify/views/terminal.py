@@ -11,18 +11,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bnverify.model import Results, Status
 from bnverify.tally import ClauseTally, by_clause, failures
-from bnverify.views.text import conclusion, environment_line, group_lines, number, short
+from bnverify.views.text import conclusion, environment_line, group_lines, number, plural, short
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}
 WIDTH = 200  # where the output is no terminal, a file or a CI log, say
 
 
+class _Output(Console):
+    """A console that leaves it to the command line what to do when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output; wide enough for a case id where it is no terminal."""
-    made = Console(highlight=False, soft_wrap=True)
+    made = _Output(highlight=False, emoji=False)
     if not made.is_terminal:
         made.width = WIDTH
     return made
@@ -38,9 +46,13 @@ def progress(total: int = 0) -> Iterator[Start]:
     Yields a function that takes a label (and, where it was not known, a total) when the import of Keras is over, and
     returns the function that moves the bar by one.
     """
-    with os.fdopen(os.dup(2), "w") as own:  # imports silence the framework's writing to descriptor 2, but not this
+    try:
+        own = os.fdopen(os.dup(2), "w")  # imports silence the framework's writing to descriptor 2, but not this
+    except OSError:  # standard error is closed
+        own = open(os.devnull, "w")
+    with own:
         screen = Console(file=own, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=screen, disable=not screen.is_terminal, transient=True) as bar:
             task = bar.add_task("importing Keras", total=None)
 
@@ -53,16 +65,19 @@ def progress(total: int = 0) -> Iterator[Start]:
 
 def show(results: Results, out: Console, *, verbose: bool = False) -> None:
     """The whole report of a run."""
-    out.print(escape(environment_line(results.environment)))
-    out.print(f"[dim]{escape(results.environment.cpu)}[/dim]")
+    out.print(Text(environment_line(results.environment)), soft_wrap=True)
+    out.print(Text(results.environment.cpu, "dim"), soft_wrap=True)
     suite = f"{results.suite}, " if results.suite else ""
-    out.print(f"{escape(suite)}seed {results.seed}: {number(len(results.verdicts))} cases in {results.seconds:.1f} s\n")
+    out.print(
+        Text(f"{suite}seed {results.seed}: {plural(len(results.verdicts), 'case')} in {results.seconds:.1f} s\n"),
+        soft_wrap=True,
+    )
     if results.verdicts:
         out.print(clause_table(by_clause(results.verdicts)))
     show_failures(results, out)
     _not_conforming(results, out, verbose)
     final = conclusion(results)
-    out.print(f"\n[bold {'green' if results.ok else 'red'}]{escape(final)}[/]")
+    out.print(Text(f"\n{final}", f"bold {'green' if results.ok else 'red'}"), soft_wrap=True)
 
 
 def show_failures(results: Results, out: Console) -> None:
@@ -70,11 +85,11 @@ def show_failures(results: Results, out: Console) -> None:
     for group in failures(results.verdicts):
         lines = group_lines(group, results)
         colour = COLOURS[group.status]
-        out.print(f"\n[bold {colour}]{group.status.name}[/]  [bold]{escape(lines[0])}[/]")
+        out.print(Text.assemble("\n", (group.status.name, f"bold {colour}"), "  ", (lines[0], "bold")), soft_wrap=True)
         for line in lines[1:]:
-            out.print(f"  {escape(line)}")
+            out.print(Text(f"  {line}"), soft_wrap=True)
     for line in results.stale:
-        out.print(f"\n[bold red]STALE[/]  {escape(line)}")
+        out.print(Text.assemble("\n", ("STALE", "bold red"), f"  {line}"), soft_wrap=True)
 
 
 def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
@@ -94,7 +109,7 @@ def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
             if found:
                 out.print(f"\n{status.name}")
             for line in found:
-                out.print(f"  {escape(line)}")
+                out.print(Text(f"  {line}"), soft_wrap=True)
 
 
 def clause_table(tallies: tuple[ClauseTally, ...]) -> Table:
@@ -131,9 +146,9 @@ def _statuses(tally: ClauseTally) -> str:
 
 def as_text(results: Results, *, failures_only: bool = False) -> str:
     """The report, or its failures alone, as plain text: for exceptions and `report.summary()`."""
-    out = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None)
+    out = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None, emoji=False)
     if failures_only:
-        out.print(escape(environment_line(results.environment)))
+        out.print(Text(environment_line(results.environment)), soft_wrap=True)
         show_failures(results, out)
     else:
         show(results, out)
