@@ -146,8 +146,11 @@ def list_cases(suite: str, ids: tuple[str, ...], select: str) -> None:
     """List the ids of cases; nothing is run."""
     from bnverify.cases.suites import choose
 
-    for case in choose(suite, ids, select)[0]:
-        click.echo(f"{case.id}  # {case.cause}" if case.cause else case.id)
+    lines = [f"{case.id}  # {case.cause}" if case.cause else case.id for case in choose(suite, ids, select)[0]]
+    try:
+        click.echo("\n".join(lines))
+    except BrokenPipeError:  # click would end with 1; without its errno, this goes on to main
+        raise BrokenPipeError from None
 
 
 @cli.command(cls=Example, example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3")
@@ -155,12 +158,12 @@ def list_cases(suite: str, ids: tuple[str, ...], select: str) -> None:
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
 def show(case: str, seed: int) -> None:
     """Explain a case: the layer, its inputs, what must come out of each step and within what bound."""
-    from bnverify.cases.case import parse
+    from bnverify.cases.suites import choose
     from bnverify.views import terminal
     from bnverify.views.case_view import case_lines
 
     out = terminal.console()
-    for line in case_lines(parse(case), seed):
+    for line in case_lines(choose("regressions", (case,))[0][0], seed):
         out.print(line, markup=False)
 
 

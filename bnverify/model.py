@@ -174,7 +174,8 @@ class Verdict:
 class Results:
     """One run: which target, which cases, what came out.
 
-    stale: known deviations that matched a check but no longer occur, or match nothing. complete: False when the run ended before its last case, by Ctrl-C (interrupted) or at the first failure.
+    stale: known deviations that their evidence no longer shows. complete: False when the run ended before its last case, by
+    Ctrl-C (interrupted) or at the first failure.
     """
 
     environment: Environment

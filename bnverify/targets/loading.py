@@ -78,6 +78,9 @@ def _one_line(error: BaseException) -> str:
 @contextmanager
 def quiet_import() -> Iterator[None]:
     """Silences what frameworks write to standard error while they are imported; an import that fails raises all the same."""
+    if sys.stderr is None:  # closed
+        yield
+        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         try:

@@ -50,12 +50,17 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         source = "batch" if call.batch is not None and call.mean is call.batch.mean else "moving"
         yield f"    {source} mean      {_values(call.mean)}"
         yield f"    {source} variance  {_values(call.variance)}"
-        if y.size:
-            yield f"    y  from {np.nanmin(y):.6g} to {np.nanmax(y):.6g}, bound at most {short(float(np.nanmax(bound)))}"
+        finite = y[np.isfinite(y)]
+        if finite.size:
+            yield f"    y  from {finite.min():.6g} to {finite.max():.6g}, bound at most {short(_largest(bound))}"
         if call.after is not call.before:
             for name in ("moving_mean", "moving_variance"):
-                largest = float(np.nanmax(bounds.moving[name][GRADES[0]]))
-                yield f"    {name:<15} {_values(call.after.weights[name])}, bound at most {short(largest)}"
+                largest = short(_largest(bounds.moving[name][GRADES[0]]))
+                yield f"    {name:<15} {_values(call.after.weights[name])}, bound at most {largest}"
+
+
+def _largest(bounds: Array) -> float:
+    return float(np.fmax.reduce(bounds, axis=None))
 
 
 def _axes(axes: tuple[int, ...]) -> str:

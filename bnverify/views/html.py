@@ -6,7 +6,7 @@ from html import escape
 
 from bnverify.model import Results, Status
 from bnverify.tally import by_clause, failures
-from bnverify.views.text import conclusion, environment_line, group_lines, number, short
+from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, short
 
 _MARK = {Status.CONFORMS: "#2e9e5b", Status.UNSTABLE: "#c98a00", Status.WRONG: "#d64545", Status.CRASHED: "#a34fc4"}
 
@@ -32,7 +32,7 @@ def as_html(results: Results) -> str:
         for group in failures(results.verdicts)
     )
     stale = "".join(f"<p>{escape(line)}</p>" for line in results.stale)
-    return (
+    return encodable(
         f"<div class='bnverify'><p>{escape(environment_line(results.environment))}<br>"
         f"{escape(results.suite)}, seed {results.seed}</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{groups}{stale}"

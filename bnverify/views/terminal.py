@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from bnverify.model import Results, Status
 from bnverify.tally import ClauseTally, by_clause, failures
-from bnverify.views.text import conclusion, environment_line, group_lines, number, plural, short
+from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, plural, short
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}
 WIDTH = 200  # where the output is no terminal, a file or a CI log, say
@@ -49,7 +50,7 @@ def progress(total: int = 0) -> Iterator[Start]:
     try:
         own = os.fdopen(os.dup(2), "w")  # imports silence the framework's writing to descriptor 2, but not this
     except OSError:  # standard error is closed
-        own = open(os.devnull, "w")
+        own = Path(os.devnull).open("w")  # noqa: SIM115
     with own:
         screen = Console(file=own, highlight=False)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
@@ -153,4 +154,4 @@ def as_text(results: Results, *, failures_only: bool = False) -> str:
     else:
         show(results, out)
     assert isinstance(out.file, StringIO)
-    return out.file.getvalue()
+    return encodable(out.file.getvalue())

@@ -15,6 +15,11 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
 
 
+def encodable(text: str) -> str:
+    """The text with lone surrogates, which no encoding has, shown as their escapes."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
 def short(value: float | None) -> str:
     """A margin, error or bound with two or three significant digits."""
     if value is None:
