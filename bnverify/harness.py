@@ -127,7 +127,7 @@ def parametrize_conformance(
 
     Raises BadInput for an unknown suite, clause or id, or an id that is no case of the suite.
 
-    >>> @parametrize_conformance(MyBatchNorm, expected_failures={"moving-variance": "unbiased, as the paper has it"})
+    >>> @parametrize_conformance(MyBatchNorm, expected_failures={"arguments": "get_config() comes later"})
     ... def test_my_batch_norm(check):
     ...     check()
     """

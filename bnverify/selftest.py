@@ -51,7 +51,7 @@ class Score:
 def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., None]]) -> Score:
     """Runs the suite on each mutant until a case fails, and as a whole on what must pass.
 
-    A case in which Keras' own layer deviates proves nothing about a mutant and is left out.
+    A case in which Keras' own layer does not conform proves nothing about a mutant and is left out.
     """
     cases = cases_of(suite)
     real = open_target()
@@ -64,7 +64,7 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     if not mutants and not equivalent:
         raise BadInput(f"-k {select!r} selects no mutant; keys are {', '.join(m.key for m in (*MUTANTS, *EQUIVALENT))}")
     step = start(f"{suite} suite on mutants", len(mutants) + len(equivalent) + 2)
-    honest = tuple(case for case in cases if not verify(case, real, 0).verdict.status.fails)
+    honest = tuple(case for case in cases if verify(case, real, 0).verdict.status is Status.CONFORMS)
     step()
     reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step))
     caught = [

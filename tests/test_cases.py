@@ -34,7 +34,7 @@ def cases(draw: st.DrawFn) -> Case:
         config=LayerConfig(
             axis=draw(st.integers(-rank, rank - 1) | several),
             momentum=draw(numbers),
-            epsilon=draw(numbers),
+            epsilon=draw(st.floats(1e-20, 1e6)),
             center=draw(st.booleans()),
             scale=draw(st.booleans()),
         ),

@@ -34,13 +34,8 @@ def test_the_pytest_example_runs(tmp_path: Path) -> None:
     package = tmp_path / "mypackage"
     package.mkdir()
     (package / "__init__.py").touch()
-    wrong = (
-        "from bnverify.targets.mutants import formula_layer\n"
-        "from bnverify.reference.hypotheses import HYPOTHESES\n"
-        "fault = next(h for h in HYPOTHESES if h.key == 'unbiased-moving').formulas.moving_variance\n"
-        "MyBatchNorm = formula_layer(moving_variance=fault)\n"
-    )
-    test = blocks("python")[1].replace('expected_failures={"moving', 'suite="smoke", expected_failures={"moving')
+    wrong = "import keras\nclass MyBatchNorm(keras.layers.BatchNormalization):\n    def get_config(self):\n        return {}\n"
+    test = blocks("python")[1].replace("expected_failures=", 'suite="smoke", expected_failures=')
     (tmp_path / "test_mine.py").write_text(test)
     results = {}
     for name, layers in (("wrong", wrong), ("right", "from keras.layers import BatchNormalization as MyBatchNorm\n")):
@@ -48,10 +43,9 @@ def test_the_pytest_example_runs(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "steps:T2I or steps:TFT or expected"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         results[name] = done.stdout
-    # the fault shows in the moving variance, and from there in the inference that follows
-    assert re.search(r"failed", results["wrong"])
-    assert "inference-output" in results["wrong"] or "output in inference" in results["wrong"]
-    assert "expected:moving-variance" in results["right"]
+    assert re.search(r"\d+ xfailed", results["wrong"])
+    assert "failed," not in results["wrong"].replace("xfailed", "")
+    assert "expected:arguments" in results["right"]
     assert "XPASS(strict)" in results["right"]
 
 

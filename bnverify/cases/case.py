@@ -54,7 +54,7 @@ _WORDS = {
 class LayerConfig:
     """Constructor arguments of `keras.layers.BatchNormalization`, with Keras' names and defaults.
 
-    axis: the axis that is kept, or several; momentum in [0, 1]; epsilon >= 0.
+    axis: the axis that is kept, or several; momentum in [0, 1]; epsilon in [1e-20, 1e6].
     """
 
     axis: int | tuple[int, ...] = -1
@@ -188,7 +188,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "shape": (lambda sizes: "x".join(map(str, sizes)), _parse_shape),
     "axis": (lambda axis: "+".join(map(str, axis)) if isinstance(axis, tuple) else str(axis), _parse_axis),
     "momentum": (repr, _parse_number(0, 1)),
-    "epsilon": (repr, _parse_number(0, 1e6)),
+    "epsilon": (repr, _parse_number(1e-20, 1e6)),
     "center": (str, _parse_bool),
     "scale": (str, _parse_bool),
     "policy": (str, _one_of(*POLICIES)),

@@ -105,6 +105,11 @@ def _policies() -> Iterator[str]:
     yield from each("shape:3x4x5x6/axis:1/{}/fill:{}/steps:TI", POLICIES, ("normal", "offset"))
     yield from each("shape:8x3/momentum:0.5/{}/steps:T20I", POLICIES)
     yield from each("shape:8x3/{}/weights:initial/steps:TIN", POLICIES)
+    yield from each("shape:9x4/momentum:0.9/epsilon:1e-05/{}/steps:TFTUTI", POLICIES)
+    yield from each(
+        "shape:12x3x4x5/axis:1/epsilon:1e-06/{}/fill:{}/steps:TI", ("policy:float32", *POLICIES), ("normal", "tiny")
+    )
+    yield from each("shape:513x8/dtype:float64/{}/steps:TI", tuple(policy.split("/")[0] for policy in POLICIES))
     names = tuple(policy.split("/")[0] for policy in POLICIES)
     yield from each("shape:29x5/{}/fill:{}/steps:TI", names, ("normal", "offset"))
     yield from each("shape:29x5/dtype:{}/steps:TI", DTYPES)

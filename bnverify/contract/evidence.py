@@ -120,6 +120,8 @@ class Evidence:
         """Compares and grades: conforms up to the required grade, unstable above it, wrong when no grade explains."""
         if actual.shape != numbers.shape:
             return self.texts(clause, quantity, step, expected=f"shape {numbers.shape}", actual=f"shape {actual.shape}")
+        if actual.dtype.kind not in "biuf":
+            return self.texts(clause, quantity, step, expected="real numbers", actual=str(actual.dtype))
         if actual.size == 0:
             return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="no elements")
         comparison = compare(actual, numbers)

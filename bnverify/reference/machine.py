@@ -10,7 +10,7 @@ import numpy as np
 
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.precision import Array, Precision, precision
+from bnverify.precision import FORMATS, Array, Precision, precision
 from bnverify.reference import formulas as keras_formulas
 from bnverify.reference.formulas import KERAS, Formulas, count
 from bnverify.reference.moments import blocked_moments
@@ -95,8 +95,14 @@ def initial_state(case: Case, inputs: Inputs) -> State:
 
 
 def entered(batch: Array, formats: Precision) -> Array:
-    """The batch as it enters the layer's arithmetic: autocast to the policy's compute format, integers converted."""
-    return (formats.autocast or formats.arithmetic).round(batch)
+    """The batch as it enters the layer's arithmetic: autocast to the policy's compute format, integers converted.
+
+    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do.
+    """
+    target = formats.autocast or formats.arithmetic
+    if batch.dtype == np.float64 and target.bits < FORMATS["float32"].bits:
+        batch = FORMATS["float32"].round(batch)
+    return target.round(batch)
 
 
 def advance(case: Case, state: State, index: int, x: Array, formulas: Formulas) -> Call:

@@ -87,6 +87,8 @@ class Worker(object):
         x = self.keras.ops.convert_to_tensor(step["x"], dtype=request["dtype"])
         given = {} if step["training"] is None else {"training": step["training"]}
         y = layer(x, **given)
+        if not hasattr(y, "dtype"):
+            raise TypeError("the call returned %s, not a tensor" % type(y).__name__)
         dtype = self.dtype(y)
         return {"y": self.array(y), "y_dtype": dtype, "weights": self.values(layer), "trainable": trainable(layer)}
 
@@ -148,7 +150,12 @@ def is_plain(value):
 
 def one_line(error):
     """An exception's own text on one line, without what Keras wraps around it."""
-    lines = [line.strip() for line in str(error).strip().splitlines()]
+    try:
+        text = str(error)
+    except Exception:  # an exception of a user's own that cannot even be shown
+        return "(its text cannot be shown)"
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    lines = [line.strip() for line in text.strip().splitlines()]
     if lines and lines[0].startswith("Exception encountered when calling"):
         lines = lines[1:]
     if any(line.startswith("Arguments received by") for line in lines):

@@ -106,7 +106,7 @@ def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision
         if narrow.bits < formats.variable.bits and all(np.array_equal(v, narrow.round(v), equal_nan=True) for v in moving):
             yield f"the moving statistics are stored as {name}", replace(formats, variable=narrow)
         if narrow.bits < formats.arithmetic.bits and output_fails:
-            cause = f"the errors are those of arithmetic in {name}, not in {formats.arithmetic.name}"
+            cause = f"the errors have the size of rounding to {name}, not to {formats.arithmetic.name}"
             yield cause, replace(formats, arithmetic=narrow)
 
 

@@ -19,6 +19,7 @@ from bnverify.tally import ClauseTally, by_clause, failures
 from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, plural, short
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}
+ROOMY = 120  # columns from which the table has room for case ids
 WIDTH = 200  # where the output is no terminal, a file or a CI log, say
 
 
@@ -74,7 +75,7 @@ def show(results: Results, out: Console, *, verbose: bool = False) -> None:
         soft_wrap=True,
     )
     if results.verdicts:
-        out.print(clause_table(by_clause(results.verdicts)))
+        out.print(clause_table(by_clause(results.verdicts), with_case=out.width >= ROOMY))
     show_failures(results, out)
     _not_conforming(results, out, verbose)
     final = conclusion(results)
@@ -113,7 +114,7 @@ def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
                 out.print(Text(f"  {line}"), soft_wrap=True)
 
 
-def clause_table(tallies: tuple[ClauseTally, ...]) -> Table:
+def clause_table(tallies: tuple[ClauseTally, ...], *, with_case: bool = True) -> Table:
     """A row for each clause: counts, worst grade, largest margin and where."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right", style="dim")
@@ -122,13 +123,13 @@ def clause_table(tallies: tuple[ClauseTally, ...]) -> Table:
     table.add_column("status", no_wrap=True)
     table.add_column("grade")
     table.add_column("worst margin", justify="right")
-    table.add_column("in case", style="dim", overflow="fold")
+    if with_case:
+        table.add_column("in case", style="dim", overflow="fold")
     for tally in tallies:
         grade = tally.grade.label if tally.grade is not None else ""
         margin = short(tally.margin)
-        table.add_row(
-            str(tally.number), tally.clause.title, number(tally.checks), _statuses(tally), grade, margin, escape(tally.case)
-        )
+        cells = [str(tally.number), tally.clause.title, number(tally.checks), _statuses(tally), grade, margin]
+        table.add_row(*cells, *([escape(tally.case)] if with_case else []))
     return table
 
 
