@@ -113,8 +113,8 @@ MALFORMED = (
     ("shape:2x2/momentum:-0.1/steps:T", "momentum is '-0.1'; allowed: a number from 0 to 1"),
     ("shape:2x2/momentum:nan/steps:T", "momentum is 'nan'; allowed: a number from 0 to 1"),
     ("shape:2x2/momentum:high/steps:T", "momentum is 'high'; allowed: a number from 0 to 1"),
-    ("shape:2x2/epsilon:-1e-3/steps:T", "epsilon is '-1e-3'; allowed: a number from 0 to 1e+06"),
-    ("shape:2x2/epsilon:inf/steps:T", "epsilon is 'inf'; allowed: a number from 0 to 1e+06"),
+    ("shape:2x2/epsilon:-1e-3/steps:T", "epsilon is '-1e-3'; allowed: a number from 1e-20 to 1e+06"),
+    ("shape:2x2/epsilon:inf/steps:T", "epsilon is 'inf'; allowed: a number from 1e-20 to 1e+06"),
     ("shape:2x2/center:true/steps:T", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
     ("shape:2x2/scale:0/steps:T", "scale is '0'; allowed: one of True, False"),
     (

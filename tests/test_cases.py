@@ -82,7 +82,7 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/steps:T/axis:1+-1", "names an axis twice"),
         ("shape:4x3/steps:T/axis:1.5", "axis is '1.5'; allowed: an integer"),
         ("shape:4x3/steps:T/momentum:2", "momentum is '2'; allowed: a number from 0 to 1"),
-        ("shape:4x3/steps:T/epsilon:nan", "epsilon is 'nan'; allowed: a number from 0 to"),
+        ("shape:4x3/steps:T/epsilon:nan", "epsilon is 'nan'; allowed: a number from 1e-20 to"),
         ("shape:4x3/steps:T/center:true", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
         ("shape:4x3/steps:T/steps:I", "the field steps stands twice"),
     ],

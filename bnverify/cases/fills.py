@@ -100,7 +100,7 @@ def exact(rng: Rng, rows: int, channels: int, case: Case) -> Array:
         sizes = [4] * ((rows - sum(last)) // 4) + last
         deviations = [d for size in sizes for d in blocks[size]]
     column = rng.permuted(np.tile(np.array(deviations, dtype=float)[:, None], (1, channels)), axis=0)
-    return rng.integers(-8, 9, channels) + column * 2.0 ** rng.integers(-1, 3, channels)
+    return rng.integers(-2, 3, channels) + column * 2.0 ** rng.integers(-1, 3, channels)
 
 
 def offset(rng: Rng, rows: int, channels: int, case: Case) -> Array:
