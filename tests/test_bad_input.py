@@ -620,7 +620,7 @@ def interrupted(folder: Path, *arguments: str) -> Ended:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a CI service may start us with it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a CI service may start us with it ignored
     ) as process:
         until = time.monotonic() + 60
         while not (folder / "reached").exists() and process.poll() is None and time.monotonic() < until:
