@@ -5,7 +5,3 @@ from __future__ import annotations
 
 class BadInput(Exception):
     """Unusable input: says what was got, what is allowed and where. The command line exits with 2."""
-
-
-class NothingTested(Exception):
-    """No case could be tested at all. The command line exits with 3."""

@@ -58,9 +58,7 @@ class Harness:
     def deviations(self) -> tuple[Deviation, ...]:
         """What is known or expected to fail here."""
         by_case = (
-            Deviation(
-                clauses=tuple(BY_KEY), case="/".join(map(":".join, case.fields.items())), why=why, link="", evidence=case.id
-            )
+            Deviation(clauses=tuple(BY_KEY), case=case.all_fields, why=why, link="", evidence=case.id)
             for case, why in self.expected_cases.items()
         )
         by_clause = (Deviation(clauses=(key,), why=why, link="", evidence="") for key, why in self.expected_clauses.items())

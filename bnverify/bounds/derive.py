@@ -18,7 +18,7 @@ threshold (a flushed subnormal).
 mean((x-m^)^2) = v + (m^-m)^2, and each term carries two roundings of the difference, one of the square; with the sum and the
 division |v^ - v| <= dm^2 + (g+5u)(v+dm^2) + 2t. Running updates of mean and squares, one value at a time (Welford) or block by
 block (Chan et al.), work with differences of means that carry an error of u*rms: they err by g*sqrt(v)*rms more (Chan, Golub &
-LeVeque, table 1: n*kappa*u with kappa = rms/sqrt(v), between two passes and one). `sequential` includes them.
+LeVeque: n*kappa*u with kappa = rms/sqrt(v), between two passes and one). `sequential` includes them.
 
 **Variance, one pass**, E[x^2]-E[x]^2: the sum errs by (g+3u)(v+m^2), the square of the mean by 2|m|dm+dm^2+u m^2, the
 difference by u v. Nothing divides these by the size of v: that is the cancellation that grade `one-pass` stands for. It sums

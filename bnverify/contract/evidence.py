@@ -44,12 +44,11 @@ def with_bounds(case: Case, calls: tuple[Call, ...], formats: Precision | None =
 
 @dataclass(frozen=True)
 class CallEvidence:
-    """One call: what the reference says, its bounds, what the target gave, and the weights it found."""
+    """One call: what the reference says, its bounds, what the target gave, and whether the layer had been unfrozen."""
 
     call: Call
     bounds: CallBounds
     observed: StepObservation
-    found: StepObservation | None
     thawed: bool
 
 
@@ -80,7 +79,7 @@ class Evidence:
         steps = self.observation.steps
         pairs = zip(self.expectation.calls, self.expectation.bounds, strict=True)
         return tuple(
-            CallEvidence(call, bounds, steps[call.index], steps[call.index - 1] if call.index else None, thawed)
+            CallEvidence(call, bounds, steps[call.index], thawed)
             for (call, bounds), thawed in zip(pairs, self._thawed(), strict=True)
             if call.index < len(steps) and steps[call.index].y is not None
         )
