@@ -9,7 +9,7 @@ from typing import Any
 from bnverify.cases import suites
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
-from bnverify.model import KERAS_LAYER, Environment, Grade, Results, Verdict
+from bnverify.model import Environment, Grade, Results, Verdict
 from bnverify.run import run
 from bnverify.targets.loading import open_target
 from bnverify.verdicts import known
@@ -116,8 +116,7 @@ def verify_target(
     if not isinstance(seed, int) or seed < 0:
         raise BadInput(f"seed {seed!r} is not allowed; allowed: an integer of 0 or more")
     shipped = known.shipped()
-    own = target.environment.target == KERAS_LAYER
-    strict, lenient = ((*recorded, *shipped), ()) if own else (recorded, shipped)
+    strict, lenient = ((*recorded, *shipped), ()) if target.environment.own else (recorded, shipped)
     required = GRADES[min_grade]
     return run(cases, target, suite=label, seed=seed, required=required, strict=strict, lenient=lenient, **options)
 
@@ -129,4 +128,4 @@ def assert_conforms(layer_class_or_factory: Callable[..., Any] | None = None, **
         raise NotConforming(report)
 
 
-__all__ = ["KERAS_LAYER", "NotConforming", "Report", "assert_conforms", "check_layer"]
+__all__ = ["NotConforming", "Report", "assert_conforms", "check_layer"]

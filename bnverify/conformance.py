@@ -31,7 +31,7 @@ def harness(request: pytest.FixtureRequest) -> Harness:
     """Keras' own layer, imported once in a process; where that fails, no test can run."""
     opened = Harness(None, seed=request.config.getoption("--bnverify-seed"))
     try:
-        era_of(opened.target.environment.keras)
+        era_of(opened.target.environment)
     except (BadInput, pytest.fail.Exception) as error:
         pytest.exit(str(error), returncode=2)
     return opened

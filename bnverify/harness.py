@@ -14,7 +14,7 @@ from bnverify.cases.case import Case, parse
 from bnverify.contract import BY_KEY
 from bnverify.errors import BadInput
 from bnverify.model import Results, Status, Verdict
-from bnverify.run import verify
+from bnverify.run import excused, verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import Target
 from bnverify.verdicts import known
@@ -67,7 +67,7 @@ class Harness:
     def verdict(self, case: Case) -> Verdict:
         """The verdict on a case with its cause; expected failures are known deviations."""
         one = verify(case, self.target, self.seed)
-        verdict = known.excuse(one.verdict, self.deviations)
+        verdict = excused(one, self.deviations, self.seed)
         if not verdict.status.fails:
             return verdict
         return name_causes([dataclasses.replace(one, verdict=verdict)], self.seed)[0]
@@ -90,7 +90,7 @@ class Harness:
         """Ends as expected to fail at the first case in which the clause does fail, the smallest cases first."""
         why = self.expected_clauses[clause]
         for case in suites.smaller_first(cases):
-            verdict = known.excuse(verify(case, self.target, self.seed).verdict, self.shipped)
+            verdict = excused(verify(case, self.target, self.seed), self.shipped, self.seed)
             if any(check.clause == clause for check in verdict.failures):
                 pytest.xfail(f"{why} (seen in {case.id})")
         fail(f"[XPASS(strict)] clause {clause} was expected to fail ({why}), but conforms in every case")

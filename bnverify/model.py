@@ -11,8 +11,6 @@ from functools import cached_property
 from bnverify.cases.case import Case
 from bnverify.precision import Array
 
-KERAS_LAYER = "keras.layers.BatchNormalization"  # the name of the target that is Keras' own layer
-
 
 class Status(enum.Enum):
     """How a check, or a case, came out. Unknown never counts as passed."""
@@ -104,16 +102,35 @@ class Observation:
 
 @dataclass(frozen=True)
 class Environment:
-    """What was tested and where."""
+    """What was tested and where.
+
+    module: which Keras, by the name it is imported as ("keras", "tf_keras", "tf.keras"); float64: whether the backend computes
+    in float64 when asked to (JAX does only with jax_enable_x64).
+    """
 
     target: str
+    module: str
     keras: str
     backend: str
     backend_version: str
     device: str
+    float64: bool
     numpy: str
     python: str
     cpu: str
+
+    @property
+    def own(self) -> bool:
+        """Whether the target is Keras' own layer."""
+        return self.target == f"{self.module}.layers.BatchNormalization"
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a layer's class declares: the constructor's arguments with their defaults as text, and those of a call."""
+
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    call: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,27 @@ from bnverify.verdicts.known import Deviation
 
 def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUENTIAL) -> Failing:
     """The verdict on one case, without its cause, and the observation that a diagnosis needs."""
-    reason = unsupported(case, era_of(target.environment.keras))
-    if reason:
-        return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation())
+    era = era_of(target.environment)
+    if reason := unsupported(case, era, target.environment):
+        return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
     inputs = make_inputs(case, seed)
     observation = target.observe(case, inputs)
     if refused := _refused_argument(observation.failure, case):
-        return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation)
-    return Failing(judge(expect(case, inputs), observation, required), observation)
+        return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
+    promised = expect(case, inputs, era.formulas, era.formats(case))
+    return Failing(judge(promised, observation, required), observation, era)
+
+
+def excused(one: Failing, deviations: Sequence[Deviation], seed: int, required: Grade = Grade.SEQUENTIAL) -> Verdict:
+    """The verdict with what is known turned into known deviations."""
+
+    def under(deviation: Deviation) -> Verdict:
+        case = one.verdict.case
+        formulas = one.era.apply(deviation.formulas(one.era.formulas))
+        instead = expect(case, make_inputs(case, seed), formulas, deviation.formats(one.era.formats(case)))
+        return judge(instead, one.observation, deviation.required(required))
+
+    return known.excuse(one.verdict, deviations, under)
 
 
 def _refused_argument(failure: Failure | None, case: Case) -> str:
@@ -55,7 +68,7 @@ def run(
     Known deviations turn failures into known ones; `strict` ones that no longer occur make the run fail, `lenient` do not.
     `with_evidence` adds the cases that show the strict ones.
     """
-    era_of(target.environment.keras)
+    era = era_of(target.environment)
     strict, lenient = ([d for d in given if d.applies(target.environment)] for given in (strict, lenient))
     if with_evidence:
         cases = tuple(dict.fromkeys((*cases, *known.evidence(strict))))
@@ -66,11 +79,11 @@ def run(
     try:
         for case in cases:
             one = verify(case, target, seed, required)
-            verdict = known.excuse(one.verdict, (*strict, *lenient))
+            verdict = excused(one, (*strict, *lenient), seed, required)
             verdicts.append(verdict)
             if verdict.status.fails:
                 keep = one.size <= TRIED
-                failing[len(verdicts) - 1] = Failing(verdict, one.observation if keep else Observation())
+                failing[len(verdicts) - 1] = Failing(verdict, one.observation if keep else Observation(), era)
             progress(verdict)
             if fail_fast and verdict.status.fails:
                 complete = len(verdicts) == len(cases)

@@ -55,7 +55,7 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     """
     cases = cases_of(suite)
     real = open_target()
-    era_of(real.environment.keras)
+    era_of(real.environment)
     from bnverify.targets.mutants import EQUIVALENT, MUTANTS
 
     fits = compile_expression(select) if select else lambda key: True

@@ -18,7 +18,7 @@ from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import matches, suite
 from bnverify.contract import BY_KEY
-from bnverify.model import KERAS_LAYER, Check, Environment, Grade, Observation, Results, Status, Verdict
+from bnverify.model import Check, Environment, Grade, Observation, Results, Status, Verdict
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.verdicts import known
@@ -26,7 +26,9 @@ from bnverify.verdicts.known import Deviation, excuse, parse_known, stale
 
 SMALL = "shape:2x2/steps:TI"
 OTHER = "shape:3x2/steps:TI"
-KERAS = Environment(KERAS_LAYER, "3.15.1", "tensorflow", "2.21.0", "CPU", "2.4.6", "3.11.7", "")
+KERAS = Environment(
+    "keras.layers.BatchNormalization", "keras", "3.15.1", "tensorflow", "2.21.0", "CPU", True, "2.4.6", "3.11.7", ""
+)
 FLOAT64 = Deviation(
     clauses=("moving-mean", "moving-variance"),
     why="the statistics are kept in half",

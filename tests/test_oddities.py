@@ -15,7 +15,7 @@ from bnverify.model import Grade, Observation, Status
 from bnverify.precision import FORMATS
 from bnverify.run import run
 from bnverify.targets.reference_target import ReferenceTarget
-from bnverify.targets.worker import one_line
+from bnverify.targets.worker.observing import one_line
 from bnverify.views import terminal
 
 

@@ -33,10 +33,12 @@ from bnverify.views.text import short
 
 ENVIRONMENT = Environment(
     target="mypackage.layers:MyBatchNorm",
+    module="keras",
     keras="3.15.1",
     backend="tensorflow",
     backend_version="2.21.0",
     device="CPU",
+    float64=True,
     numpy="2.4.6",
     python="3.11.7",
     cpu="Abacus 9000",

@@ -53,7 +53,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnverify.cases.case import Case
+from bnverify.cases.case import Case, LayerConfig
 from bnverify.model import Grade
 from bnverify.precision import Array, Format, Precision
 from bnverify.reference.formulas import KERAS
@@ -91,7 +91,7 @@ def follow(case: Case, calls: Sequence[Call], formats: Precision) -> tuple[CallB
                     moving = {
                         name: stored(
                             call.after.weights[name],
-                            moving_error(call, name, error, own[name], case.config.momentum, formats.arithmetic),
+                            moving_error(call, name, error, own[name], case.config, formats.arithmetic),
                             formats,
                         )
                         for name, error in moving.items()
@@ -186,10 +186,10 @@ def output_error(
     return slope, offset
 
 
-def moving_error(call: Call, name: str, error: Array, batch_error: Array, momentum: float, arithmetic: Format) -> Array:
+def moving_error(call: Call, name: str, error: Array, batch_error: Array, config: LayerConfig, arithmetic: Format) -> Array:
     """Bound of an updated moving statistic before it is stored."""
     assert call.batch is not None
-    u = arithmetic.unit_roundoff
+    u, momentum, epsilon = arithmetic.unit_roundoff, config.momentum, config.epsilon
     of_constant = 0.0 if float(arithmetic.round(np.array(momentum))) == momentum else u * momentum
     fresh = 1.0 - momentum
     batch = call.batch.mean if name == "moving_mean" else call.batch.variance
@@ -200,7 +200,7 @@ def moving_error(call: Call, name: str, error: Array, batch_error: Array, moment
     carried = momentum * error + fresh * batch_error
     formula = getattr(call.formulas, name)
     if formula is not getattr(KERAS, name):  # a hypothesis: the weights are read off its formula
-        n = () if name == "moving_mean" else (call.batch.n,)
+        n = () if name == "moving_mean" else (call.batch.n, epsilon)
         of_old, of_new = abs(formula(np, 1.0, 0.0, momentum, *n)), abs(formula(np, 0.0, 1.0, momentum, *n))
         carried, weighted = of_old * error + of_new * batch_error, 3 * u * (of_old * a + of_new * b)
     total = carried + np.maximum(weighted, corrected) + u * np.abs(new) + arithmetic.smallest_normal

@@ -59,9 +59,13 @@ def select(cases: Iterable[Case], expression: str) -> tuple[Case, ...]:
 
 
 def matches(case: Case, selection: str) -> bool:
-    """Whether every `field:value` of `selection` is the case's, defaults included; `|` separates alternative values."""
+    """Whether every `field:value` of `selection` is the case's, defaults included; `|` separates alternative values.
+
+    Beside the fields of ids, `rank` is that of the shape.
+    """
+    fields = {**case.fields, "rank": str(len(case.shape))}
     parts = (part.partition(":") for part in selection.split("/") if part)
-    return all(case.fields.get(name) in values.split("|") for name, _, values in parts)
+    return all(fields.get(name) in values.split("|") for name, _, values in parts)
 
 
 def smaller_first(cases: Iterable[Case]) -> list[Case]:

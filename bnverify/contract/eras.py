@@ -1,57 +1,144 @@
-"""Eras: what a range of Keras versions documents. A difference between versions is a record here, not a branch in code."""
+"""Eras: what a range of Keras versions promises. A difference between versions is a record here, not a branch in code.
+
+`rules` holds the promises of an era that read differently from today's clause; `formulas` and the flags are what follows from
+them for the numbers. What a backend cannot do in any era is beside them, in `LIMITS`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
+from bnverify.model import Environment
+from bnverify.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
+from bnverify.reference.formulas import KERAS, Formulas
 
-OLDEST = "3.0.0"
+OLDEST = "2.1.0"
 
 
 @dataclass(frozen=True)
 class Era:
-    """What the releases in `keras` document.
+    """What the releases of `modules` in the range `keras` document.
 
-    several_axes: whether `axis` may be a list, and if not, why.
+    rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in 16 bits.
+    policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
+    "policy"), why it cannot be asked of this era.
     """
 
     name: str
+    modules: tuple[str, ...]
     keras: str
     source: str
-    several_axes: bool
-    no_several_axes: str = ""
+    rules: Mapping[str, str] = field(default_factory=dict)
+    formulas: Formulas = KERAS
+    half_weights: bool = True
+    policies: tuple[str, ...] = tuple(POLICIES)
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
+    def formats(self, case: Case) -> Precision:
+        """The formats that a case goes through in this era."""
+        today = precision(case.policy, case.dtype)
+        if self.half_weights or today.variable.bits >= FORMATS["float32"].bits:
+            return today
+        return replace(today, variable=FORMATS["float32"])
+
+    def apply(self, formulas: Formulas) -> Formulas:
+        """A set of formulas, a hypothesis say, with this era's own wherever it has today's."""
+        own = {f.name: getattr(self.formulas, f.name) for f in fields(Formulas)}
+        return replace(formulas, **{k: v for k, v in own.items() if getattr(formulas, k) is getattr(KERAS, k)})
+
+
+_FLOAT32_WEIGHTS = "every weight has the policy's variable dtype, but float32 under 16-bit policies"
+_PARAMETERS_ONLY = "trainable=False freezes gamma and beta alone: training=True still normalizes with the batch"
+_GRAPH_LACKS = {
+    "several axes": "multi-backend Keras takes one integer as axis",
+    "policy": "multi-backend Keras has no dtype policies, only the global floatx",
+}
 
 ERAS = (
     Era(
+        "multi-backend Keras before 2.1.3",
+        modules=("keras",),
+        keras="<2.1.3",
+        source="https://github.com/keras-team/keras/blob/2.1.2/keras/layers/normalization.py",
+        rules={
+            "frozen-output": _PARAMETERS_ONLY,
+            "frozen-updates-nothing": "trainable=False freezes gamma and beta alone: training=True still moves the statistics",
+        },
+        formulas=replace(
+            KERAS,
+            normalizes_with_batch=lambda training, frozen: bool(training),
+            updates=lambda training, frozen: bool(training),
+        ),
+        policies=("float32", "float64"),
+        lacks=_GRAPH_LACKS,
+    ),
+    Era(
+        "multi-backend Keras",
+        modules=("keras",),
+        keras=">=2.1.3,<2.4",
+        source="https://github.com/keras-team/keras/releases/tag/2.1.3: “trainable” set to False stops the updates of a layer",
+        rules={"frozen-output": _PARAMETERS_ONLY},
+        formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training)),
+        policies=("float32", "float64"),
+        lacks=_GRAPH_LACKS,
+    ),
+    Era(
+        "Keras 2 in TensorFlow 2",
+        modules=("keras", "tf.keras", "tf_keras"),
+        keras=">=2.4,<3",
+        source="https://github.com/keras-team/tf-keras/blob/v2.15.0/tf_keras/layers/normalization/batch_normalization.py",
+        rules={"weight-dtypes": _FLOAT32_WEIGHTS},
+        half_weights=False,
+        lacks={"integers": "Keras 2 converts no integer inputs, and promises nothing about them"},
+    ),
+    Era(
         "Keras 3",
-        ">=3.0",
-        "keras/src/layers/normalization/batch_normalization.py: self.axis = int(axis)",
-        several_axes=False,
-        no_several_axes="Keras 3 takes one integer as axis; tf.keras 2 took a list",
+        modules=("keras", "tf.keras"),
+        keras=">=3.0",
+        source="https://keras.io/api/layers/normalization_layers/batch_normalization/",
+        lacks={"several axes": "Keras 3 takes one integer as axis; tf.keras 2 took a list"},
     ),
 )
 
+LIMITS = {"openvino": "Keras' OpenVINO backend infers only"}  # by backend, why it cannot train
 
-def era_of(keras_version: str) -> Era:
-    """The era of an installed Keras. Raises BadInput for one older than the oldest supported."""
+
+def keras_version(text: str) -> Version:
+    """A version as Keras gives it; TensorFlow 1 and 2.0 write 2.2.4-tf. Raises BadInput where it is none."""
     try:
-        version = Version(keras_version)
+        return Version(text.replace("-tf", "+tf"))
     except InvalidVersion:
-        raise BadInput(f"Keras gives {keras_version!r} as its version; allowed: a version as 3.15.1") from None
+        raise BadInput(f"Keras gives {text!r} as its version; allowed: a version as 3.15.1") from None
+
+
+def era_of(environment: Environment) -> Era:
+    """The era that a target's Keras belongs to. Raises BadInput for one that is older than all of them."""
+    version = keras_version(environment.keras)
     for era in ERAS:
-        if SpecifierSet(era.keras, prereleases=True).contains(version):
+        if environment.module in era.modules and SpecifierSet(era.keras, prereleases=True).contains(version):
+            if version < Version(OLDEST):
+                break
             return era
-    raise BadInput(f"Keras {keras_version} is too old: bnverify verifies Keras {OLDEST} and newer; pip install -U keras")
+    what = f"{environment.module} {environment.keras}"
+    raise BadInput(f"{what} is too old: bnverify verifies Keras {OLDEST} and newer, tf.keras 2.4 and newer")
 
 
-def unsupported(case: Case, era: Era) -> str:
-    """Why `era` cannot express `case`; empty where it can."""
-    if isinstance(case.config.axis, tuple) and not era.several_axes:
-        return era.no_several_axes
+def unsupported(case: Case, era: Era, environment: Environment) -> str:
+    """Why `era`, or its backend, cannot express `case`; empty where it can."""
+    if isinstance(case.config.axis, tuple) and "several axes" in era.lacks:
+        return era.lacks["several axes"]
+    if case.dtype in INTEGERS and "integers" in era.lacks:
+        return era.lacks["integers"]
+    if case.policy not in era.policies:
+        return era.lacks["policy"]
+    if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
+        return LIMITS[environment.backend]
+    if case.policy == "float64" and not environment.float64:
+        return f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
     return ""

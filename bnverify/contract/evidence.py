@@ -124,9 +124,10 @@ class Evidence:
         if actual.size == 0:
             return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="no elements")
         comparison = compare(actual, numbers)
-        if not comparison.conclusive:
-            return Check(clause, quantity, step, Status.INCONCLUSIVE, reason="every bound is infinite: no error would show")
         if comparison.grade <= self.required:
+            if not comparison.conclusive:
+                reason = "every bound is infinite: no error would show"
+                return Check(clause, quantity, step, Status.INCONCLUSIVE, reason=reason)
             return Check(clause, quantity, step, Status.CONFORMS, comparison.grade, comparison.margin)
         status = Status.WRONG if comparison.grade is Grade.NONE else Status.UNSTABLE
         margin = largest_margin(actual, numbers, self.required)

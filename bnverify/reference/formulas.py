@@ -40,8 +40,8 @@ def moving_mean(xp: Any, moving: Tensor, batch: Tensor, momentum: float) -> Tens
     return moving * momentum + batch * (1.0 - momentum)
 
 
-def moving_variance(xp: Any, moving: Tensor, batch: Tensor, momentum: float, n: int) -> Tensor:
-    """As the moving mean, of the batch's biased variance; n, the number of summands, plays no part."""
+def moving_variance(xp: Any, moving: Tensor, batch: Tensor, momentum: float, n: int, epsilon: float) -> Tensor:
+    """As the moving mean, of the batch's biased variance; n, the number of summands, and epsilon play no part."""
     return moving * momentum + batch * (1.0 - momentum)
 
 

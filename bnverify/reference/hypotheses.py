@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from bnverify.reference import formulas as f
 from bnverify.reference.formulas import KERAS, Axes, Formulas, Tensor
 
@@ -31,12 +33,20 @@ def _unbiased(xp, x, axes):
     return mean, variance * (n / max(n - 1, 1))
 
 
-def _unbiased_moving(xp, moving, batch, momentum, n):
+def _unbiased_moving(xp, moving, batch, momentum, n, epsilon):
     return moving * momentum + batch * (n / max(n - 1, 1)) * (1.0 - momentum)
 
 
-def _biased_moving_of_unbiased(xp, moving, batch, momentum, n):
+def _biased_moving_of_unbiased(xp, moving, batch, momentum, n, epsilon):
     return moving * momentum + batch * (max(n - 1, 1) / n) * (1.0 - momentum)
+
+
+def _bessel_with_epsilon(xp, moving, batch, momentum, n, epsilon):
+    return moving * momentum + batch * (n / (n - (1.0 + epsilon))) * (1.0 - momentum)
+
+
+def _bessel_twice(xp, moving, batch, momentum, n, epsilon):
+    return _bessel_with_epsilon(xp, moving, batch * (n / max(n - 1, 1)), momentum, n, epsilon)
 
 
 def _about_zero(xp, x, axes):
@@ -107,7 +117,7 @@ def _moving(old, new):
     def mean(xp, moving, batch, momentum):
         return moving * old(momentum) + batch * new(momentum)
 
-    def variance(xp, moving, batch, momentum, n):
+    def variance(xp, moving, batch, momentum, n, epsilon):
         return moving * old(momentum) + batch * new(momentum)
 
     return {"moving_mean": mean, "moving_variance": variance}
@@ -139,6 +149,12 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     _with("gamma-absolute", "gamma is taken without its sign", output=_output(lambda x, g, b: x * abs(g) + b)),
     _with("unbiased", "the variance is divided by n-1 everywhere", moments=_unbiased),
     _with("unbiased-moving", "the moving variance gets the variance divided by n-1", moving_variance=_unbiased_moving),
+    _with("bessel-epsilon", "the moving variance gets variance*n/(n-(1+epsilon))", moving_variance=_bessel_with_epsilon),
+    _with(
+        "bessel-twice",
+        "the moving variance gets the variance divided by n-1, and then once more times n/(n-(1+epsilon))",
+        moving_variance=_bessel_twice,
+    ),
     _with(
         "unbiased-output",
         "the output uses the variance divided by n-1, the moving variance does not",
@@ -159,22 +175,27 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     ),
     _with("momentum-0.99", "momentum is 0.99, whatever the argument says", **_moving(lambda m: 0.99, lambda m: 1 - 0.99)),
     _with("momentum-0.9", "momentum is 0.9, PyTorch's and others' default", **_moving(lambda m: 0.9, lambda m: 1 - 0.9)),
+    _with(
+        "momentum-single",
+        "1-momentum is rounded to float32",
+        **_moving(lambda m: 1.0 - float(np.float32(1.0 - m)), lambda m: float(np.float32(1.0 - m))),
+    ),
     _with("momentum-squared", "the moving statistics are updated twice", **_moving(lambda m: m * m, lambda m: 1 - m * m)),
     _with("moving-sum", "the batch's statistics are added whole", **_moving(lambda m: m, lambda m: 1.0)),
     _with("moving-no-decay", "the old moving statistics do not decay", **_moving(lambda m: 1.0, lambda m: 1 - m)),
     _with("moving-replaced", "the moving statistics are the last batch's", **_moving(lambda m: 0.0, lambda m: 1.0)),
     _with("never-updated", "the moving statistics are never updated", updates=lambda training, frozen: False),
     _with("mean-never-updated", "the moving mean is never updated", moving_mean=lambda xp, old, new, m: old),
-    _with("variance-never-updated", "the moving variance is never updated", moving_variance=lambda xp, old, new, m, n: old),
+    _with("variance-never-updated", "the moving variance is never updated", moving_variance=lambda xp, old, new, m, n, e: old),
     _with(
         "moving-deviation",
         "the moving variance holds standard deviations",
-        moving_variance=lambda xp, old, new, m, n: old * m + xp.sqrt(new) * (1 - m),
+        moving_variance=lambda xp, old, new, m, n, e: old * m + xp.sqrt(new) * (1 - m),
     ),
     _with(
         "moving-with-epsilon",
         "epsilon is part of the variance that goes into the moving one",
-        moving_variance=lambda xp, old, new, m, n: old * m + (new + 1e-3) * (1 - m),
+        moving_variance=lambda xp, old, new, m, n, e: old * m + (new + 1e-3) * (1 - m),
     ),
     _with(
         "always-moving",
@@ -219,3 +240,4 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         normalizes_with_batch=lambda training, frozen: bool(training),
     ),
 )
+BY_KEY = {hypothesis.key: hypothesis for hypothesis in HYPOTHESES}

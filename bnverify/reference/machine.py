@@ -117,7 +117,7 @@ def advance(case: Case, state: State, index: int, x: Array, formulas: Formulas) 
         momentum = case.config.momentum
         moved = {
             "moving_mean": formulas.moving_mean(np, mean, batch.mean, momentum),
-            "moving_variance": formulas.moving_variance(np, variance, batch.variance, momentum, batch.n),
+            "moving_variance": formulas.moving_variance(np, variance, batch.variance, momentum, batch.n, case.config.epsilon),
         }
         after = replace(state, weights={**state.weights, **moved})
     if batch and uses_batch:

@@ -11,21 +11,40 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnverify.errors import BadInput
-from bnverify.model import KERAS_LAYER
 from bnverify.targets.target import InProcess
 
 
-def open_target(layer: Callable[..., Any] | None = None, name: str = "") -> InProcess:
-    """The target in this process. Raises BadInput where Keras cannot be imported or `layer` gives no Keras layer."""
+def open_target(layer: Callable[..., Any] | None = None, name: str = "", module: str = "keras", backend: str = "") -> InProcess:
+    """The target in this process: Keras' own layer, or `layer`; of the Keras named `module`, on `backend` where one is named.
+
+    Raises BadInput where Keras cannot be imported or `layer` gives no Keras layer.
+    """
+    if backend:
+        choose_backend(backend)
     try:
         with quiet_import():
-            target = InProcess(layer, name or _name(layer))
+            target = InProcess(layer, name or _name(layer), module)
     except (Exception, SystemExit) as error:
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        raise BadInput(f"Keras cannot be imported ({kind}{_one_line(error)}); pip install keras tensorflow") from None
+        needs = NEEDS.get(os.environ.get("KERAS_BACKEND", "tensorflow"), "tensorflow") if module == "keras" else ""
+        packages = f"{module.replace('tf.keras', 'tensorflow')} {needs}".strip()
+        raise BadInput(f"{module} cannot be imported ({kind}{_one_line(error)}); pip install {packages}") from None
     if layer is not None:
         _probe(layer, target)
     return target
+
+
+NEEDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "numpy jax scipy", "openvino": "openvino"}
+
+
+def choose_backend(backend: str) -> None:
+    """Makes Keras use a backend when it is imported. Raises BadInput for an unknown one, or where Keras already has another."""
+    if backend not in NEEDS:
+        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
+    keras = sys.modules.get("keras")
+    if keras is not None and (has := keras.backend.backend()) != backend:
+        raise BadInput(f"--backend {backend}: Keras already runs on {has} in this process, and one process holds one backend")
+    os.environ["KERAS_BACKEND"] = backend
 
 
 def load_layer(path: str) -> Callable[..., Any]:
@@ -67,7 +86,7 @@ def _probe(layer: Callable[..., Any], target: InProcess) -> None:
 
 def _name(layer: Callable[..., Any] | None) -> str:
     if layer is None:
-        return KERAS_LAYER
+        return ""
     return f"{getattr(layer, '__module__', '?')}:{getattr(layer, '__qualname__', type(layer).__name__)}"
 
 

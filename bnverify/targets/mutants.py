@@ -50,7 +50,7 @@ class FormulaLayer(KerasLayer):
             if f.updates(training, frozen):
                 n = int(np.prod([x.shape[a] for a in axes]))
                 moved_mean = f.moving_mean(ops, mean, batch_mean, self.momentum)
-                moved_variance = f.moving_variance(ops, variance, batch_variance, self.momentum, n)
+                moved_variance = f.moving_variance(ops, variance, batch_variance, self.momentum, n, self.epsilon)
                 self.moving_mean.assign(ops.reshape(moved_mean, (-1,)))
                 self.moving_variance.assign(ops.reshape(moved_variance, (-1,)))
             if f.normalizes_with_batch(training, frozen):
@@ -287,7 +287,7 @@ def _half(value: float) -> float:
 def _moving_rounded(dtype: str) -> dict[str, Any]:
     return {
         "moving_mean": lambda xp, old, new, m: _rounded(old * m + new * (1 - m), dtype),
-        "moving_variance": lambda xp, old, new, m, n: _rounded(old * m + new * (1 - m), dtype),
+        "moving_variance": lambda xp, old, new, m, n, e: _rounded(old * m + new * (1 - m), dtype),
     }
 
 
@@ -379,7 +379,7 @@ EQUIVALENT: tuple[Mutant, ...] = (
         "equivalent",
         formula_layer(
             moving_mean=lambda xp, old, new, m: old - (old - new) * (1 - m),
-            moving_variance=lambda xp, old, new, m, n: old - (old - new) * (1 - m),
+            moving_variance=lambda xp, old, new, m, n, e: old - (old - new) * (1 - m),
         ),
     ),
     Mutant("one-after-another", "sums in one running total", "equivalent", formula_layer(moments=_one_after_another)),

@@ -21,10 +21,12 @@ class ReferenceTarget:
         self._formulas = formulas
         self.environment = Environment(
             target="bnverify's reference",
+            module="keras",
             keras="3.0.0",
             backend="reference",
             backend_version=np.__version__,
             device="CPU",
+            float64=True,
             numpy=np.__version__,
             python=platform.python_version(),
             cpu="",

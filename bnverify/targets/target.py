@@ -1,21 +1,14 @@
-"""Targets: the layer under test with its environment. Both kinds speak with the same worker."""
+"""Targets: the layer under test with its environment; here the one in this process, and what every target speaks."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.model import KERAS_LAYER, Environment, Failure, Observation, StepObservation, WeightInfo
-from bnverify.targets import worker
-
-WORKER = Path(worker.__file__)
+from bnverify.model import Environment, Failure, Interface, Observation, StepObservation, WeightInfo
+from bnverify.targets.worker.observing import Worker
 
 
 class Target(Protocol):
@@ -28,11 +21,15 @@ class Target(Protocol):
 
 
 class InProcess:
-    """A layer in this process. `factory` takes Keras' keyword arguments and returns a fresh layer; None is Keras' own."""
+    """A layer in this process. `factory` takes Keras' keyword arguments and returns a fresh layer; None is Keras' own.
 
-    def __init__(self, factory: Callable[..., Any] | None = None, name: str = KERAS_LAYER) -> None:
-        self._worker = worker.Worker(factory)
-        self.environment = Environment(target=name, **self._worker.environment())
+    module: which Keras is meant: "keras", "tf_keras" or "tf.keras".
+    """
+
+    def __init__(self, factory: Callable[..., Any] | None = None, name: str = "", module: str = "keras") -> None:
+        self._worker = Worker(module, factory)
+        self.environment = environment(self._worker.environment(), name)
+        self.interface = interface(self._worker.interface())
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         return observation(self._worker.observe(request(case, inputs)))
@@ -42,45 +39,14 @@ class InProcess:
         return isinstance(thing, self._worker.keras.layers.Layer)
 
 
-class Subprocess:
-    """Keras' own layer in another interpreter, which needs Keras but not bnverify."""
+def environment(said: Mapping[str, Any], name: str = "") -> Environment:
+    """Where a worker says that it runs; `name` is that of a layer which is not Keras' own."""
+    return Environment(target=name or f"{said['module']}.layers.BatchNormalization", **said)
 
-    def __init__(self, python: str = sys.executable, env: Mapping[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [python, str(WORKER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **(env or {})},
-        )
-        self.environment = Environment(target=KERAS_LAYER, **self._answer())
 
-    def observe(self, case: Case, inputs: Inputs) -> Observation:
-        assert self._process.stdin is not None
-        self._process.stdin.write(worker.pack(request(case, inputs)))
-        self._process.stdin.flush()
-        return observation(self._answer())
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        answer: dict[str, Any] | None = worker.unpack(self._process.stdout)
-        if answer is None:
-            self.close()
-            raise EOFError(f"the worker ended with exit code {self._process.returncode}")
-        return answer
-
-    def __enter__(self) -> Subprocess:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends the worker by ending its input."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._process.wait()
+def interface(said: Mapping[str, Any]) -> Interface:
+    """What a worker says of the layer's arguments."""
+    return Interface(arguments=dict(said["arguments"]), call=tuple(said["call"]))
 
 
 def request(case: Case, inputs: Inputs) -> dict[str, Any]:
@@ -102,7 +68,7 @@ def request(case: Case, inputs: Inputs) -> dict[str, Any]:
 
 
 def observation(answer: Mapping[str, Any]) -> Observation:
-    """The worker's answer as frozen values."""
+    """The worker's answer as frozen values. Raises KeyError, TypeError or ValueError where it is none."""
     return Observation(
         weights=tuple(WeightInfo(w["name"], tuple(w["shape"]), w["dtype"], w["trainable"]) for w in answer["weights"]),
         initial=answer["initial"],

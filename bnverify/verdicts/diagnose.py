@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.contract.eras import ERAS, Era
 from bnverify.contract.evidence import Evidence, Expectation, expect, with_bounds
 from bnverify.model import Grade, Observation, Status, StepObservation, Verdict
 from bnverify.precision import FORMATS, Precision
@@ -34,6 +35,7 @@ class Failing:
 
     verdict: Verdict
     observation: Observation
+    era: Era = ERAS[-1]
 
     @property
     def size(self) -> int:
@@ -75,22 +77,24 @@ def name_causes(failing: Sequence[Failing], seed: int) -> list[Verdict]:
 def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
     """The wanted causes that explain the case: of the catalogue; else an argument fitted to the numbers; else a format."""
     case, observation = one.verdict.case, one.observation
-    right = expect(case, inputs)
+    right = expect(case, inputs, one.era.formulas, one.era.formats(case))
     found = False
     for hypothesis in HYPOTHESES:
         if wanted(hypothesis.cause):
-            calls = trace(case, inputs, hypothesis.formulas)
-            if _closer(calls, one.verdict) and explains(with_bounds(case, calls), observation, right):
+            calls = trace(case, inputs, one.era.apply(hypothesis.formulas))
+            if _closer(calls, one.verdict) and explains(with_bounds(case, calls, right.formats), observation, right):
                 found = True
                 yield Cause(hypothesis.cause)
     if found:
         return
     for hypothesis, detail in fitted(right, observation):
-        if wanted(hypothesis.cause) and explains(expect(case, inputs, hypothesis.formulas), observation, right):
+        if wanted(hypothesis.cause) and explains(
+            expect(case, inputs, one.era.apply(hypothesis.formulas), right.formats), observation, right
+        ):
             yield Cause(hypothesis.cause, detail)
             return
     for cause, formats in _narrower(one, right.formats):
-        narrow = expect(case, inputs, formats=formats)
+        narrow = expect(case, inputs, one.era.formulas, formats)
         if wanted(cause) and NARROW_MARGIN <= fit(narrow, observation, unknown_fits=False) <= 1.0:
             yield Cause(cause)
             return

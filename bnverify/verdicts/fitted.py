@@ -28,7 +28,7 @@ def fitted(expectation: Expectation, observation: Observation) -> Iterator[tuple
         if momentum is not None and momentum != given.momentum:
             changes: dict[str, Any] = {
                 "moving_mean": lambda xp, old, new, m: old * momentum + new * (1 - momentum),
-                "moving_variance": lambda xp, old, new, m, n: old * momentum + new * (1 - momentum),
+                "moving_variance": lambda xp, old, new, m, n, e: old * momentum + new * (1 - momentum),
             }
             cause = "momentum has another value than the one given"
             yield Hypothesis("fitted-momentum", cause, replace(KERAS, **changes)), f"it acts as {momentum:.9g}"

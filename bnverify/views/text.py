@@ -6,7 +6,7 @@ import shlex
 
 from bnverify.cases.case import Step
 from bnverify.contract import BY_KEY
-from bnverify.model import KERAS_LAYER, Check, Environment, Grade, Results, Status, Verdict
+from bnverify.model import Check, Environment, Grade, Results, Status, Verdict
 from bnverify.tally import Group
 
 
@@ -36,8 +36,9 @@ def plural(count: int, word: str) -> str:
 
 def environment_line(e: Environment) -> str:
     """What was tested, on one line."""
-    layer = "" if e.target == KERAS_LAYER else f"{e.target} · "
-    return f"{layer}Keras {e.keras} · {e.backend} {e.backend_version} on {e.device} · NumPy {e.numpy} · Python {e.python}"
+    layer = "" if e.own else f"{e.target} · "
+    module = "Keras" if e.module == "keras" else e.module
+    return f"{layer}{module} {e.keras} · {e.backend} {e.backend_version} on {e.device} · NumPy {e.numpy} · Python {e.python}"
 
 
 def reproduce(verdict: Verdict, results: Results) -> str:
@@ -47,7 +48,7 @@ def reproduce(verdict: Verdict, results: Results) -> str:
         parts += ["--seed", str(results.seed)]
     if results.required is not Grade.SEQUENTIAL:
         parts += ["--min-grade", results.required.label]
-    if results.environment.target != KERAS_LAYER:
+    if not results.environment.own:
         parts += ["--layer", results.environment.target]
     return shlex.join(parts)
 

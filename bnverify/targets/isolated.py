@@ -1,0 +1,188 @@
+"""Keras in another interpreter, which needs no bnverify; a case that kills, hangs or garbles its worker costs itself alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from bnverify.cases.case import Case
+from bnverify.cases.fills import Inputs
+from bnverify.model import Failure, Observation
+from bnverify.targets.target import environment, interface, observation, request
+from bnverify.targets.worker import wire
+
+WORKER = Path(wire.__file__).parent
+PATIENCE = 120.0  # seconds that one case may take
+START = 300.0  # seconds that importing the framework may take
+IN_A_ROW = 5  # cases that may end their worker one after another before the environment is given up
+
+
+class WorkerLost(Exception):
+    """The environment gives no working worker; the text says why, with the worker's last output."""
+
+
+class Isolated:
+    """The BatchNormalization of `module` in the interpreter `python`, in a process of its own that is made anew after a crash.
+
+    env: environment variables beside those of this process. patience: seconds that a case may take. worker: the worker to
+    start. Raises WorkerLost where none starts, or where several cases in a row end theirs.
+    """
+
+    def __init__(
+        self,
+        python: str = sys.executable,
+        module: str = "keras",
+        env: Mapping[str, str] | None = None,
+        patience: float = PATIENCE,
+        worker: Path = WORKER,
+    ) -> None:
+        self._command = [python, str(worker), module]
+        self._env = {**os.environ, **(env or {})}
+        self._patience = patience
+        self._lost = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, as long-lived as the process
+        try:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=self._env,
+                start_new_session=True,  # so that Ctrl-C reaches this process alone, and a kill the worker's children, too
+            )
+        except OSError as error:
+            self._log.close()
+            raise WorkerLost(f"{self._command[0]}: {error.strerror or error}") from None
+        try:
+            said = self._receive(START)
+            if "error" in said:
+                raise _Ended("Failed", said["error"])
+            self.environment = environment(said["environment"])
+            self.interface = interface(said["interface"])
+        except (_Ended, KeyError, TypeError) as ended:
+            self.close()
+            raise WorkerLost(ended.text if isinstance(ended, _Ended) else "the worker says nothing of where it runs") from None
+
+    def observe(self, case: Case, inputs: Inputs) -> Observation:
+        """The observation of a case; where the worker does not survive it, one that says so, and the next worker starts."""
+        self._stage = "start"
+        try:
+            self._send(wire.pack(request(case, inputs)))
+            found = self._complete(case, self._receive(self._patience))
+        except _Ended as ended:
+            self.close()
+            self._lost += 1
+            if self._lost >= IN_A_ROW:
+                raise WorkerLost(f"{IN_A_ROW} cases in a row ended their worker, the last one thus: {ended.text}") from None
+            self._start()
+            return Observation(failure=Failure(self._stage, ended.kind, ended.text))
+        self._lost = 0
+        return found
+
+    def _complete(self, case: Case, answer: Mapping[str, Any]) -> Observation:
+        try:
+            found = observation(answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _Ended("Incomplete", f"the worker's answer lacks something: {error!r}; {self._last_words()}") from None
+        if found.failure is None and len(found.steps) != len(case.steps):
+            what = f"the worker answered {len(found.steps)} of {len(case.steps)} steps"
+            raise _Ended("Incomplete", f"{what}; {self._last_words()}")
+        return found
+
+    def _send(self, message: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(message)
+            self._process.stdin.flush()
+        except OSError:
+            raise self._end() from None
+
+    def _receive(self, patience: float) -> dict[str, Any]:
+        """The next message that is no news of a stage. Raises _Ended where there is none in time."""
+        assert self._process.stdout is not None
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            self._kill()
+
+        timer = threading.Timer(patience, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            while True:
+                message: dict[str, Any] | None = wire.unpack(self._process.stdout)
+                if message is None:
+                    raise self._end(patience if late.is_set() else None)
+                if set(message) != {"stage"}:
+                    return message
+                self._stage = message["stage"]
+        except wire.CutOff:
+            raise self._end(patience if late.is_set() else None) from None
+        except (ValueError, TypeError) as error:
+            raise _Ended("Garbled", f"the worker's answer cannot be read: {error}; {self._last_words()}") from None
+        finally:
+            timer.cancel()
+
+    def _end(self, patience: float | None = None) -> _Ended:
+        """How the worker ended, in words."""
+        if patience is not None:
+            return _Ended("TimedOut", f"no answer within {patience:g} s; {self._last_words()}")
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        code = self._process.poll()
+        if code is None:
+            how = "the worker closed its output"
+        elif code < 0:
+            how = f"the worker was ended by {signal.Signals(-code).name}"
+            how += " (out of memory?)" if -code == signal.SIGKILL else ""
+        else:
+            how = f"the worker ended with exit code {code}"
+        return _Ended("Crashed", f"{how}; {self._last_words()}")
+
+    def _last_words(self) -> str:
+        """The end of what the worker wrote to standard error."""
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - 2000))
+        lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        return f"last output: {' '.join(lines[-2:])[-300:]}" if lines else "it wrote nothing"
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ends the worker, and whatever it started."""
+        self._kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        self._process.wait()
+        self._log.close()
+
+    def __enter__(self) -> Isolated:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+class _Ended(Exception):
+    """A worker that answers no more: in one word, and in a sentence."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind, self.text = kind, text

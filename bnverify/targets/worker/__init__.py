@@ -1,0 +1,17 @@
+"""The worker: builds a layer, makes the calls of a case and records what came back. It decides nothing.
+
+Self-contained: the standard library, NumPy and the framework under test, on Python 3.6 and newer, from Keras 2.1 on. It runs
+in this process (`observing.Worker`) and, started by its path in any environment (`python worker KERAS`), as a subprocess that
+reads requests from standard input and writes answers to standard output (`wire`). What differs between generations of Keras
+is in `frameworks`.
+
+The worker first says where it runs: {"environment": {...}, "interface": {"arguments": {name: default}, "call": [names]}}, or
+{"error": text} where the framework cannot be imported. A request for a case:
+    {"layer": {constructor arguments}, "policy": dtype policy, "shape": [...], "dtype": input dtype,
+     "weights": {name: array} or null,
+     "steps": [{"do": "call", "training": true|false|null, "x": array} or {"do": "trainable", "value": true|false}]}
+Before each stage of it the worker says {"stage": text}, so that whoever waits knows where it died; its answer is
+    {"weights": [{"name", "shape", "dtype", "trainable"}], "initial": {name: array}, "config": {...} or null,
+     "steps": [{"y": array, "y_dtype": text, "weights": {name: array}, "trainable": [names]}],
+     "failure": null or {"stage", "type", "text"}}
+"""

@@ -1,0 +1,182 @@
+"""What differs between generations of Keras: how tensors are made and read, how a layer is called, how a policy is given.
+
+One class for each generation, all with the same methods; `open_framework` finds out which one a module is.
+"""
+
+import importlib
+import os
+import re
+
+import numpy as np
+
+MODULES = {"keras": "keras", "tf_keras": "tf_keras", "tf.keras": "tensorflow.keras"}
+
+
+def open_framework(name):
+    """The framework that is imported as `name` ("keras", "tf_keras" or "tf.keras")."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if name == "tf.keras":
+        tensorflow = importlib.import_module("tensorflow")
+        if not hasattr(tensorflow, "function"):
+            raise ImportError("tf.keras of TensorFlow %s computes in graphs only" % tensorflow.__version__)
+        if not tensorflow.executing_eagerly():
+            tensorflow.compat.v1.enable_eager_execution()
+        module = tensorflow.keras
+    else:
+        module = importlib.import_module(MODULES[name])
+    digits = re.match(r"(\d+)\.(\d+)", module.__version__)
+    if not digits:
+        raise ImportError("its version is %r, which is none" % module.__version__)
+    generation = tuple(int(n) for n in digits.groups())
+    if generation >= (3, 0):
+        return Keras3(module)
+    return Keras2(module) if name != "keras" or generation >= (2, 4) else Keras2Graph(module)
+
+
+class Keras3(object):
+    """Keras 3 on any backend."""
+
+    def __init__(self, module):
+        self.keras = module
+        self.backend = module.backend.backend()
+
+    def backend_version(self):
+        module = {"numpy": "numpy"}.get(self.backend, self.backend)
+        return importlib.import_module(module).__version__
+
+    def begin(self, policy):
+        """Called before the layer of a case is made; the constructor's arguments that ask for `policy`."""
+        return {} if policy == self.keras.mixed_precision.dtype_policy().name else {"dtype": policy}
+
+    def tensor(self, values, dtype):
+        return self.keras.ops.convert_to_tensor(values, dtype=dtype)
+
+    def call(self, layer, x, given):
+        return layer(x, **given)
+
+    def dtype(self, tensor):
+        return self.keras.backend.standardize_dtype(tensor.dtype)
+
+    def array(self, tensor):
+        if self.dtype(tensor) == "bfloat16":
+            tensor = self.keras.ops.cast(tensor, "float32")
+        return np.array(self.keras.ops.convert_to_numpy(tensor))
+
+    def arrays(self, variables):
+        return [self.array(variable) for variable in variables]
+
+    def assign(self, variable, value):
+        variable.assign(value)
+
+    def float64(self):
+        """Whether what is asked for in float64 comes in float64."""
+        return bool(self.dtype(self.tensor(np.ones(1), "float64")) == "float64")
+
+    def device(self):
+        """CPU, or the kind of accelerator that the backend puts its work on by default."""
+        if self.backend == "tensorflow":
+            tensorflow = importlib.import_module("tensorflow")
+            return "GPU" if tensorflow.config.list_physical_devices("GPU") else "CPU"
+        if self.backend == "jax":
+            return importlib.import_module("jax").default_backend().upper()
+        if self.backend == "torch":
+            return "GPU" if importlib.import_module("torch").cuda.is_available() else "CPU"
+        return "CPU"
+
+
+class Keras2(object):
+    """Keras 2 inside TensorFlow 2, which runs calls at once: tf.keras, tf_keras, and keras 2.4 to 2.15."""
+
+    backend = "tensorflow"
+
+    def __init__(self, module):
+        self.keras = module
+        self.tensorflow = importlib.import_module("tensorflow")
+
+    def backend_version(self):
+        return self.tensorflow.__version__
+
+    def begin(self, policy):
+        return {} if policy == "float32" else {"dtype": policy}
+
+    def tensor(self, values, dtype):
+        return self.tensorflow.cast(self.tensorflow.convert_to_tensor(values), dtype)
+
+    def call(self, layer, x, given):
+        return layer(x, **given)
+
+    def dtype(self, tensor):
+        return self.tensorflow.as_dtype(tensor.dtype).base_dtype.name
+
+    def array(self, tensor):
+        if self.dtype(tensor) == "bfloat16":
+            tensor = self.tensorflow.cast(tensor, "float32")
+        return np.array(tensor.numpy())
+
+    def arrays(self, variables):
+        return [self.array(variable) for variable in variables]
+
+    def assign(self, variable, value):
+        variable.assign(value)
+
+    def float64(self):
+        return True
+
+    def device(self):
+        config = getattr(self.tensorflow, "config", None)
+        found = config.list_physical_devices("GPU") if hasattr(config, "list_physical_devices") else []
+        return "GPU" if found else "CPU"
+
+
+class Keras2Graph(object):
+    """Multi-backend Keras 2 on TensorFlow 1. A call is added to a graph, which is fed as a model is: with values of floatx.
+
+    The updates of a call with training=True run as in `fit`; without `training` it is run as in `predict`.
+    """
+
+    def __init__(self, module):
+        self.keras = module
+        self.K = module.backend
+        self.backend = self.K.backend()
+        self.functions = {}
+
+    def backend_version(self):
+        return importlib.import_module(self.backend).__version__
+
+    def begin(self, policy):
+        self.functions.clear()
+        self.K.clear_session()
+        self.K.set_floatx(policy)
+        return {}
+
+    def tensor(self, values, dtype):
+        return np.asarray(values, dtype if dtype != "bfloat16" else "float32").astype(self.K.floatx())
+
+    def call(self, layer, x, given):
+        training = given.get("training")
+        key = training, layer.trainable
+        if key not in self.functions:
+            entry = self.K.placeholder(shape=x.shape)
+            y = layer(entry, **given)
+            updates = layer.get_updates_for(entry) if training else []
+            phase = [self.K.learning_phase()] if training is None else []
+            self.functions[key] = self.K.function([entry] + phase, [y], updates=updates)
+        return self.functions[key]([x] + ([0] if training is None else []))[0]
+
+    def dtype(self, tensor):
+        return str(tensor.dtype) if isinstance(tensor, np.ndarray) else self.K.dtype(tensor).replace("_ref", "")
+
+    def array(self, tensor):
+        return np.array(tensor)
+
+    def arrays(self, variables):
+        return self.K.batch_get_value(variables)
+
+    def assign(self, variable, value):
+        self.K.set_value(variable, value)
+
+    def float64(self):
+        return True
+
+    def device(self):
+        return "CPU"

@@ -1,0 +1,167 @@
+"""Observing: from the request for a case to the answer. Whatever a layer raises is part of the answer."""
+
+import inspect
+import os
+import platform
+import re
+import warnings
+
+import numpy as np
+
+from .frameworks import open_framework
+
+ansi = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Worker(object):
+    """Observes layers made by `factory(**kwargs)`; without one, the BatchNormalization of the framework named `keras`.
+
+    `tell` is called with the name of each stage before it begins.
+    """
+
+    def __init__(self, keras="keras", factory=None, tell=lambda stage: None):
+        self.framework = open_framework(keras)
+        self.name = keras
+        self.keras = self.framework.keras
+        self.factory = factory or self.keras.layers.BatchNormalization
+        self.tell = tell
+
+    def environment(self):
+        framework = self.framework
+        return {
+            "module": self.name,
+            "keras": self.keras.__version__,
+            "backend": framework.backend,
+            "backend_version": framework.backend_version(),
+            "device": framework.device(),
+            "float64": framework.float64(),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "cpu": cpu_name(),
+        }
+
+    def interface(self):
+        """The constructor's arguments with their defaults, and the arguments of a call, as the layer's class declares them."""
+        layer, stop = self.keras.layers.BatchNormalization, self.keras.layers.Layer
+        arguments = {}
+        for kind in [
+            kind for kind in layer.__mro__ if issubclass(kind, stop) and kind is not stop and "__init__" in vars(kind)
+        ]:
+            for name, parameter in list(inspect.signature(kind.__init__).parameters.items())[1:]:
+                if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and name not in arguments:
+                    arguments[name] = "" if parameter.default is parameter.empty else repr(parameter.default)
+        return {"arguments": arguments, "call": list(inspect.signature(layer.call).parameters)[1:]}
+
+    def observe(self, request):
+        """The answer to a request. Warnings are the framework's own business and must not become exceptions here."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._observe(request)
+
+    def _observe(self, request):
+        answer = {"weights": [], "initial": {}, "config": None, "steps": [], "failure": None}
+        stage = "constructor"
+
+        def enter(name):
+            self.tell(name)
+            return name
+
+        try:
+            enter(stage)
+            layer = self.factory(**dict(request["layer"], **self.framework.begin(request["policy"])))
+            stage = enter("build")
+            layer.build(tuple(request["shape"]))
+            answer["weights"] = self.structure(layer)
+            answer["config"] = config_of(layer)
+            if request["weights"] is not None:
+                stage = enter("setting weights")
+                self.assign(layer, request["weights"])
+            answer["initial"] = self.values(layer)
+            for index, step in enumerate(request["steps"]):
+                stage = enter("step %d" % index)
+                answer["steps"].append(getattr(self, "do_" + step["do"])(layer, step, request))
+        except (Exception, SystemExit) as error:  # whatever a layer raises is an observation
+            answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error)}
+        return answer
+
+    def do_call(self, layer, step, request):
+        x = self.framework.tensor(step["x"], request["dtype"])
+        y = self.framework.call(layer, x, {} if step["training"] is None else {"training": step["training"]})
+        if not hasattr(y, "dtype"):
+            raise TypeError("the call returned %s, not a tensor" % type(y).__name__)
+        answer = {"y": self.framework.array(y), "y_dtype": self.framework.dtype(y)}
+        return dict(answer, weights=self.values(layer), trainable=trainable(layer))
+
+    def do_trainable(self, layer, step, request):
+        layer.trainable = step["value"]
+        return {"y": None, "y_dtype": None, "weights": self.values(layer), "trainable": trainable(layer)}
+
+    def structure(self, layer):
+        names = trainable(layer)
+        return [
+            {
+                "name": short_name(w),
+                "shape": [int(n) for n in w.shape],
+                "dtype": self.framework.dtype(w),
+                "trainable": short_name(w) in names,
+            }
+            for w in layer.weights
+        ]
+
+    def assign(self, layer, weights):
+        for variable in layer.weights:
+            if short_name(variable) in weights:
+                self.framework.assign(variable, weights[short_name(variable)])
+
+    def values(self, layer):
+        variables = layer.weights
+        return dict(zip([short_name(w) for w in variables], self.framework.arrays(variables)))
+
+
+def trainable(layer):
+    return [short_name(w) for w in layer.trainable_weights]
+
+
+def short_name(variable):
+    return variable.name.split("/")[-1].split(":")[0]
+
+
+def config_of(layer):
+    """What get_config() says of plain values, or None where the layer has none to give."""
+    try:
+        config = layer.get_config()
+    except Exception:
+        return None
+    return {name: value for name, value in config.items() if is_plain(value)}
+
+
+def is_plain(value):
+    if isinstance(value, (list, tuple)):
+        return all(is_plain(v) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def one_line(error):
+    """An exception's own text on one line, without what Keras wraps around it."""
+    try:
+        text = str(error)
+    except Exception:  # an exception of a user's own that cannot even be shown
+        return "(its text cannot be shown)"
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    lines = [line.strip() for line in text.strip().splitlines()]
+    if lines and lines[0].startswith("Exception encountered when calling"):
+        lines = lines[1:]
+    if any(line.startswith("Arguments received by") for line in lines):
+        lines = lines[: [line.startswith("Arguments received by") for line in lines].index(True)]
+    return ansi.sub("", " ".join(line for line in lines if line))[:300]
+
+
+def cpu_name():
+    try:
+        with open("/proc/cpuinfo") as info:
+            for line in info:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
