@@ -127,10 +127,15 @@ class Environment:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a layer's class declares: the constructor's arguments with their defaults as text, and those of a call."""
+    """What a layer's class declares: the constructor's arguments with their defaults as text, and those of a call.
+
+    weights: of a layer made with defaults, in order, each as "gamma float32 trainable"; config: its get_config(), plain values.
+    """
 
     arguments: Mapping[str, str] = field(default_factory=dict)
     call: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    config: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

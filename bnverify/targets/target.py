@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 from bnverify.cases.case import Case, Step
@@ -29,10 +30,14 @@ class InProcess:
     def __init__(self, factory: Callable[..., Any] | None = None, name: str = "", module: str = "keras") -> None:
         self._worker = Worker(module, factory)
         self.environment = environment(self._worker.environment(), name)
-        self.interface = interface(self._worker.interface())
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         return observation(self._worker.observe(request(case, inputs)))
+
+    @cached_property
+    def interface(self) -> Interface:
+        """What Keras' own layer declares."""
+        return interface(self._worker.interface())
 
     def is_layer(self, thing: object) -> bool:
         """Whether `thing` is a Keras layer (an instance)."""
@@ -46,7 +51,12 @@ def environment(said: Mapping[str, Any], name: str = "") -> Environment:
 
 def interface(said: Mapping[str, Any]) -> Interface:
     """What a worker says of the layer's arguments."""
-    return Interface(arguments=dict(said["arguments"]), call=tuple(said["call"]))
+    return Interface(
+        arguments=dict(said["arguments"]),
+        call=tuple(said["call"]),
+        weights=tuple(said.get("weights", ())),
+        config=dict(said.get("config") or {}),
+    )
 
 
 def request(case: Case, inputs: Inputs) -> dict[str, Any]:

@@ -5,7 +5,8 @@ in this process (`observing.Worker`) and, started by its path in any environment
 reads requests from standard input and writes answers to standard output (`wire`). What differs between generations of Keras
 is in `frameworks`.
 
-The worker first says where it runs: {"environment": {...}, "interface": {"arguments": {name: default}, "call": [names]}}, or
+The worker first says where it runs: {"environment": {...}, "interface": {"arguments": {name: default}, "call": [names],
+"weights": [texts], "config": {...}}}, or
 {"error": text} where the framework cannot be imported. A request for a case:
     {"layer": {constructor arguments}, "policy": dtype policy, "shape": [...], "dtype": input dtype,
      "weights": {name: array} or null,

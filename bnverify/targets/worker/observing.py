@@ -41,7 +41,7 @@ class Worker(object):
         }
 
     def interface(self):
-        """The constructor's arguments with their defaults, and the arguments of a call, as the layer's class declares them."""
+        """The constructor's arguments with their defaults, and the arguments of a call, as its class declares them; default weights."""
         layer, stop = self.keras.layers.BatchNormalization, self.keras.layers.Layer
         arguments = {}
         for kind in [
@@ -50,7 +50,17 @@ class Worker(object):
             for name, parameter in list(inspect.signature(kind.__init__).parameters.items())[1:]:
                 if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) and name not in arguments:
                     arguments[name] = "" if parameter.default is parameter.empty else repr(parameter.default)
-        return {"arguments": arguments, "call": list(inspect.signature(layer.call).parameters)[1:]}
+        found = {"arguments": arguments, "call": list(inspect.signature(layer.call).parameters)[1:]}
+        try:
+            made = layer()
+            found["config"] = {name: value for name, value in (config_of(made) or {}).items() if name != "name"}
+            made.build((2, 3))
+            found["weights"] = [
+                "%s %s%s" % (w["name"], w["dtype"], " trainable" if w["trainable"] else "") for w in self.structure(made)
+            ]
+        except Exception:  # then the cases will tell
+            pass
+        return found
 
     def observe(self, request):
         """The answer to a request. Warnings are the framework's own business and must not become exceptions here."""

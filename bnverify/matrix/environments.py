@@ -1,0 +1,160 @@
+"""Environments: one virtual environment for each set of packages, made by uv, kept by content, found again the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from bnverify.errors import BadInput
+from bnverify.matrix.rows import Row
+
+INSTALLING = 1800.0  # seconds that installing one environment may take
+CACHE = "BNVERIFY_CACHE"  # environment variable that names another cache folder
+
+
+class NoInterpreter(Exception):
+    """This machine has no interpreter of the version that a row asks for."""
+
+
+class NotInstallable(BadInput):
+    """The packages of a row cannot be installed; the text says why, in one line."""
+
+
+def cache_folder() -> Path:
+    """Where environments and finished rows are kept."""
+    given = os.environ.get(CACHE)
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(given) if given else base / "bnverify"
+
+
+@lru_cache
+def find_python(version: str) -> str:
+    """An interpreter of Python `version` that starts: this one, one on the PATH, or one that pyenv keeps.
+
+    Raises NoInterpreter. Nothing is downloaded.
+    """
+    if version == ".".join(map(str, sys.version_info[:2])):
+        return sys.executable
+    places = os.environ.get("PATH", "").split(os.pathsep)
+    candidates = [Path(place) / f"python{version}" for place in places if place]
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates += sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
+    code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
+    for candidate in candidates:
+        if candidate.exists():
+            ran = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, check=False)
+            if ran.returncode == 0 and ran.stdout == version:
+                return str(candidate)
+    raise NoInterpreter(f"no python{version} that starts was found on the PATH")
+
+
+def find_uv() -> str:
+    """The uv program. Raises BadInput where it is not installed."""
+    try:
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+    if found is None:
+        raise BadInput("uv, which makes the environments, is not installed; pip install 'bnverify[matrix]'")
+    return found
+
+
+@lru_cache
+def installer_environment() -> Mapping[str, str]:
+    """This process's environment, with pip's settings said to uv, which does not read them, unless uv has its own."""
+    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE))
+    for name in ("find-links", "index-url", "extra-index-url", "cert"):
+        settings[name] = os.environ.get(f"PIP_{name.upper().replace('-', '_')}", settings.get(name, ""))
+    said = {
+        "UV_FIND_LINKS": settings["find-links"].replace(" ", ","),
+        "UV_DEFAULT_INDEX": settings["index-url"],
+        "UV_INDEX": " ".join(index for index in settings["extra-index-url"].split() if not index.startswith("file:")),
+        "SSL_CERT_FILE": settings["cert"],
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+    }
+    passed = {name: value for name, value in said.items() if value and name not in os.environ}
+    kept = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    return {**kept, **passed}
+
+
+def fingerprint(row: Row) -> str:
+    """What the environment of a row is made of, as a short text: rows with the same one share it."""
+    contents = [_content(Path(package)) for package in row.packages if Path(package).is_absolute()]
+    made_of = json.dumps([row.python, find_python(row.python), sorted(row.packages), contents])
+    return hashlib.sha256(made_of.encode()).hexdigest()[:20]
+
+
+def _content(path: Path) -> str:
+    """The content of a wheel or of a source tree, hidden folders apart."""
+    if not path.exists():
+        raise NotInstallable(f"{path}: no such file or folder")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        inside = file.relative_to(path)
+        if not any(part.startswith(".") or part == "__pycache__" for part in inside.parts):
+            digest.update(str(inside).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def make_environment(row: Row, force: bool = False, tell: Callable[[str], None] = lambda text: None) -> str:
+    """The interpreter of the row's environment, made where there is none yet, or anew with `force`.
+
+    Raises NoInterpreter, NotInstallable with uv's reason on one line, and BadInput where uv is missing.
+    """
+    python, uv = find_python(row.python), find_uv()
+    home = cache_folder() / "environments" / fingerprint(row)
+    interpreter = home / "bin" / "python"
+    if force:
+        shutil.rmtree(home, ignore_errors=True)
+    if (home / "made.json").is_file() and interpreter.exists():
+        return str(interpreter)
+    tell("installing")
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(prefix=".making-", dir=home.parent))
+    except OSError as error:
+        raise NotInstallable(f"the cache folder {home.parent}: {error.strerror or error}") from None
+    try:
+        _uv([uv, "venv", "--quiet", "--no-project", "--python", python, "--clear", str(making)])
+        _uv([uv, "pip", "install", "--quiet", "--python", str(making / "bin" / "python"), *row.packages])
+        (making / "made.json").write_text(json.dumps({"python": python, "packages": row.packages}), encoding="utf-8")
+        shutil.rmtree(home, ignore_errors=True)
+        making.rename(home)
+    except OSError as error:
+        if not (home / "made.json").is_file():  # else another process was faster
+            raise NotInstallable(f"{home}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return str(interpreter)
+
+
+def _uv(command: list[str]) -> None:
+    try:
+        ran = subprocess.run(
+            command, env=installer_environment(), capture_output=True, text=True, check=False, timeout=INSTALLING
+        )
+    except subprocess.TimeoutExpired:
+        raise NotInstallable(f"uv did not end within {INSTALLING:g} s") from None
+    if ran.returncode:
+        raise NotInstallable(reason(ran.stderr))
+
+
+def reason(text: str) -> str:
+    """What uv says went wrong, on one line."""
+    lines = [re.sub(r"^(error:|[\s×│├╰─▶→]|cause:)+", "", line).strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("hint:", "warning:"))]
+    return " ".join(" ".join(lines).split())[:400] or "uv failed without a word"

@@ -1,0 +1,238 @@
+"""Records: what came out in one environment, small enough to commit: verdicts and margins, no arrays.
+
+A case that conforms is one line with its largest margin; any other says its status, cause, and per clause what was wrong.
+`record.schema.json` beside this file is the JSON Schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bnverify.contract.eras import era_of
+from bnverify.errors import BadInput
+from bnverify.model import Check, Environment, Interface, Results, Status, Verdict
+from bnverify.tables import read_text
+from bnverify.tally import by_clause
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ClauseRecord:
+    """A clause in one environment: counts of checks by status, the worst grade and the largest margin."""
+
+    checks: Mapping[str, int]
+    grade: str | None = None
+    margin: float | None = None
+
+    @property
+    def status(self) -> str:
+        """The gravest status of its checks; empty where none was made."""
+        order = [status.value for status in Status]
+        return max(self.checks, key=order.index, default="")
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """The worst check of a clause that does not conform in a case."""
+
+    status: str
+    quantity: str
+    step: int | None
+    grade: str | None
+    margin: float | None
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """A case: its status and largest margin, and where it does not conform why."""
+
+    status: str
+    margin: float | None = None
+    cause: str = ""
+    reason: str = ""
+    checks: Mapping[str, CheckRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What came out in one environment. name: the row's; era: whose promises it was judged by."""
+
+    name: str
+    environment: Environment
+    era: str
+    suite: str
+    seed: int
+    required: str
+    interface: Interface
+    clauses: Mapping[str, ClauseRecord]
+    cases: Mapping[str, CaseRecord]
+    stale: tuple[str, ...] = ()
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Cases by status, in the order of Status."""
+        found = [case.status for case in self.cases.values()]
+        return {status.value: n for status in Status if (n := found.count(status.value))}
+
+    @property
+    def tested(self) -> bool:
+        """Whether anything was held against the contract."""
+        tested = [status.value for status in Status if status.tested]
+        return any(status in clause.checks for clause in self.clauses.values() for status in tested)
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was tested, nothing failed and no known deviation is stale."""
+        return self.tested and not self.stale and not any(Status(status).fails for status in self.counts)
+
+
+def record_of(name: str, results: Results, interface: Interface) -> Record:
+    """The record of a run."""
+    tallies = by_clause(results.verdicts)
+    return Record(
+        name=name,
+        environment=results.environment,
+        era=era_of(results.environment).name,
+        suite=results.suite,
+        seed=results.seed,
+        required=results.required.label,
+        interface=interface,
+        clauses={
+            tally.clause.key: ClauseRecord(
+                {status.value: n for status, n in tally.statuses.items()},
+                tally.grade.label if tally.grade is not None else None,
+                rounded(tally.margin),
+            )
+            for tally in tallies
+            if tally.checks
+        },
+        cases={verdict.case.id: _case(verdict) for verdict in results.verdicts},
+        stale=results.stale,
+    )
+
+
+def rounded(margin: float | None) -> float | None:
+    """A margin to two significant digits; infinite ones stand as 1e300, for JSON has no infinity."""
+    return None if margin is None else float(f"{min(margin, 1e300):.2g}")
+
+
+def _case(verdict: Verdict) -> CaseRecord:
+    if verdict.status is Status.CONFORMS:
+        return CaseRecord(verdict.status.value, rounded(verdict.worst_margin))
+    odd: dict[str, list[Check]] = {}
+    for check in verdict.checks:
+        if check.status is not Status.CONFORMS:
+            odd.setdefault(check.clause, []).append(check)
+    reason = verdict.reason or next((c.reason for checks in odd.values() for c in checks if c.reason), "")
+    margins = [check.margin for check in verdict.checks if check.margin is not None and check.status is Status.CONFORMS]
+    return CaseRecord(
+        verdict.status.value,
+        rounded(max(margins, default=None)),
+        verdict.cause,
+        reason,
+        {clause: _check(max(checks, key=lambda c: c.margin or 0.0)) for clause, checks in odd.items()},
+    )
+
+
+def _check(check: Check) -> CheckRecord:
+    m = check.mismatch
+    texts = (m.expected, m.actual) if m else ("", "")
+    grade = check.grade.label if check.grade is not None else None
+    return CheckRecord(check.status.value, check.quantity, check.step, grade, rounded(check.margin), *texts)
+
+
+def as_text(record: Record) -> str:
+    """The record as JSON that a diff reads well: sorted, one line for each case and each clause."""
+    head = {
+        "schema": SCHEMA_VERSION,
+        "name": record.name,
+        "environment": {k: v for k, v in asdict(record.environment).items() if k not in ("cpu", "device")},
+        "era": record.era,
+        "suite": record.suite,
+        "seed": record.seed,
+        "required_grade": record.required,
+        "stale": list(record.stale),
+    }
+    interface = asdict(record.interface)
+    lines = ["{"]
+    lines += [f" {json.dumps(key)}: {_json(value)}," for key, value in head.items()]
+    lines.append(f' "interface": {{\n{_block(interface)}\n }},')
+    clauses = {key: _sparse(asdict(clause)) for key, clause in record.clauses.items()}
+    lines.append(f' "clauses": {{\n{_block(clauses)}\n }},')
+    cases = {id_: _short(case) for id_, case in sorted(record.cases.items())}
+    lines.append(f' "cases": {{\n{_block(cases)}\n }}')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _block(values: Mapping[str, Any]) -> str:
+    return ",\n".join(f"  {json.dumps(key)}: {_json(value)}" for key, value in values.items())
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _short(case: CaseRecord) -> Any:
+    """A case that conforms as its margin alone."""
+    if case.status == Status.CONFORMS.value:
+        return case.margin
+    found = _sparse(asdict(case))
+    if case.checks:
+        found["checks"] = {clause: _sparse(asdict(check)) for clause, check in case.checks.items()}
+    return found
+
+
+def _sparse(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value not in (None, "", {}, [], ())}
+
+
+def load_record(path: Path, option: str) -> Record:
+    """The record in a file. Raises BadInput with the file and what is wrong with it."""
+    try:
+        return parse_record(json.loads(read_text(path, option)))
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{option} {path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise BadInput(f"{option} {path}: is no record of bnverify ({what}); allowed: what --record writes") from None
+
+
+def parse_record(document: Any) -> Record:
+    """The record that a document stands for. Raises KeyError, TypeError or ValueError where it is none."""
+    if document["schema"] != SCHEMA_VERSION:
+        raise ValueError(f"schema {document['schema']!r}, not {SCHEMA_VERSION}")
+    interface = document["interface"]
+    return Record(
+        name=str(document["name"]),
+        environment=Environment(**document["environment"], device="", cpu=""),
+        era=document["era"],
+        suite=document["suite"],
+        seed=document["seed"],
+        required=document["required_grade"],
+        interface=Interface(
+            arguments=dict(interface["arguments"]),
+            call=tuple(interface["call"]),
+            weights=tuple(interface["weights"]),
+            config=dict(interface["config"]),
+        ),
+        clauses={key: ClauseRecord(**clause) for key, clause in document["clauses"].items()},
+        cases={id_: _parse_case(case) for id_, case in document["cases"].items()},
+        stale=tuple(document["stale"]),
+    )
+
+
+def _parse_case(case: Any) -> CaseRecord:
+    if case is None or isinstance(case, (int, float)):
+        return CaseRecord(Status.CONFORMS.value, case)
+    optional = {"grade": None, "margin": None, "step": None, "expected": "", "actual": ""}
+    checks = {clause: CheckRecord(**{**optional, **check}) for clause, check in case.get("checks", {}).items()}
+    Status(case["status"])
+    return CaseRecord(**{**case, "checks": checks})

@@ -1,0 +1,153 @@
+"""Running the matrix: an environment for each row, the cases in it, a record of what came out. Finished rows are kept.
+
+Rows run side by side. A row whose environment, cases, seed and verifier are unchanged is taken from the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from bnverify import api
+from bnverify.cases.case import Case
+from bnverify.errors import BadInput
+from bnverify.files import write_whole
+from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_folder, fingerprint, make_environment
+from bnverify.matrix.records import Record, as_text, load_record, record_of
+from bnverify.matrix.rows import Row
+from bnverify.model import Verdict
+from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run in every row, and how."""
+
+    cases: tuple[Case, ...]
+    label: str
+    seed: int = 0
+    whole: bool = True
+    patience: float = PATIENCE
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row: its record, or why there is none. problem: in one line; skipped: only an interpreter is missing here."""
+
+    row: Row
+    record: Record | None = None
+    problem: str = ""
+    skipped: bool = False
+    cached: bool = False
+    seconds: float = 0.0
+
+
+class Interrupted(Exception):
+    """The matrix is being ended; raised inside a row."""
+
+
+Tell = Callable[[Row, str], None]
+
+
+def run_rows(rows: Sequence[Row], job: Job, jobs: int, tell: Tell = lambda row, text: None) -> Iterator[Outcome]:
+    """The outcomes of the rows as they come in, `jobs` at a time.
+
+    Closing the iterator, or Ctrl-C, ends what runs; what has finished is in the cache, and the next run begins after it.
+    Raises BadInput where no environment can be made at all, as without uv.
+    """
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(max_workers=max(1, jobs))
+    try:
+        futures = [pool.submit(_outcome, row, job, tell, stop) for row in rows]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> Outcome:
+    started = time.perf_counter()
+
+    def taken(**found: object) -> Outcome:
+        return Outcome(row, seconds=time.perf_counter() - started, **found)  # type: ignore[arg-type]
+
+    def told(text: str) -> None:
+        if stop.is_set():
+            raise Interrupted
+        tell(row, text)
+
+    try:
+        told("waiting")
+        kept = cache_folder() / "records" / f"{_key(row, job)}.json"
+        if not job.force and (record := _kept(kept)) is not None:
+            return taken(record=record, cached=True)
+        python = make_environment(row, job.force, told)
+        record = run_row(row, python, job, told)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept, as_text(record), "cache")
+        return taken(record=record)
+    except NoInterpreter as error:
+        return taken(problem=str(error), skipped=True)
+    except NotInstallable as error:
+        return taken(problem=f"cannot be installed: {error}")
+    except WorkerLost as error:
+        return taken(problem=f"gives no worker: {error}")
+    except BadInput as error:
+        return taken(problem=str(error))
+    except OSError as error:
+        return taken(problem=f"{error.filename or ''}: {error.strerror or error}")
+
+
+def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambda text: None) -> Record:
+    """The record of the cases in an environment. Raises WorkerLost where it gives no worker."""
+    tell("starting")
+    with Isolated(python, row.module, row.variables, job.patience) as target:
+        done = 0
+
+        def step(verdict: Verdict) -> None:
+            nonlocal done
+            done += 1
+            tell(f"{done}/{len(job.cases)}")
+
+        results = api.verify_target(target, job.cases, label=job.label, seed=job.seed, with_evidence=job.whole, progress=step)
+        if results.interrupted:
+            raise Interrupted
+        return record_of(row.name, results, target.interface)
+
+
+def _kept(path: Path) -> Record | None:
+    if not path.is_file():
+        return None
+    try:
+        return load_record(path, "cache")
+    except BadInput:  # written by another version, or cut off
+        return None
+
+
+def _key(row: Row, job: Job) -> str:
+    """What a record depends on: the environment, the cases, the seed, and everything that judges."""
+    asked = [fingerprint(row), row.name, row.module, row.variables, [case.id for case in job.cases], job.seed, job.whole]
+    return hashlib.sha256(json.dumps([*asked, _verifier(), np.__version__]).encode()).hexdigest()[:24]
+
+
+@cache
+def _verifier() -> str:
+    """The content of the package, views and front ends apart: what judges."""
+    package = Path(api.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        inside = path.relative_to(package)
+        if path.suffix in (".py", ".toml") and inside.parts[0] not in ("views", "cli.py", "matrix"):
+            digest.update(str(inside).encode() + path.read_bytes())
+    return digest.hexdigest()
