@@ -5,29 +5,16 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bnverify.cli_matrix import COMMANDS
+from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
 from bnverify.errors import BadInput
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-CONFORMS, DEVIATES, BAD_INPUT, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
-
-
-class Example(click.Command):
-    """A command whose help ends with an example, set off from the text."""
-
-    def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.example = example
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Examples"):
-            for line in self.example.strip().splitlines():
-                formatter.write(f"  {line.strip()}\n")
 
 
 @click.group(context_settings=CONTEXT)
@@ -37,18 +24,6 @@ def cli() -> None:
 
     Exit codes: 0 conforms, 1 deviates, 2 bad usage or input, 3 nothing could be tested, 130 interrupted.
     """
-
-
-def selection(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which cases are meant."""
-    options = (
-        click.option("--suite", default="default", metavar="NAME", help="smoke, default, full or regressions.  [default]"),
-        click.option("--case", "ids", multiple=True, metavar="ID", help="This case instead of a suite (repeatable)."),
-        click.option("-k", "select", default="", metavar="EXPR", help="Only ids that fit, as 'offset and not axis:1'."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @cli.command(
@@ -194,6 +169,10 @@ def selftest(select: str, suite: str) -> None:
         score = selftest_score(select, suite, start)
     show_score(score, terminal.console())
     sys.exit(CONFORMS if score.ok else DEVIATES)
+
+
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def main() -> None:

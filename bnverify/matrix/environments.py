@@ -57,6 +57,7 @@ def find_python(version: str) -> str:
     raise NoInterpreter(f"no python{version} that starts was found on the PATH")
 
 
+@lru_cache
 def find_uv() -> str:
     """The uv program. Raises BadInput where it is not installed."""
     try:

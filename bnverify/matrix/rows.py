@@ -31,8 +31,8 @@ class Row:
     """One environment of the matrix.
 
     name: what files and reports call it; module: which Keras, by the name it is imported as; keras: its version, empty where
-    `packages` alone say it; python: as 3.11; packages: what is installed, as pip takes it, paths made absolute; env: environment
-    variables as NAME=VALUE; where: file and line.
+    `packages` alone say it; python: as 3.11; packages: what is installed, as pip takes it, paths made absolute; env:
+    environment variables as NAME=VALUE; where: file and line.
     """
 
     name: str

@@ -9,7 +9,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,7 @@ from bnverify import api
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
 from bnverify.files import write_whole
-from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_folder, fingerprint, make_environment
+from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_folder, find_uv, fingerprint, make_environment
 from bnverify.matrix.records import Record, as_text, load_record, record_of
 from bnverify.matrix.rows import Row
 from bnverify.model import Verdict
@@ -59,12 +59,13 @@ class Interrupted(Exception):
 Tell = Callable[[Row, str], None]
 
 
-def run_rows(rows: Sequence[Row], job: Job, jobs: int, tell: Tell = lambda row, text: None) -> Iterator[Outcome]:
+def run_rows(rows: Sequence[Row], job: Job, jobs: int, tell: Tell = lambda row, text: None) -> Generator[Outcome, None, None]:
     """The outcomes of the rows as they come in, `jobs` at a time.
 
     Closing the iterator, or Ctrl-C, ends what runs; what has finished is in the cache, and the next run begins after it.
     Raises BadInput where no environment can be made at all, as without uv.
     """
+    find_uv()  # in this thread: looking for it is not safe in several at once
     stop = threading.Event()
     pool = ThreadPoolExecutor(max_workers=max(1, jobs))
     try:
@@ -90,23 +91,26 @@ def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> Outcome:
     try:
         told("waiting")
         kept = cache_folder() / "records" / f"{_key(row, job)}.json"
-        if not job.force and (record := _kept(kept)) is not None:
+        record = None if job.force else _kept(kept)
+        if record is not None:
             return taken(record=record, cached=True)
-        python = make_environment(row, job.force, told)
-        record = run_row(row, python, job, told)
+        record = run_row(row, make_environment(row, job.force, told), job, told)
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_whole(kept, as_text(record), "cache")
         return taken(record=record)
-    except NoInterpreter as error:
-        return taken(problem=str(error), skipped=True)
-    except NotInstallable as error:
-        return taken(problem=f"cannot be installed: {error}")
-    except WorkerLost as error:
-        return taken(problem=f"gives no worker: {error}")
-    except BadInput as error:
-        return taken(problem=str(error))
-    except OSError as error:
-        return taken(problem=f"{error.filename or ''}: {error.strerror or error}")
+    except (NoInterpreter, WorkerLost, BadInput, OSError) as error:
+        return taken(problem=_problem(error), skipped=isinstance(error, NoInterpreter))
+
+
+def _problem(error: Exception) -> str:
+    """Why there is no record, on one line."""
+    if isinstance(error, NotInstallable):
+        return f"cannot be installed: {error}"
+    if isinstance(error, WorkerLost):
+        return f"gives no worker: {error}"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'this machine'}: {error.strerror or error}"
+    return str(error)
 
 
 def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambda text: None) -> Record:

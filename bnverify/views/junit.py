@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from bnverify.matrix.chart import Cell, ChartRow
 from bnverify.model import Results, Status, Verdict
 from bnverify.tally import Group
+from bnverify.views.chart_text import mismatch_words, reproduce
 from bnverify.views.text import environment_line, group_lines
 
 
@@ -29,6 +32,44 @@ def as_junit(results: Results) -> str:
     document.update_statistics()
     text: bytes = document.tostring()
     return text.decode("utf-8")
+
+
+def matrix_as_junit(rows: Sequence[ChartRow]) -> str:
+    """A matrix as text: a suite for each environment, a test case for each clause."""
+    document = JUnitXml("bnverify matrix")
+    for row in rows:
+        suite = TestSuite(_legal(row.name))
+        if row.record is None:
+            case = TestCase("environment", _legal(row.name))
+            case.result = [(Skipped if row.skipped else Error)(_legal(row.problem))]
+            suite.add_testcase(case)
+        else:
+            suite.add_property("environment", _legal(environment_line(row.record.environment)))
+            for cell in row.cells:
+                suite.add_testcase(_clause_case(row, cell))
+            for line in row.record.stale:
+                stale = TestCase("known deviations are current", _legal(row.name))
+                stale.result = [Failure(_legal(line))]
+                suite.add_testcase(stale)
+        document.add_testsuite(suite)
+    document.update_statistics()
+    text: bytes = document.tostring()
+    return text.decode("utf-8")
+
+
+def _clause_case(row: ChartRow, cell: Cell) -> TestCase:
+    case = TestCase(cell.clause.key, _legal(row.name))
+    lines = [
+        f"{group.status} in {len(group.cases)} cases: {group.cause}\n{reproduce(row, group)}\n{mismatch_words(group)}"
+        for group in cell.groups
+    ]
+    if cell.status and Status(cell.status).fails:
+        kind = Error if cell.status == Status.CRASHED.value else Failure
+        case.result = [kind(_legal(f"{cell.clause.title}: {cell.status}"), cell.status)]
+        case.result[0].text = _legal("\n\n".join(lines))
+    elif cell.status != Status.CONFORMS.value:
+        case.result = [Skipped(_legal("; ".join(lines) or "no check"), cell.status or "no check")]
+    return case
 
 
 def _legal(text: str) -> str:

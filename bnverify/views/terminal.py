@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -156,3 +157,34 @@ def as_text(results: Results, *, failures_only: bool = False) -> str:
         show(results, out)
     assert isinstance(out.file, StringIO)
     return encodable(out.file.getvalue())
+
+
+class RowStatus:
+    """Which rows are running and how far they are, and a line for each that has ended, on standard error."""
+
+    def __init__(self, total: int, screen: Console) -> None:
+        self._total, self._screen, self._ended, self._now = total, screen, 0, dict[str, str]()
+        self.live = Live(console=screen, get_renderable=self._running, transient=True, refresh_per_second=4)
+
+    def tell(self, name: str, text: str) -> None:
+        """A row has got as far as `text`."""
+        self._now[name] = text
+
+    def ended(self, name: str, line: str) -> None:
+        """A row has ended, as `line` says."""
+        self._ended += 1
+        self._now.pop(name, None)
+        self._screen.print(Text(f"[{self._ended}/{self._total}] {line}"), soft_wrap=True)
+
+    def _running(self) -> Text:
+        busy = [f"{name} {text}" for name, text in list(self._now.items()) if text != "waiting"]
+        return Text("   ".join(busy), "dim")
+
+
+@contextmanager
+def row_status(total: int) -> Iterator[RowStatus]:
+    """The status of a matrix while it runs; moving only where standard error is a terminal."""
+    screen = Console(stderr=True, highlight=False)
+    status = RowStatus(total, screen)
+    with status.live if screen.is_terminal else nullcontext():
+        yield status

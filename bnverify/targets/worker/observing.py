@@ -41,7 +41,7 @@ class Worker(object):
         }
 
     def interface(self):
-        """The constructor's arguments with their defaults, and the arguments of a call, as its class declares them; default weights."""
+        """The constructor's arguments with their defaults, and the arguments of a call, as declared; the default weights."""
         layer, stop = self.keras.layers.BatchNormalization, self.keras.layers.Layer
         arguments = {}
         for kind in [

@@ -1,0 +1,296 @@
+"""The commands about many environments: matrix, diff, bisect."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
+from bnverify.errors import BadInput
+
+if TYPE_CHECKING:
+    from bnverify.matrix.records import Record
+    from bnverify.matrix.rows import Row
+    from bnverify.matrix.runs import Outcome
+
+matrix_file = click.option(
+    "--file", "path", type=click.Path(path_type=Path), help="File of rows.  [ci/matrix.toml, here or above]"
+)
+backend_names = click.option(
+    "--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable)."
+)
+
+
+@click.command(
+    cls=Example,
+    example="""
+        bnverify matrix
+        bnverify matrix --only 'keras>=3.8' --backend torch
+        bnverify matrix keras-3.15.1-jax --suite smoke
+        bnverify matrix --file rows.toml --html chart.html --baseline ci/baselines
+    """,
+)
+@click.argument("rows", nargs=-1, metavar="[ROW]...")
+@matrix_file
+@click.option("--only", default="", metavar="CONDITION", help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'.")
+@backend_names
+@selection
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@click.option("--list", "list_only", is_flag=True, help="List the rows; nothing is run.")
+@click.option("--force", is_flag=True, help="Make environments and run rows anew, unchanged or not.")
+@click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), metavar="N", help="Rows at a time.  [cores]")
+@click.option("--patience", default=120.0, type=click.FloatRange(0.1), metavar="S", help="Seconds a case may take.  [120]")
+@click.option("--records", type=click.Path(path_type=Path), help="Write a record for each row into this folder.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Folder of records: fail on regressions from it only.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write the chart as Markdown to this file.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write the chart as one HTML page to this file.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+def matrix(
+    rows: tuple[str, ...],
+    path: Path | None,
+    only: str,
+    backends: tuple[str, ...],
+    suite: str,
+    ids: tuple[str, ...],
+    select: str,
+    seed: int,
+    list_only: bool,
+    force: bool,
+    jobs: int,
+    patience: float,
+    records: Path | None,
+    baseline: Path | None,
+    markdown: Path | None,
+    html: Path | None,
+    junit: Path | None,
+) -> None:
+    """Verify many Keras side by side, each in an environment of its own.
+
+    A row that cannot be installed ends the command with 2, one whose interpreter is missing here is skipped.
+    """
+    from bnverify.cases.suites import choose
+    from bnverify.files import check_writable
+    from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
+
+    chosen = select_rows(load_matrix(path or find_matrix()).rows, rows, only, backends)
+    if list_only:
+        for row in chosen:
+            env = f"  {' '.join(row.env)}" if row.env else ""
+            click.echo(f"{row.name}  Python {row.python}  {' '.join(row.packages)}{env}")
+        return
+    cases, label = choose(suite, ids, select)
+    reports = {"--markdown": markdown, "--html": html, "--junit": junit}
+    for option, file in reports.items():
+        if file:
+            check_writable(file, option)
+    if records and not records.is_dir():
+        raise BadInput(f"--records {records}: no such folder")
+    before = {row.name: _baseline_of(row.name, baseline) for row in chosen} if baseline else {}
+
+    from bnverify.matrix.runs import Job
+
+    job = Job(cases, label, seed, whole=not ids and not select, patience=patience, force=force)
+    outcomes, interrupted = _run(chosen, job, jobs, records)
+    notes, worse = _against(outcomes, before)
+    _show(outcomes, notes)
+    _write_reports(outcomes, notes, reports)
+    sys.exit(INTERRUPTED if interrupted else _exit_code(outcomes, worse if baseline else None))
+
+
+def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tuple[list[Outcome], bool]:
+    """The outcomes in the order of the rows, and whether Ctrl-C ended the run. Each row is told as it ends."""
+    from bnverify.files import write_whole
+    from bnverify.matrix.records import as_text
+    from bnverify.matrix.runs import run_rows
+    from bnverify.views.chart_text import outcome_line
+    from bnverify.views.terminal import row_status
+
+    found: dict[str, Outcome] = {}
+    interrupted = False
+    with row_status(len(rows)) as status:
+        try:
+            with closing(run_rows(rows, job, jobs, lambda row, text: status.tell(row.name, text))) as outcomes:
+                for outcome in outcomes:
+                    found[outcome.row.name] = outcome
+                    status.ended(outcome.row.name, outcome_line(outcome))
+                    if records and outcome.record:
+                        write_whole(records / f"{outcome.row.name}.json", as_text(outcome.record), "--records")
+        except KeyboardInterrupt:
+            interrupted = True
+    return [found[row.name] for row in rows if row.name in found], interrupted
+
+
+def _baseline_of(name: str, folder: Path) -> Record | None:
+    """The record of a row in a folder of records; None where it has none yet."""
+    from bnverify.matrix.records import load_record
+
+    if not folder.is_dir():
+        raise BadInput(f"--baseline {folder}: no such folder; allowed: a folder of records, as --records writes")
+    file = folder / f"{name}.json"
+    return load_record(file, "--baseline") if file.is_file() else None
+
+
+def _against(outcomes: Sequence[Outcome], before: dict[str, Record | None]) -> tuple[list[str], int]:
+    """What changed from the baseline, a line each, and how many changes are regressions."""
+    from bnverify.matrix.difference import difference
+    from bnverify.views.diff_text import change_line
+
+    notes, worse = [], 0
+    for outcome in outcomes:
+        name = outcome.row.name
+        if name not in before or outcome.record is None:
+            continue
+        old = before[name]
+        if old is None:
+            notes.append(f"{name}: the baseline has no record of it")
+            worse += not outcome.record.ok
+            continue
+        for change in difference(old, outcome.record):
+            notes.append(f"{name}: {change_line(change)}")
+            worse += bool(change.worse)
+    return notes, worse
+
+
+def _show(outcomes: Sequence[Outcome], notes: Sequence[str]) -> None:
+    from rich.text import Text
+
+    from bnverify.matrix.chart import chart_of
+    from bnverify.views import chart_text, terminal
+
+    out = terminal.console()
+    chart = chart_of(outcomes)
+    out.print(chart_text.chart_table(chart))
+    for line in ["", *chart_text.legend_lines(), ""]:
+        out.print(Text(line, "dim"), soft_wrap=True)
+    for row in chart:
+        for line in chart_text.row_lines(row):
+            out.print(Text(line), soft_wrap=True)
+    for note in notes:
+        out.print(Text(f"against the baseline: {note}"), soft_wrap=True)
+    out.print(Text(f"\n{chart_text.conclusion(chart)}", "bold"), soft_wrap=True)
+
+
+def _write_reports(outcomes: Sequence[Outcome], notes: Sequence[str], reports: dict[str, Path | None]) -> None:
+    from bnverify.files import write_whole
+    from bnverify.matrix.chart import chart_of
+    from bnverify.views import chart_page, chart_text, junit
+
+    chart = chart_of(outcomes)
+    makers: dict[str, Callable[[], str]] = {
+        "--markdown": lambda: chart_text.as_markdown(chart, notes),
+        "--html": lambda: chart_page.as_page(chart),
+        "--junit": lambda: junit.matrix_as_junit(chart),
+    }
+    for option, file in reports.items():
+        if file:
+            write_whole(file, makers[option](), option)
+
+
+def _exit_code(outcomes: Sequence[Outcome], worse: int | None) -> int:
+    """With a baseline only regressions count; without one, whatever deviates."""
+    tested = [outcome.record for outcome in outcomes if outcome.record is not None and outcome.record.tested]
+    if any(outcome.problem and not outcome.skipped for outcome in outcomes):
+        return BAD_INPUT
+    if not tested:
+        return NOTHING_TESTED
+    deviates = worse > 0 if worse is not None else not all(record.ok for record in tested)
+    return DEVIATES if deviates else CONFORMS
+
+
+@click.command(
+    cls=Example,
+    example="""
+        bnverify diff keras-2.15.0-tensorflow keras-3.15.1-tensorflow
+        bnverify diff 3.8.0 3.9.2 --backend torch
+        bnverify diff ci/baselines/keras-3.15.1-jax.json mine.json
+    """,
+)
+@click.argument("old")
+@click.argument("new")
+@matrix_file
+@click.option("--backend", default="tensorflow", metavar="NAME", help="Backend where OLD and NEW are versions.  [tensorflow]")
+def diff(old: str, new: str, path: Path | None, backend: str) -> None:
+    """What changed in BatchNormalization from OLD to NEW: records, names of environments, or Keras versions.
+
+    For environments the committed records are compared; nothing is run. Exit code 0: no regression, 1: some.
+    """
+    from bnverify.matrix.difference import difference, regressions
+    from bnverify.matrix.rows import find_matrix
+    from bnverify.views import terminal
+    from bnverify.views.diff_text import diff_lines
+
+    folder = None
+    if not (_is_file(old) and _is_file(new)):
+        folder = (path or find_matrix()).resolve().parent / "baselines"
+    before, after = (_record_named(text, folder, backend) for text in (old, new))
+    changes = difference(before, after)
+    out = terminal.console()
+    for line in diff_lines(before, after, changes):
+        out.print(line, markup=False, soft_wrap=True)
+    sys.exit(DEVIATES if regressions(changes) else CONFORMS)
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith(".json") or Path(text).is_file()
+
+
+def _record_named(text: str, folder: Path | None, backend: str) -> Record:
+    """The record in a file, of an environment, or of a Keras version on a backend."""
+    import difflib
+
+    from bnverify.matrix.records import load_record
+
+    if _is_file(text) or folder is None:
+        return load_record(Path(text), "diff")
+    known = {file.stem: file for file in sorted(folder.glob("*.json"))}
+    for name in (text, f"keras-{text}-{backend}", f"{text}-{backend}"):
+        if name in known:
+            return load_record(known[name], "diff")
+    near = difflib.get_close_matches(f"keras-{text}-{backend}", known, n=2, cutoff=0.5)
+    hint = f"; near it: {', '.join(near)}" if near else ""
+    raise BadInput(f"{text!r} is no record: no such file, and no environment of that name or version in {folder}{hint}")
+
+
+@click.command(
+    cls=Example,
+    example="bnverify bisect shape:37x4/policy:float64/dtype:float64/steps:T --good 3.8.0 --bad 3.15.1 --backend torch",
+)
+@click.argument("case")
+@click.option("--good", required=True, metavar="VERSION", help="A release where the case is as it should be.")
+@click.option("--bad", required=True, metavar="VERSION", help="A release where it is not.")
+@click.option("--backend", default="tensorflow", metavar="NAME", help="The backend.  [tensorflow]")
+@click.option("--module", default="keras", type=click.Choice(["keras", "tf_keras"]), help="Which Keras.  [keras]")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@matrix_file
+def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int, path: Path | None) -> None:
+    """Find the release of Keras in which a case changed."""
+    from bnverify.cases.suites import choose
+    from bnverify.matrix.bisecting import between, releases
+    from bnverify.matrix.bisecting import bisect as find
+    from bnverify.matrix.rows import BACKENDS, find_matrix, load_matrix
+    from bnverify.views.diff_text import found_lines
+
+    if backend not in BACKENDS:
+        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
+    asked = choose("regressions", (case,))[0][0]
+    rows = load_matrix(path or find_matrix())
+    candidates = between(releases(module), good, bad)
+    for end in (candidates[0], candidates[-1]):
+        rows.release(end, backend, module)
+    click.echo(f"{len(candidates)} releases from {good} to {bad}", err=True)
+
+    def tell(release: str, how: str) -> None:
+        click.echo(f"{release}: {how}", err=True)
+
+    found = find(asked, rows, candidates, backend, module, seed, tell)
+    for line in found_lines(found, module, asked.id):
+        click.echo(line)
+
+
+COMMANDS = (matrix, diff, bisect)

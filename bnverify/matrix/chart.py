@@ -1,0 +1,99 @@
+"""The compatibility chart as data: clause × environment, each cell with the evidence behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bnverify.cases.case import parse
+from bnverify.cases.suites import smaller_first
+from bnverify.contract import BY_KEY, CLAUSES
+from bnverify.contract.clause import Clause
+from bnverify.contract.eras import ERAS
+from bnverify.matrix.records import CheckRecord, ClauseRecord, Record
+from bnverify.matrix.runs import Outcome
+from bnverify.model import Status
+
+NO_CHECK = ""  # the status of a cell behind which there is no check
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases of one cell that came out alike: their status and cause, the smallest one, and its worst check."""
+
+    status: str
+    cause: str
+    cases: tuple[str, ...]
+    check: CheckRecord
+
+    @property
+    def example(self) -> str:
+        """The smallest of the cases."""
+        return smaller_first(map(parse, self.cases))[0].id
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One clause in one environment."""
+
+    clause: Clause
+    status: str
+    tally: ClauseRecord
+    groups: tuple[Group, ...]
+
+    @property
+    def checks(self) -> int:
+        return sum(self.tally.checks.values())
+
+
+@dataclass(frozen=True)
+class ChartRow:
+    """One environment: its name, its record or why there is none, and a cell for every clause.
+
+    skipped: not run for want of an interpreter.
+    """
+
+    name: str
+    record: Record | None
+    problem: str
+    skipped: bool = False
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        return tuple(_cell(self.record, clause) for clause in CLAUSES) if self.record else ()
+
+    @property
+    def rules(self) -> tuple[tuple[str, str], ...]:
+        """Clauses that this environment's era promises differently: title and rule."""
+        era = next((era for era in ERAS if self.record and era.name == self.record.era), None)
+        return tuple((BY_KEY[key].title, rule) for key, rule in era.rules.items()) if era else ()
+
+    @property
+    def unsupported(self) -> tuple[tuple[str, int], ...]:
+        """Why cases could not be asked, each reason with the number of cases."""
+        cases = self.record.cases.values() if self.record else ()
+        reasons = [case.reason for case in cases if case.status == Status.UNSUPPORTED.value]
+        return tuple((reason, reasons.count(reason)) for reason in dict.fromkeys(reasons))
+
+
+def chart_of(outcomes: Sequence[Outcome]) -> tuple[ChartRow, ...]:
+    """The chart of these rows, in their order."""
+    return tuple(ChartRow(o.row.name, o.record, o.problem, o.skipped) for o in outcomes)
+
+
+def _cell(record: Record, clause: Clause) -> Cell:
+    tally = record.clauses.get(clause.key, ClauseRecord({}))
+    found: dict[tuple[str, str], list[str]] = {}
+    for id_, case in record.cases.items():
+        if check := case.checks.get(clause.key):
+            why = case.reason if check.status == Status.KNOWN.value else case.cause or case.reason
+            found.setdefault((check.status, why), []).append(id_)
+    groups = []
+    for (status, cause), ids in found.items():
+        group = Group(status, cause, tuple(ids), record.cases[ids[0]].checks[clause.key])
+        check = record.cases[group.example].checks[clause.key]
+        groups.append(Group(status, cause, tuple(ids), check))
+    order = [status.value for status in Status]
+    groups.sort(key=lambda group: (-order.index(group.status), -len(group.cases)))
+    return Cell(clause, tally.status, tally, tuple(groups))

@@ -1,0 +1,272 @@
+"""What changed between two records, in words, as one would write release notes.
+
+Two numbers that both conform differ by rounding alone: each is within its bound of the same reference. So a number has changed
+by more than rounding where its status, grade or cause has, or where both are off and by different values.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bnverify.cases.case import parse
+from bnverify.cases.suites import smaller_first
+from bnverify.contract import BY_KEY, CLAUSES
+from bnverify.contract.eras import ERAS
+from bnverify.matrix.records import CaseRecord, CheckRecord, Record
+from bnverify.model import Status
+
+GROWN = 10.0  # factor from which a margin that grew within its bound is mentioned
+FELT = 0.05  # smallest margin whose growth is
+SAME = 1.5  # factor up to which margins of different elements count as the same
+ORDER = [status.value for status in Status]
+CONFORMS = Status.CONFORMS.value
+
+
+class Kind(enum.Enum):
+    """What a change is about."""
+
+    PROMISE = "promises"
+    INTERFACE = "arguments and weights"
+    ERROR = "errors"
+    CLAUSE = "numbers"
+    MARGIN = "margins"
+    COVERAGE = "what was asked"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change. worse: a regression where True, an improvement where False, neither where None; case: one that shows it."""
+
+    kind: Kind
+    text: str
+    worse: bool | None = None
+    case: str = ""
+
+
+def difference(old: Record, new: Record) -> tuple[Change, ...]:
+    """All changes from `old` to `new`, promises first."""
+    finders = (_promises, _interface, _errors, _clauses, _margins, _coverage)
+    return tuple(change for find in finders for change in find(old, new))
+
+
+def _promises(old: Record, new: Record) -> Iterator[Change]:
+    """A change of promise is no bug: each release is judged by what it promised itself."""
+    eras = {era.name: era for era in ERAS}
+    before, after = eras[old.era], eras[new.era]
+    if before == after:
+        return
+    yield Change(Kind.PROMISE, f"judged by the promises of {after.name}, no longer of {before.name}")
+    for clause in CLAUSES:
+        was, now = before.rules.get(clause.key, clause.rule), after.rules.get(clause.key, clause.rule)
+        if was != now:
+            yield Change(Kind.PROMISE, f"{clause.title}: promised is now “{now}”, before: “{was}”")
+    for what in sorted({*before.lacks, *after.lacks}):
+        if what in before.lacks and what not in after.lacks:
+            yield Change(Kind.PROMISE, f"{what} can be asked for; before: {before.lacks[what]}")
+        elif what in after.lacks and what not in before.lacks:
+            yield Change(Kind.PROMISE, f"{what} can no longer be asked for: {after.lacks[what]}")
+
+
+def _interface(old: Record, new: Record) -> Iterator[Change]:
+    was, now = old.interface, new.interface
+    for name in [name for name in was.arguments if name not in now.arguments]:
+        yield Change(Kind.INTERFACE, f"argument {name} vanished", True)
+    for name in [name for name in now.arguments if name not in was.arguments]:
+        default = f" (default {now.arguments[name]})" if now.arguments[name] else ""
+        yield Change(Kind.INTERFACE, f"argument {name} appeared{default}")
+    for name in [name for name in was.arguments if name in now.arguments and was.arguments[name] != now.arguments[name]]:
+        text = f"default of {name} changed from {was.arguments[name] or 'none'} to {now.arguments[name] or 'none'}"
+        yield Change(Kind.INTERFACE, text, True)
+    yield from _moved("argument", tuple(was.arguments), tuple(now.arguments))
+    yield from _listed("call argument", was.call, now.call)
+    yield from _moved("call argument", was.call, now.call)
+    yield from _weights(was.weights, now.weights)
+    for name in [name for name in was.config if name in now.config and was.config[name] != now.config[name]]:
+        if name not in ("dtype", "axis"):  # a policy is written differently since Keras 3; the axis is a clause's business
+            text = f"get_config()[{name!r}] changed from {was.config[name]!r} to {now.config[name]!r}"
+            yield Change(Kind.INTERFACE, text, True)
+
+
+def _weights(was: Sequence[str], now: Sequence[str]) -> Iterator[Change]:
+    before, after = ({text.split()[0]: text for text in texts} for texts in (was, now))
+    yield from _listed("weight", tuple(before), tuple(after))
+    yield from _moved("weight", tuple(before), tuple(after))
+    for name in [name for name in before if name in after and before[name] != after[name]]:
+        was_text, now_text = (texts[name].removeprefix(f"{name} ") for texts in (before, after))
+        yield Change(Kind.INTERFACE, f"weight {name} changed from {was_text} to {now_text}", True)
+
+
+def _listed(what: str, was: Sequence[str], now: Sequence[str]) -> Iterator[Change]:
+    for name in [name for name in was if name not in now]:
+        yield Change(Kind.INTERFACE, f"{what} {name} vanished", True)
+    for name in [name for name in now if name not in was]:
+        yield Change(Kind.INTERFACE, f"{what} {name} appeared")
+
+
+def _moved(what: str, was: Sequence[str], now: Sequence[str]) -> Iterator[Change]:
+    """Names that both have, in another order."""
+    before, after = [name for name in was if name in now], [name for name in now if name in was]
+    if before != after:
+        moved = [name for name, other in zip(before, after, strict=True) if name != other]
+        first = f"{moved[0]} from position {was.index(moved[0]) + 1} to {now.index(moved[0]) + 1}"
+        yield Change(Kind.INTERFACE, f"{what}s moved: {first}; the order is now {', '.join(after)}", True)
+
+
+def _errors(old: Record, new: Record) -> Iterator[Change]:
+    """Cases that raise, or raise something else, in groups of the same exception."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for id_ in _common(old, new):
+        was, now = (_raised(record.cases[id_]) for record in (old, new))
+        if was != now:
+            groups.setdefault((was, now), []).append(id_)
+    for (was, now), ids in groups.items():
+        n, example = _shown(ids)
+        if not was:
+            yield Change(Kind.ERROR, f"{n} now {_raise(ids, now)}", True, example)
+        elif not now:
+            yield Change(Kind.ERROR, f"{n} no longer {_raise(ids, was)}", False, example)
+        else:
+            yield Change(Kind.ERROR, f"{n} now {_raise(ids, now)}, no longer {was}", None, example)
+
+
+def _raised(case: CaseRecord) -> str:
+    """What a case raised: stage, type and text without its numbers; empty where it returned."""
+    check = case.checks.get("returns")
+    return " ".join(check.actual.split())[:160] if check else ""
+
+
+def _raise(ids: Sequence[str], what: str) -> str:
+    return f"{'raises' if len(ids) == 1 else 'raise'} {what}"
+
+
+def _clauses(old: Record, new: Record) -> Iterator[Change]:
+    """Per clause, cases that came out differently, in groups of the same change and cause."""
+    for clause in CLAUSES:
+        if clause.key == "returns":
+            continue
+        groups: dict[tuple[str, str, str, str], list[str]] = {}
+        for id_ in _common(old, new):
+            was, now = old.cases[id_], new.cases[id_]
+            if _raised(was) or _raised(now):
+                continue
+            before, after = was.checks.get(clause.key), now.checks.get(clause.key)
+            if _differ(before, after):
+                key = (_status(before), _why(was, before), _status(after), _why(now, after))
+                groups.setdefault(key, []).append(id_)
+        for (status, why, then, then_why), ids in groups.items():
+            yield _clause_change(clause.key, (status, why), (then, then_why), ids, new)
+
+
+def _clause_change(clause: str, was: tuple[str, str], now: tuple[str, str], ids: Sequence[str], new: Record) -> Change:
+    n, example = _shown(ids)
+    title = BY_KEY[clause].title
+    worse = None if was[0] == now[0] else ORDER.index(now[0]) > ORDER.index(was[0])
+    before = f"{was[0]}{f' ({was[1]})' if was[1] else ''}"
+    after = f"{now[0]}{f' ({now[1]})' if now[1] else ''}"
+    check = new.cases[example].checks.get(clause)
+    values = f"; there {check.quantity} is {check.actual}, expected {check.expected}" if check and check.actual else ""
+    verb = "came out otherwise wrong" if was == now else f"{before} before, now {after}"
+    return Change(Kind.CLAUSE, f"{title}, {n}: {verb}{values}", worse, example)
+
+
+def _status(check: CheckRecord | None) -> str:
+    return check.status if check else CONFORMS
+
+
+def _why(case: CaseRecord, check: CheckRecord | None) -> str:
+    if check is None:
+        return ""
+    return case.reason if check.status == Status.KNOWN.value else case.cause or case.reason
+
+
+def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
+    """Whether two checks of a clause differ by more than rounding: in status or grade, or in a value that is off."""
+    if was is None or now is None:
+        return was is not now
+    if (was.status, was.grade, was.quantity) != (now.status, now.grade, now.quantity):
+        return True
+    if was.margin is None or now.margin is None or was.expected != now.expected:  # no numbers, or of different elements
+        same = was.margin == now.margin or (was.margin and now.margin and 1 / SAME < was.margin / now.margin < SAME)
+        return not same if was.margin and now.margin else (was.expected, was.actual) != (now.expected, now.actual)
+    return _apart(was, now)
+
+
+def _apart(was: CheckRecord, now: CheckRecord) -> bool:
+    """Whether two values of one element, both off, are further apart than rounding explains: by more than the bound."""
+    try:
+        expected, before, after = (float(text) for text in (was.expected, was.actual, now.actual))
+    except ValueError:
+        return was.actual != now.actual
+    if math.isnan(before) or math.isnan(after):
+        return math.isnan(before) != math.isnan(after)
+    bound = abs(before - expected) / was.margin if was.margin else 0.0
+    return abs(before - after) > 2 * bound
+
+
+def _margins(old: Record, new: Record) -> Iterator[Change]:
+    """Per clause that conforms in both, a margin that grew by a large factor within the bound."""
+    for clause in CLAUSES:
+        was, now = old.clauses.get(clause.key), new.clauses.get(clause.key)
+        if was and now and was.margin and now.margin and was.status == now.status == CONFORMS:
+            if now.margin >= FELT and now.margin > GROWN * was.margin:
+                text = f"{clause.title}: the worst margin grew from {was.margin:g} to {now.margin:g}, within the bound"
+                yield Change(Kind.MARGIN, text)
+            elif now.grade != was.grade:
+                yield Change(Kind.MARGIN, f"{clause.title}: the worst grade was {was.grade}, now {now.grade}")
+    grown = [id_ for id_ in _common(old, new) if _grown(old.cases[id_], new.cases[id_])]
+    if grown:
+        n, example = _shown(grown)
+        was_margin, now_margin = old.cases[example].margin, new.cases[example].margin
+        text = f"{n} conform with a margin more than {GROWN:g} times the one before, as from {was_margin:g} to {now_margin:g}"
+        yield Change(Kind.MARGIN, text, None, example)
+
+
+def _grown(was: CaseRecord, now: CaseRecord) -> bool:
+    if was.status != CONFORMS or now.status != CONFORMS or was.margin is None or now.margin is None:
+        return False
+    return now.margin >= FELT and now.margin > GROWN * was.margin
+
+
+def _coverage(old: Record, new: Record) -> Iterator[Change]:
+    """Cases that only one of the records has, or that only one could be asked."""
+    for record, other, what in ((old, new, "no longer asked"), (new, old, "newly asked")):
+        ids = [id_ for id_ in record.cases if id_ not in other.cases]
+        if ids:
+            n, example = _shown(ids)
+            yield Change(Kind.COVERAGE, f"{n} {what}", None, example)
+    reasons: dict[tuple[bool, str], list[str]] = {}
+    for id_ in set(old.cases) & set(new.cases):
+        was, now = old.cases[id_], new.cases[id_]
+        gone = Status.UNSUPPORTED.value
+        if (was.status == gone) != (now.status == gone):
+            lost = now.status == gone
+            reasons.setdefault((lost, (now if lost else was).reason), []).append(id_)
+    for (lost, reason), ids in sorted(reasons.items()):
+        n, example = _shown(ids)
+        text = f"{n} no longer supported: {reason}" if lost else f"{n} newly supported; before: {reason}"
+        yield Change(Kind.COVERAGE, text, True if lost else None, example)
+
+
+def _common(old: Record, new: Record) -> list[str]:
+    """The cases that both could be asked."""
+    gone = Status.UNSUPPORTED.value
+    return [id_ for id_ in old.cases if id_ in new.cases and gone not in (old.cases[id_].status, new.cases[id_].status)]
+
+
+def _shown(ids: Sequence[str]) -> tuple[str, str]:
+    """How many cases, and the smallest of them."""
+    example = smaller_first(map(parse, ids))[0].id
+    return (f"{len(ids)} cases" if len(ids) > 1 else "1 case"), example
+
+
+def regressions(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes that make a gate fail."""
+    return tuple(change for change in changes if change.worse)
+
+
+def environment_words(old: Mapping[str, object], new: Mapping[str, object]) -> str:
+    """Which versions differ between two environments."""
+    return ", ".join(f"{name} {old[name]} → {new[name]}" for name in old if old[name] != new.get(name))

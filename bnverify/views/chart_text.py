@@ -1,0 +1,154 @@
+"""The compatibility chart as text: a table for the terminal, and Markdown for a CI summary."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from bnverify.contract import CLAUSES
+from bnverify.matrix.chart import Cell, ChartRow, Group
+from bnverify.matrix.runs import Outcome
+from bnverify.model import Status
+from bnverify.views.text import number, plural, short
+
+SIGNS = {
+    Status.CONFORMS.value: "✓",
+    Status.KNOWN.value: "k",
+    Status.INCONCLUSIVE.value: "?",
+    Status.UNSUPPORTED.value: "–",
+    Status.UNSTABLE.value: "~",
+    Status.WRONG.value: "✗",
+    Status.CRASHED.value: "!",
+    "": "–",
+}
+COLOURS = {"✓": "green", "k": "cyan", "?": "yellow", "–": "dim", "~": "yellow", "✗": "bold red", "!": "bold magenta"}
+MARKS = {"✓": "✅", "k": "🔵", "?": "❔", "–": "➖", "~": "🟡", "✗": "❌", "!": "💥"}  # Markdown has no colours
+LEGEND = "✓ conforms   k known deviation   ~ unstable   ✗ wrong   ! crashed   ? inconclusive   – no check"
+
+
+def chart_table(rows: Sequence[ChartRow]) -> Table:
+    """Environments down, clauses across by their numbers; `legend_lines` says which is which."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("environment", no_wrap=True)
+    for position in range(1, len(CLAUSES) + 1):
+        table.add_column(str(position), justify="right", no_wrap=True)
+    table.add_column("cases", no_wrap=True)
+    for row in rows:
+        if row.record is None:
+            table.add_row(escape(row.name), *[""] * len(CLAUSES), "[yellow]not run[/]")
+            continue
+        signs = [SIGNS[cell.status] for cell in row.cells]
+        table.add_row(escape(row.name), *(f"[{COLOURS[sign]}]{sign}[/]" for sign in signs), _counts(row))
+    return table
+
+
+def _counts(row: ChartRow) -> str:
+    assert row.record is not None
+    return ", ".join(f"{number(n)} {status}" for status, n in row.record.counts.items())
+
+
+def legend_lines() -> list[str]:
+    """What signs and clause numbers mean."""
+    titles = [f"{position:2} {clause.title}" for position, clause in enumerate(CLAUSES, 1)]
+    width = max(map(len, titles)) + 3
+    columns = 3
+    per = -(-len(titles) // columns)
+    lines = ["".join(title.ljust(width) for title in titles[start::per]).rstrip() for start in range(per)]
+    return [LEGEND, *lines]
+
+
+def row_lines(row: ChartRow) -> list[str]:
+    """What does not conform in an environment, and why: one line for each cause, then how to see it."""
+    if row.record is None:
+        return [f"{row.name}: {row.problem}"]
+    lines: list[str] = []
+    causes: dict[tuple[str, str], list[tuple[Cell, Group]]] = {}
+    for cell in row.cells:
+        for group in cell.groups:
+            causes.setdefault((group.status, group.cause), []).append((cell, group))
+    for (status, cause), found in causes.items():
+        titles = ", ".join(f"{cell.clause.title} ({number(len(group.cases))})" for cell, group in found)
+        lines.append(f"{row.name}: {status}: {cause or 'no cause named'}: {titles}")
+        if Status(status).fails:
+            lines.append(f"  see: {reproduce(row, found[0][1])}")
+    lines += [f"{row.name}: stale: {line}" for line in row.record.stale]
+    return lines
+
+
+def reproduce(row: ChartRow, group: Group) -> str:
+    """The one line that runs a cell's smallest case again."""
+    return shlex.join(["bnverify", "matrix", row.name, "--case", group.example])
+
+
+def mismatch_words(group: Group) -> str:
+    """What a check found: quantity, step, expected and actual, margin and grade."""
+    check = group.check
+    where = "" if check.step is None else f" after step {check.step}"
+    values = f": expected {check.expected}, got {check.actual}" if check.expected or check.actual else ""
+    margin = f"; margin {short(check.margin)}, grade {check.grade}" if check.margin is not None else ""
+    return f"{check.quantity}{where}{values}{margin}"
+
+
+def conclusion(rows: Sequence[ChartRow]) -> str:
+    """The last line: how many environments conform, deviate, or were not run."""
+    run = [row for row in rows if row.record is not None]
+    good = [row for row in run if row.record and row.record.ok]
+    parts = [f"{len(good)} of {plural(len(run), 'environment')} conform"]
+    if len(run) < len(rows):
+        parts.append(f"{len(rows) - len(run)} not run")
+    checks = sum(cell.checks for row in run for cell in row.cells)
+    return f"{', '.join(parts)}; {plural(checks, 'check')}"
+
+
+def as_markdown(rows: Sequence[ChartRow], notes: Sequence[str] = ()) -> str:
+    """The chart as Markdown: the table, notes (changes against a baseline, say), and the evidence of each environment."""
+    head = ["environment", *map(str, range(1, len(CLAUSES) + 1)), "cases"]
+    lines = ["# BatchNormalization: compatibility", "", _row(head), _row(["---", *[":-:"] * len(CLAUSES), "---"])]
+    for row in rows:
+        if row.record is None:
+            lines.append(_row([_code(row.name), *[" "] * len(CLAUSES), "not run"]))
+        else:
+            lines.append(_row([_code(row.name), *(MARKS[SIGNS[cell.status]] for cell in row.cells), _counts(row)]))
+    legend = ", ".join(f"{MARKS[sign]} {status or 'no check'}" for status, sign in SIGNS.items() if status != "unsupported")
+    lines += ["", f"{conclusion(rows)}. {legend}.", ""]
+    lines += [f"{position}. {_text(clause.title)}: {_text(clause.rule)}" for position, clause in enumerate(CLAUSES, 1)]
+    if notes:
+        lines += ["", "## Against the baseline", "", *(f"- {_text(note)}" for note in notes)]
+    lines += ["", "## Evidence"]
+    for row in rows:
+        found = [(cell, group) for cell in row.cells for group in cell.groups]
+        if row.record is None:
+            lines += ["", f"{_code(row.name)}: {_text(row.problem)}"]
+        elif found:
+            lines += ["", f"<details><summary>{_text(row.name)}</summary>", ""]
+            for cell, group in found:
+                what = f"{cell.clause.title}, {group.status} in {plural(len(group.cases), 'case')}: {group.cause or '?'}"
+                lines += [f"- {_text(what)}", f"  {_code(reproduce(row, group))}: {_text(mismatch_words(group))}"]
+            lines += ["", "</details>"]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("`", "'").replace("|", "\\|").replace("\n", " ") + "`"
+
+
+def _text(text: str) -> str:
+    """Text in which nothing is taken as Markdown or HTML."""
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in "\\`*_{}[]#|~!" else c for c in text)
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """How a row ended, on one line."""
+    name, record = outcome.row.name, outcome.record
+    if record is None:
+        return f"{name}: {'skipped' if outcome.skipped else 'not run'}: {outcome.problem}"
+    how = "unchanged" if outcome.cached else f"{outcome.seconds:.0f} s"
+    return f"{name}: {', '.join(f'{number(n)} {status}' for status, n in record.counts.items())} ({how})"
