@@ -96,6 +96,7 @@ class Precision:
     """The formats one case goes through, in order.
 
     `autocast` is what a floating-point input is rounded to on entry (None for integers, which Keras does not autocast);
+    `read`, where a layer rounds its weights whenever it reads them, is what they are rounded to (Keras does not);
     `arithmetic` is what statistics and normalization are computed in; `variable` is what weights are stored in;
     `output` is the format of y.
     """
@@ -104,6 +105,7 @@ class Precision:
     arithmetic: Format
     variable: Format
     output: Format
+    read: Format | None = None
 
     @cached_property
     def wide(self) -> type[np.floating[Any]]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bnverify.cases.case import Case
-from bnverify.cases.fills import make_inputs
+from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.contract import CLAUSES
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.evidence import expect
 from bnverify.model import Failure, Grade, Observation, Results, Status, Verdict
+from bnverify.precision import Precision
+from bnverify.reference.formulas import Formulas
 from bnverify.targets.target import Target
 from bnverify.verdicts import known
 from bnverify.verdicts.diagnose import TRIED, Failing, name_causes
@@ -26,8 +30,23 @@ def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUEN
     observation = target.observe(case, inputs)
     if refused := _refused_argument(observation.failure, case):
         return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
-    promised = expect(case, inputs, era.formulas, era.formats(case))
-    return Failing(judge(promised, observation, required), observation, era)
+    companions = {
+        clause.key: (*second, target.observe(*second))
+        for clause in CLAUSES
+        if clause.companion is not None and (second := clause.companion(case, inputs)) is not None
+    }
+    one = Failing(Verdict(case, (), Status.INCONCLUSIVE), observation, era, companions)
+    return replace(one, verdict=judged(one, inputs, era.formulas, era.formats, required))
+
+
+def judged(one: Failing, inputs: Inputs, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> Verdict:
+    """The verdict on what was observed, if these formulas and formats are what is promised."""
+    promised = expect(one.verdict.case, inputs, formulas, formats(one.verdict.case))
+    others = {
+        key: (expect(case, second, formulas, formats(case)), observation)
+        for key, (case, second, observation) in one.companions.items()
+    }
+    return judge(promised, one.observation, required, others)
 
 
 def excused(one: Failing, deviations: Sequence[Deviation], seed: int, required: Grade = Grade.SEQUENTIAL) -> Verdict:
@@ -36,8 +55,8 @@ def excused(one: Failing, deviations: Sequence[Deviation], seed: int, required: 
     def under(deviation: Deviation) -> Verdict:
         case = one.verdict.case
         formulas = one.era.apply(deviation.formulas(one.era.formulas))
-        instead = expect(case, make_inputs(case, seed), formulas, deviation.formats(one.era.formats(case)))
-        return judge(instead, one.observation, deviation.required(required))
+        inputs = make_inputs(case, seed)
+        return judged(one, inputs, formulas, lambda c: deviation.formats(one.era.formats(c)), deviation.required(required))
 
     return known.excuse(one.verdict, deviations, under)
 

@@ -84,6 +84,7 @@ def follow(case: Case, calls: Sequence[Call], formats: Precision) -> tuple[CallB
     found = []
     with np.errstate(all="ignore"):
         for call in calls:
+            moving = {name: reread(call.before.weights[name], error, formats) for name, error in moving.items()}
             used = moving
             if call.batch is not None:
                 own = moments_error(call.batch, formats.arithmetic, exact_sums(case, call, formats.arithmetic))
@@ -205,6 +206,14 @@ def moving_error(call: Call, name: str, error: Array, batch_error: Array, config
         carried, weighted = of_old * error + of_new * batch_error, 3 * u * (of_old * a + of_new * b)
     total = carried + np.maximum(weighted, corrected) + u * np.abs(new) + arithmetic.smallest_normal
     return np.where(np.isnan(total) & np.isfinite(new), np.inf, total)
+
+
+def reread(value: Array, error: Array, formats: Precision) -> Array:
+    """The bound of a weight once read: where reading rounds, a value with an error may be rounded the other way."""
+    if formats.read is None:
+        return error
+    u, step = formats.read.unit_roundoff, formats.read.smallest_step
+    return np.where(error > 0, error + 2 * u * (np.abs(value) + error) + step, error)
 
 
 def stored(value: Array, error: Array, formats: Precision) -> Array:

@@ -73,6 +73,7 @@ def default() -> Iterator[str]:
     yield from _policies()
     yield from _traces()
     yield from _sizes()
+    yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
 
@@ -115,6 +116,16 @@ def _policies() -> Iterator[str]:
     yield from each("shape:29x5/dtype:{}/steps:TI", DTYPES)
     yield from each("shape:2x3x4x5/axis:1/dtype:{}/fill:exact/steps:TI", DTYPES)
     yield from each("shape:29x5/{}/dtype:{}/steps:TI", names, DTYPES)
+
+
+def _inference() -> Iterator[str]:
+    """Inference alone, which is all that some backends do: every axis, policy, input dtype and epsilon."""
+    for shape in SHAPES:
+        yield from each(f"shape:{shape}/axis:{{}}/steps:IN", tuple(range(-1, shape.count("x") + 1)))
+    yield from each("shape:29x5/{}/fill:{}/steps:I", ("policy:float32", *POLICIES), ("normal", "offset"))
+    yield from each("shape:29x5/dtype:{}/steps:I", DTYPES)
+    yield from each("shape:2x3x4x5/axis:1/{}/steps:I", ("epsilon:1e-07", "epsilon:0.1", "center:False", "scale:False"))
+    yield "shape:2x3x4x5/axis:1/weights:initial/steps:IFI"
 
 
 def _traces() -> Iterator[str]:

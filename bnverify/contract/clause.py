@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from bnverify.cases.case import Case
+from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import Evidence
 from bnverify.model import Check
 
@@ -19,7 +21,8 @@ class Clause:
     """One numbered rule of the Keras BatchNormalization contract.
 
     key: short name for command lines and data files; rule: the promise in words and formula; source: where it is promised;
-    check: yields a Check for each time the evidence lets the rule be tested.
+    check: yields a Check for each time the evidence lets the rule be tested. companion: where the rule is about two
+    observations, the case and inputs of the second one; None where a case does not lend itself to it.
     """
 
     key: str
@@ -27,3 +30,4 @@ class Clause:
     rule: str
     source: str
     check: Callable[[Evidence], Iterator[Check]]
+    companion: Callable[[Case, Inputs], tuple[Case, Inputs] | None] | None = None

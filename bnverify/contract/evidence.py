@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,7 +34,7 @@ def expect(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Prec
     With other `formulas`, what a layer with that fault would give; with other `formats`, the bounds of a layer that computes
     in those instead of the ones that its dtype policy promises.
     """
-    return with_bounds(case, trace(case, inputs, formulas), formats)
+    return with_bounds(case, trace(case, inputs, formulas, formats), formats)
 
 
 def with_bounds(case: Case, calls: tuple[Call, ...], formats: Precision | None = None) -> Expectation:
@@ -54,11 +55,15 @@ class CallEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A case's expectation beside its observation. Clauses ask it for calls and turn numbers into checks."""
+    """A case's expectation beside its observation. Clauses ask it for calls and turn numbers into checks.
+
+    companions: by clause key, the evidence of the second observation that a clause asked for.
+    """
 
     expectation: Expectation
     observation: Observation
     required: Grade
+    companions: Mapping[str, Evidence] = field(default_factory=dict)
 
     @property
     def case(self) -> Case:
@@ -67,6 +72,11 @@ class Evidence:
     @property
     def formats(self) -> Precision:
         return self.expectation.formats
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis of x that counts channels, where it is a single one."""
+        return self.case.kept[0] if len(self.case.kept) == 1 else None
 
     @property
     def built(self) -> bool:
@@ -99,8 +109,7 @@ class Evidence:
         """The check of a call's output against its bounds."""
         numbers = output_numbers(evidence.call, evidence.bounds.slope, evidence.bounds.offset, self.formats.output)
         assert evidence.observed.y is not None
-        channel_axis = self.case.kept[0] if len(self.case.kept) == 1 else None
-        return self.numbers(clause, "y", evidence.call.index, evidence.observed.y, numbers, channel_axis)
+        return self.numbers(clause, "y", evidence.call.index, evidence.observed.y, numbers, self.channel_axis)
 
     def moving(self, clause: str, name: str, evidence: CallEvidence) -> Check:
         """The check of a moving statistic after a call."""

@@ -87,7 +87,7 @@ def _cell(record: Record, clause: Clause) -> Cell:
     found: dict[tuple[str, str], list[str]] = {}
     for id_, case in record.cases.items():
         if check := case.checks.get(clause.key):
-            why = case.reason if check.status == Status.KNOWN.value else case.cause or case.reason
+            why = check.reason if check.status == Status.KNOWN.value else case.cause or check.reason
             found.setdefault((check.status, why), []).append(id_)
     groups = []
     for (status, cause), ids in found.items():

@@ -179,13 +179,15 @@ def _status(check: CheckRecord | None) -> str:
 def _why(case: CaseRecord, check: CheckRecord | None) -> str:
     if check is None:
         return ""
-    return case.reason if check.status == Status.KNOWN.value else case.cause or case.reason
+    return check.reason if check.status == Status.KNOWN.value else case.cause or check.reason
 
 
 def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
     """Whether two checks of a clause differ by more than rounding: in status or grade, or in a value that is off."""
     if was is None or now is None:
         return was is not now
+    if was.status == now.status == Status.KNOWN.value:
+        return False  # of the same record, or told by its reason
     if (was.status, was.grade, was.quantity) != (now.status, now.grade, now.quantity):
         return True
     if was.margin is None or now.margin is None or was.expected != now.expected:  # no numbers, or of different elements

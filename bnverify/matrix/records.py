@@ -48,6 +48,7 @@ class CheckRecord:
     margin: float | None
     expected: str
     actual: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,12 @@ def _case(verdict: Verdict) -> CaseRecord:
     for check in verdict.checks:
         if check.status is not Status.CONFORMS:
             odd.setdefault(check.clause, []).append(check)
-    reason = verdict.reason or next((c.reason for checks in odd.values() for c in checks if c.reason), "")
     margins = [check.margin for check in verdict.checks if check.margin is not None and check.status is Status.CONFORMS]
     return CaseRecord(
         verdict.status.value,
         rounded(max(margins, default=None)),
         verdict.cause,
-        reason,
+        verdict.reason,
         {clause: _check(max(checks, key=lambda c: c.margin or 0.0)) for clause, checks in odd.items()},
     )
 
@@ -146,7 +146,7 @@ def _check(check: Check) -> CheckRecord:
     m = check.mismatch
     texts = (m.expected, m.actual) if m else ("", "")
     grade = check.grade.label if check.grade is not None else None
-    return CheckRecord(check.status.value, check.quantity, check.step, grade, rounded(check.margin), *texts)
+    return CheckRecord(check.status.value, check.quantity, check.step, grade, rounded(check.margin), *texts, check.reason)
 
 
 def as_text(record: Record) -> str:
@@ -232,7 +232,7 @@ def parse_record(document: Any) -> Record:
 def _parse_case(case: Any) -> CaseRecord:
     if case is None or isinstance(case, (int, float)):
         return CaseRecord(Status.CONFORMS.value, case)
-    optional = {"grade": None, "margin": None, "step": None, "expected": "", "actual": ""}
+    optional = {"grade": None, "margin": None, "step": None, "expected": "", "actual": "", "reason": ""}
     checks = {clause: CheckRecord(**{**optional, **check}) for clause, check in case.get("checks", {}).items()}
     Status(case["status"])
     return CaseRecord(**{**case, "checks": checks})

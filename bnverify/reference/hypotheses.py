@@ -139,6 +139,11 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     _epsilon("epsilon-floor", "epsilon is a floor: max(variance, epsilon)", lambda xp, v, e: 1 / xp.sqrt(xp.maximum(v, e))),
     _epsilon("epsilon-0.001", "epsilon is 0.001, whatever the argument says", lambda xp, v, e: 1 / xp.sqrt(v + 1e-3)),
     _epsilon("epsilon-1e-5", "epsilon is 1e-5, PyTorch's default", lambda xp, v, e: 1 / xp.sqrt(v + 1e-5)),
+    _epsilon(
+        "epsilon-at-least",
+        "epsilon is at least 1.001e-5, as cuDNN asks",
+        lambda xp, v, e: 1 / xp.sqrt(v + max(e, 1.001e-5)),
+    ),
     _epsilon("no-root", "divided by variance + epsilon, without the root", lambda xp, v, e: 1 / (v + e)),
     _with("gamma-ignored", "gamma is not applied", output=_output(lambda x, g, b: x + b)),
     _with("beta-ignored", "beta is not applied", output=_output(lambda x, g, b: x * g)),

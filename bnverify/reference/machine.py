@@ -68,9 +68,9 @@ class Call:
             return np.asarray(self.formulas.output(np, x, self.mean, self.inverse, self.gamma, self.beta))
 
 
-def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS) -> tuple[Call, ...]:
+def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
     """The calls that the steps of `case` make, in order, each with what must come out of it."""
-    formats = precision(case.policy, case.dtype)
+    formats = formats or precision(case.policy, case.dtype)
     state = initial_state(case, inputs)
     calls = []
     with np.errstate(all="ignore"):
@@ -78,8 +78,8 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS) -> tuple[Call,
             if batch is None:
                 state = replace(state, frozen=step is Step.FREEZE)
                 continue
-            call = advance(case, state, index, entered(batch, formats), formulas)
-            state = call.after
+            call = advance(case, read(state, formats), index, entered(batch, formats), formulas)
+            state = call.after if call.after is not call.before else state
             calls.append(call)
     return tuple(calls)
 
@@ -97,12 +97,22 @@ def initial_state(case: Case, inputs: Inputs) -> State:
 def entered(batch: Array, formats: Precision) -> Array:
     """The batch as it enters the layer's arithmetic: autocast to the policy's compute format, integers converted.
 
-    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do.
+    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do. An arithmetic that is
+    narrower than the policy's compute format, as some Keras use for float64, rounds once more.
     """
     target = formats.autocast or formats.arithmetic
+    target = min(target, formats.arithmetic, key=lambda f: f.bits)
     if batch.dtype == np.float64 and target.bits < FORMATS["float32"].bits:
         batch = FORMATS["float32"].round(batch)
     return target.round(batch)
+
+
+def read(state: State, formats: Precision) -> State:
+    """The state as the layer reads it."""
+    narrow = formats.read
+    if narrow is None:
+        return state
+    return replace(state, weights={k: narrow.round(w).astype(formats.wide) for k, w in state.weights.items()})
 
 
 def advance(case: Case, state: State, index: int, x: Array, formulas: Formulas) -> Call:

@@ -6,12 +6,14 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from bnverify.errors import BadInput
+from bnverify.targets.isolated import Isolated, WorkerLost
 from bnverify.targets.target import InProcess
+from bnverify.targets.worker.frameworks import MODULES
 
 
 def open_target(layer: Callable[..., Any] | None = None, name: str = "", module: str = "keras", backend: str = "") -> InProcess:
@@ -34,13 +36,39 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "", module:
     return target
 
 
+def open_targets(
+    layer: Callable[..., Any] | None, name: str, module: str, backends: Sequence[str]
+) -> Iterator[InProcess | Isolated]:
+    """The targets asked for: in this process, or where several backends are asked for each in a process of its own.
+
+    Raises BadInput for what `open_target` refuses, for a module that is no Keras, and for a layer on several backends.
+    """
+    if module not in MODULES:
+        raise BadInput(f"--target {module!r} is unknown; allowed: {', '.join(MODULES)}")
+    for backend in backends:
+        if backend not in NEEDS:
+            raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
+    if module != "keras" and set(backends) - {"tensorflow"}:
+        raise BadInput(f"--backend {backends[0]}: {module} runs on tensorflow alone; allowed: --target keras")
+    if len(backends) < 2:
+        yield open_target(layer, name, module, backends[0] if backends else "")
+        return
+    if layer is not None:
+        raise BadInput(f"--layer {name}: a layer is verified in this process, which holds one backend; allowed: one --backend")
+    for backend in dict.fromkeys(backends):
+        try:
+            target = Isolated(module=module, env={"KERAS_BACKEND": backend})
+        except WorkerLost as error:
+            raise BadInput(f"--backend {backend}: {_one_line(error)}; pip install {NEEDS[backend]}") from None
+        with target:
+            yield target
+
+
 NEEDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "numpy jax scipy", "openvino": "openvino"}
 
 
 def choose_backend(backend: str) -> None:
-    """Makes Keras use a backend when it is imported. Raises BadInput for an unknown one, or where Keras already has another."""
-    if backend not in NEEDS:
-        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
+    """Makes Keras use a backend when it is imported. Raises BadInput where it already has another."""
     keras = sys.modules.get("keras")
     if keras is not None and (has := keras.backend.backend()) != backend:
         raise BadInput(f"--backend {backend}: Keras already runs on {has} in this process, and one process holds one backend")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract.eras import ERAS, Era
 from bnverify.contract.evidence import Evidence, Expectation, expect, with_bounds
@@ -31,11 +32,15 @@ NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are
 
 @dataclass(frozen=True)
 class Failing:
-    """A verdict that fails, with what is needed to find out why."""
+    """A verdict that fails, with what is needed to find out why.
+
+    companions: by clause key, the case, inputs and observation that the clause asked for beside the case's own.
+    """
 
     verdict: Verdict
     observation: Observation
     era: Era = ERAS[-1]
+    companions: Mapping[str, tuple[Case, Inputs, Observation]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -60,7 +65,7 @@ def name_causes(failing: Sequence[Failing], seed: int) -> list[Verdict]:
     searched = 0
     for index in sorted(range(len(failing)), key=lambda i: (not _numbers_wrong(failing[i].verdict), failing[i].size)):
         one = failing[index]
-        if not one.observation.steps or one.size > TRIED or _other_weights(one.verdict):
+        if not one.observation.steps or one.size > TRIED or _other_weights(one.verdict) or not _numbers_fail(one.verdict):
             continue
         inputs = make_inputs(one.verdict.case, seed)
         found = list(search(one, inputs, votes.__contains__))
@@ -81,7 +86,7 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
     found = False
     for hypothesis in HYPOTHESES:
         if wanted(hypothesis.cause):
-            calls = trace(case, inputs, one.era.apply(hypothesis.formulas))
+            calls = trace(case, inputs, one.era.apply(hypothesis.formulas), right.formats)
             if _closer(calls, one.verdict) and explains(with_bounds(case, calls, right.formats), observation, right):
                 found = True
                 yield Cause(hypothesis.cause)
@@ -167,6 +172,11 @@ def _numbers_wrong(verdict: Verdict) -> bool:
         for check in verdict.failures
         if check.status is Status.WRONG
     )
+
+
+def _numbers_fail(verdict: Verdict) -> bool:
+    """Whether a number fails, and not only an attribute."""
+    return any(check.grade is not None or check.clause.endswith("updates-nothing") for check in verdict.failures)
 
 
 def _other_weights(verdict: Verdict) -> bool:

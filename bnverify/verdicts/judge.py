@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from bnverify.contract import CLAUSES
 from bnverify.contract.evidence import Evidence, Expectation
 from bnverify.model import Check, Grade, Observation, Status, Verdict, worst
 
+Companions = Mapping[str, tuple[Expectation, Observation]]
 
-def judge(expectation: Expectation, observation: Observation, required: Grade = Grade.SEQUENTIAL) -> Verdict:
-    """The verdict on one case; a target that raised is judged on what it did before, and its crash is a failed check."""
+
+def judge(
+    expectation: Expectation,
+    observation: Observation,
+    required: Grade = Grade.SEQUENTIAL,
+    companions: Companions = MappingProxyType({}),
+) -> Verdict:
+    """The verdict on one case; a target that raised is judged on what it did before, and its crash is a failed check.
+
+    companions: by clause key, the second observation that the clause asked for.
+    """
     case = expectation.case
     if not expectation.formats.verifiable:
         reason = "np.longdouble is no wider than float64 on this machine, so float64 cannot be judged"
         return Verdict(case, (), Status.INCONCLUSIVE, reason)
-    evidence = Evidence(expectation, observation, required)
+    others = {key: Evidence(*other, required) for key, other in companions.items()}
+    evidence = Evidence(expectation, observation, required, others)
     checks: tuple[Check, ...] = tuple(check for clause in CLAUSES for check in clause.check(evidence))
     return Verdict(case, checks, worst([check.status for check in checks]))

@@ -21,7 +21,7 @@ from bnverify.contract.eras import keras_version
 from bnverify.errors import BadInput
 from bnverify.model import Check, Environment, Grade, Status, Verdict, worst
 from bnverify.precision import FORMATS, Precision
-from bnverify.reference.formulas import Formulas
+from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
 from bnverify.tables import Record, parse_tables, read_text
 
@@ -36,7 +36,8 @@ class Deviation:
     evidence: id of a case that shows it. where: file and line of the record.
 
     A record may say exactly what comes out instead; it then excuses only numbers that are just that. computes: the key of a
-    hypothesis; arithmetic, variable: the format that is computed, or stored, in; grade: the worst grade. quantity: the one
+    hypothesis, or several joined by +; arithmetic, variable, read: the format that is computed in, stored in, or
+    rounded to when weights are read; grade: the worst grade. quantity: the one
     quantity that deviates.
     """
 
@@ -49,6 +50,7 @@ class Deviation:
     computes: str = ""
     arithmetic: str = ""
     variable: str = ""
+    read: str = ""
     grade: str = ""
     backend: str = ""
     keras: str = ""
@@ -66,15 +68,19 @@ class Deviation:
     @property
     def exact(self) -> bool:
         """Whether the record says what comes out instead."""
-        return bool(self.computes or self.arithmetic or self.variable or self.grade)
+        return bool(self.computes or self.arithmetic or self.variable or self.read or self.grade)
 
     def formulas(self, promised: Formulas) -> Formulas:
         """What is computed instead of the promised formulas."""
-        return HYPOTHESES[self.computes].formulas if self.computes else promised
+        found = promised
+        for key in self.computes.split("+") if self.computes else ():
+            changed = {f.name: getattr(HYPOTHESES[key].formulas, f.name) for f in fields(Formulas)}
+            found = replace(found, **{k: v for k, v in changed.items() if v is not getattr(KERAS, k)})
+        return found
 
     def formats(self, promised: Precision) -> Precision:
         """The formats instead of the promised ones."""
-        given = {"arithmetic": self.arithmetic, "variable": self.variable}
+        given = {"arithmetic": self.arithmetic, "variable": self.variable, "read": self.read}
         return replace(promised, **{name: FORMATS[text] for name, text in given.items() if text})
 
     def required(self, required: Grade) -> Grade:
@@ -114,9 +120,15 @@ def _deviation(record: Record) -> Deviation:
     if texts.get("backend", BACKENDS[0]) not in BACKENDS:
         raise record.fail("backend", f"{texts['backend']!r} is unknown; allowed: {', '.join(BACKENDS)}")
     formats = ("float16", "bfloat16", "float32")
-    choices = {"computes": tuple(HYPOTHESES), "arithmetic": formats, "variable": formats, "grade": ("sequential", "one-pass")}
+    choices = {
+        "computes": tuple(HYPOTHESES),
+        "arithmetic": formats,
+        "variable": formats,
+        "read": formats,
+        "grade": ("sequential", "one-pass"),
+    }
     for field, allowed in choices.items():
-        if field in texts and texts[field] not in allowed:
+        if field in texts and not set(texts[field].split("+")) <= set(allowed):
             raise record.fail(field, f"{texts[field]!r} is unknown; allowed: {', '.join(allowed)}")
     _check_evidence(record, texts["evidence"], texts.get("case", ""))
     return Deviation(clauses=clauses, **texts, where=record.place())
@@ -170,20 +182,29 @@ def _fits(verdict: Verdict) -> Callable[[Check], bool]:
 
 
 def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """A line for each deviation and clause that its evidence no longer shows, where the evidence was part of the run."""
+    """A line for each deviation and clause that its evidence no longer shows, where the evidence was part of the run.
+
+    A deviation that says exactly what comes out instead must show in one of its clauses, any other in every one.
+    """
     lines = []
     by_id = {verdict.case.id: verdict for verdict in verdicts}
     for deviation in deviations:
         shown = by_id.get(parse(deviation.evidence).id)
         if shown is None or shown.status is Status.UNSUPPORTED:
             continue
-        for clause in deviation.clauses:
-            checks = [check for check in shown.checks if check.clause == clause]
-            if not any(check.status is Status.KNOWN for check in checks):
-                told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
-                found = f"{len(checks)} checks of {clause} conform" if checks else f"no check of {clause} is made"
-                lines.append(f"{told}: {found} in its evidence {shown.case.id}")
+        gone = [clause for clause in deviation.clauses if not _shows(shown, clause)]
+        if deviation.exact and len(gone) < len(deviation.clauses):
+            continue
+        for clause in gone:
+            checks = sum(check.clause == clause for check in shown.checks)
+            told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
+            found = f"{checks} checks of {clause} conform" if checks else f"no check of {clause} is made"
+            lines.append(f"{told}: {found} in its evidence {shown.case.id}")
     return tuple(lines)
+
+
+def _shows(verdict: Verdict, clause: str) -> bool:
+    return any(check.clause == clause and check.status is Status.KNOWN for check in verdict.checks)
 
 
 def evidence(deviations: Iterable[Deviation]) -> tuple[Case, ...]:

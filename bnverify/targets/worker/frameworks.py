@@ -97,7 +97,12 @@ class Keras2(object):
         return self.tensorflow.__version__
 
     def begin(self, policy):
-        return {} if policy == "float32" else {"dtype": policy}
+        return {} if policy == "float32" else {"dtype": self.policy(policy)}
+
+    def policy(self, name):
+        """A dtype policy; the layers of TensorFlow 2.4 take no names of mixed ones."""
+        old = self.keras.__version__.startswith("2.4") and name.startswith("mixed")
+        return self.tensorflow.keras.mixed_precision.Policy(name) if old else name
 
     def tensor(self, values, dtype):
         return self.tensorflow.cast(self.tensorflow.convert_to_tensor(values), dtype)
