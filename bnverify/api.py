@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from bnverify.cases import suites
-from bnverify.cases.case import Case
-from bnverify.errors import BadInput
-from bnverify.model import Environment, Grade, Results, Verdict
-from bnverify.run import run
+from bnverify.model import Environment, Results, Verdict
+from bnverify.run import verify_target
 from bnverify.targets.loading import open_target
 from bnverify.verdicts import known
-from bnverify.verdicts.known import Deviation
 from bnverify.views import html, terminal
 from bnverify.views.text import conclusion
-
-GRADES = {grade.label: grade for grade in (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)}
 
 
 class Report:
@@ -98,27 +93,6 @@ def check_layer(
     return Report(
         verify_target(target, chosen, label=label, seed=seed, min_grade=min_grade, recorded=recorded, with_evidence=whole)
     )
-
-
-def verify_target(
-    target: Any,
-    cases: Sequence[Case],
-    *,
-    label: str,
-    seed: int = 0,
-    min_grade: str = "sequential",
-    recorded: Sequence[Deviation] = (),
-    **options: Any,
-) -> Results:
-    """Runs the cases. Deviations recorded for Keras excuse other layers, too, but may be absent from them."""
-    if min_grade not in GRADES:
-        raise BadInput(f"min_grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
-    if not isinstance(seed, int) or seed < 0:
-        raise BadInput(f"seed {seed!r} is not allowed; allowed: an integer of 0 or more")
-    shipped = known.shipped()
-    strict, lenient = ((*recorded, *shipped), ()) if target.environment.own else (recorded, shipped)
-    required = GRADES[min_grade]
-    return run(cases, target, suite=label, seed=seed, required=required, strict=strict, lenient=lenient, **options)
 
 
 def assert_conforms(layer_class_or_factory: Callable[..., Any] | None = None, **options: Any) -> None:

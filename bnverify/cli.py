@@ -78,17 +78,18 @@ def run(
     verbose: bool,
 ) -> None:
     """Verify the installed keras.layers.BatchNormalization, or a layer of yours."""
-    from bnverify import api
     from bnverify.cases.suites import choose
     from bnverify.files import write_whole
     from bnverify.matrix.records import as_text, load_record, record_of
+    from bnverify.model import GRADES
+    from bnverify.run import verify_target
     from bnverify.targets.loading import load_layer, open_targets
     from bnverify.verdicts import known
     from bnverify.views import terminal
 
     cases, label = choose(suite, ids, select)
-    if min_grade not in api.GRADES:
-        raise BadInput(f"--min-grade {min_grade!r} is unknown; allowed: {', '.join(api.GRADES)}")
+    if min_grade not in GRADES:
+        raise BadInput(f"--min-grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
     recorded = known.load(known_file) if known_file else ()
     before = load_record(baseline, "--baseline") if baseline else None
     files = {"--json": json_file, "--junit": junit_file, "--record": record}
@@ -98,7 +99,7 @@ def run(
         opened = open_targets(load_layer(layer) if layer is not None else None, layer or "", target, backends)
         reports = []
         for each in opened:
-            results = api.verify_target(
+            results = verify_target(
                 each,
                 cases,
                 label=label,

@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", cases, ids=[case.id for case in cases])
     if "deviation" in metafunc.fixturenames:
         shipped = known.shipped()
-        metafunc.parametrize("deviation", shipped, ids=[d.evidence for d in shipped])
+        metafunc.parametrize("deviation", shipped, ids=[d.where for d in shipped])
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,9 @@ class Grade(enum.IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+GRADES = {grade.label: grade for grade in (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)}  # that can be asked for
+
+
 @dataclass(frozen=True)
 class WeightInfo:
     """A weight as the layer lists it: name, shape, dtype and whether the layer lists it as trainable."""

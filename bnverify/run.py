@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract import CLAUSES
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.evidence import expect
-from bnverify.model import Failure, Grade, Observation, Results, Status, Verdict
+from bnverify.errors import BadInput
+from bnverify.model import GRADES, Failure, Grade, Observation, Results, Status, Verdict
 from bnverify.precision import Precision
 from bnverify.reference.formulas import Formulas
 from bnverify.targets.target import Target
@@ -122,3 +124,24 @@ def run(
         interrupted=interrupted,
         seconds=time.perf_counter() - started,
     )
+
+
+def verify_target(
+    target: Target,
+    cases: Sequence[Case],
+    *,
+    label: str,
+    seed: int = 0,
+    min_grade: str = "sequential",
+    recorded: Sequence[Deviation] = (),
+    **options: Any,
+) -> Results:
+    """Runs the cases. Deviations recorded for Keras excuse other layers, too, but may be absent from them."""
+    if min_grade not in GRADES:
+        raise BadInput(f"min_grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
+    if not isinstance(seed, int) or seed < 0:
+        raise BadInput(f"seed {seed!r} is not allowed; allowed: an integer of 0 or more")
+    shipped = known.shipped()
+    strict, lenient = ((*recorded, *shipped), ()) if target.environment.own else (recorded, shipped)
+    required = GRADES[min_grade]
+    return run(cases, target, suite=label, seed=seed, required=required, strict=strict, lenient=lenient, **options)

@@ -10,9 +10,11 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 Row = tuple[str, str, str]  # figure, reach, measured
@@ -20,15 +22,15 @@ Row = tuple[str, str, str]  # figure, reach, measured
 
 def false_alarms(seeds: int = 20) -> Iterator[Row]:
     """The full suite with many seeds on the installed Keras: whatever is not `blocked` or `sequential` is a finding."""
-    from bnverify import api
     from bnverify.cases.suites import suite
     from bnverify.model import Grade, Status
+    from bnverify.run import verify_target
     from bnverify.targets.loading import open_target
 
     target = open_target()
     cases, checks, alarms, sequential, known = 0, 0, [], 0, 0
     for seed in range(seeds):
-        results = api.verify_target(target, suite("full"), label="full suite", seed=seed, with_evidence=True)
+        results = verify_target(target, suite("full"), label="full suite", seed=seed, with_evidence=True)
         cases += len(results.verdicts)
         for verdict in results.verdicts:
             checks += len(verdict.checks)
@@ -43,8 +45,8 @@ def false_alarms(seeds: int = 20) -> Iterator[Row]:
 
 def tightness() -> Iterator[Row]:
     """How close correct layers come to the bounds: bounds that are never approached notice little."""
-    from bnverify import api
     from bnverify.cases.suites import suite
+    from bnverify.run import verify_target
     from bnverify.targets.loading import open_target
 
     chosen = [
@@ -52,7 +54,7 @@ def tightness() -> Iterator[Row]:
         for case in suite("full")
         if case.policy == case.dtype == "float32" and case.fill == "normal" and max(case.shape) <= 4096
     ]
-    results = api.verify_target(open_target(), chosen, label="")
+    results = verify_target(open_target(), chosen, label="")
     margins = [verdict.worst_margin for verdict in results.verdicts if verdict.worst_margin is not None]
     figure = f"tightness: median largest margin of {len(margins)} cases, float32, n ≤ 4,096, normal fill"
     yield figure, "≥ 0.02", f"{statistics.median(margins):.2f}"
@@ -199,19 +201,56 @@ def start_up() -> Iterator[Row]:
 
 def rate() -> Iterator[Row]:
     """Checks per second once Keras is imported."""
-    from bnverify import api
     from bnverify.cases.suites import suite
+    from bnverify.run import verify_target
     from bnverify.targets.loading import open_target
 
     target = open_target()
     rates = []
     for seed in range(4):
-        results = api.verify_target(target, suite("smoke"), label="", seed=seed)
+        results = verify_target(target, suite("smoke"), label="", seed=seed)
         rates.append(sum(len(verdict.checks) for verdict in results.verdicts) / results.seconds)
     yield "checks per second after import, `smoke`", "≥ 200", f"{statistics.median(rates):,.0f}"
 
 
-FIGURES = (false_alarms, tightness, sensitivity, cost, large_input, start_up, rate)
+def worker_cost() -> Iterator[Row]:
+    """What a case costs in the isolated worker against this process: the same Keras, the same cases, in turn."""
+    from bnverify.cases.suites import suite
+    from bnverify.run import verify_target
+    from bnverify.targets.isolated import Isolated
+    from bnverify.targets.loading import open_target
+
+    here, ratios = open_target(), []
+    with Isolated() as there:
+        for round_ in range(5):
+            seconds = [verify_target(t, suite("smoke"), label="", seed=round_).seconds for t in (here, there)]
+            ratios.append(seconds[1] / seconds[0])
+    yield "a case in the isolated worker ÷ in this process, `smoke`", "≤ 1.3", f"{statistics.median(ratios[1:]):.2f}"
+
+
+def matrix_runs() -> Iterator[Row]:
+    """A matrix of five rows, the first time (environments are made) and the second (nothing has changed)."""
+    rows = [f"keras-{version}-tensorflow" for version in ("3.15.1", "3.13.2", "3.10.0", "3.5.0", "2.15.0")]
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, "-m", "bnverify", "matrix", *rows, "--suite", "smoke"]
+        env = {**os.environ, "BNVERIFY_CACHE": cache}
+        first, second, base = (
+            _seconds(partial(subprocess.run, line, env=env, capture_output=True, check=True))
+            for line in (command, command, [sys.executable, "-c", "import numpy"])
+        )
+        yield "matrix of five rows, first run", "", f"{first:.0f} s"
+        yield (
+            "the same again, nothing changed: ÷ first run",
+            "≤ 0.1",
+            f"{second / first:.2f} ({second / base:.0f} × import numpy)",
+        )
+        kept = next(Path(cache, "records").glob("*.json"))
+        kept.unlink()
+        again = _seconds(partial(subprocess.run, command, env=env, capture_output=True, check=True))
+        yield "one of the rows again (its import and its calls) ÷ first run", "", f"{again / first:.2f}"
+
+
+FIGURES = (false_alarms, tightness, sensitivity, cost, large_input, start_up, rate, worker_cost, matrix_runs)
 
 
 def _seconds(action: Callable[[], object]) -> float:

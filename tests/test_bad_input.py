@@ -202,7 +202,7 @@ def record(**changes: str | None) -> str:
 CLAUSE_KEYS = (
     "returns, arguments, weights, weight-shapes, weight-dtypes, trainable-weights, initial-values, output-shape, output-dtype, "
     "training-output, inference-output, training-not-given, frozen-output, moving-mean, moving-variance, "
-    "inference-updates-nothing, frozen-updates-nothing, unfrozen, calls-keep-parameters"
+    "inference-updates-nothing, frozen-updates-nothing, unfrozen, calls-keep-parameters, shift-invariance"
 )
 RECORD_FIELDS = "clauses, why, link, evidence, case, quantity, computes, arithmetic, variable, read, grade, backend, keras"
 

@@ -125,7 +125,7 @@ def test_known_deviations_are_tested_themselves(shipped: Session) -> None:
     """Each known deviation that ships is a test: it still occurs, or is skipped as of another environment."""
     found = {name: outcome.status for name, outcome in shipped.tests.items() if name.startswith("test_known_deviation[")}
     assert found == {
-        f"test_known_deviation[{d.evidence}]": "pytest.xfail" if d.applies(KERAS) else "pytest.skip" for d in known.shipped()
+        f"test_known_deviation[{d.where}]": "pytest.xfail" if d.applies(KERAS) else "pytest.skip" for d in known.shipped()
     }
     assert "pytest.xfail" in found.values()
 

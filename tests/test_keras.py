@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import bnverify
-from bnverify import api
 from bnverify.cases.suites import suite
 from bnverify.model import Grade, Results, Status
+from bnverify.run import verify_target
 from bnverify.selftest import Score, selftest_score
 from bnverify.tally import by_clause
 from bnverify.targets.loading import open_target
@@ -19,7 +19,7 @@ from bnverify.targets.loading import open_target
 
 @pytest.fixture(scope="module")
 def default_run() -> Results:
-    return api.verify_target(open_target(), suite("default"), label="default suite", with_evidence=True)
+    return verify_target(open_target(), suite("default"), label="default suite", with_evidence=True)
 
 
 def test_the_installed_keras_conforms(default_run: Results) -> None:
@@ -94,11 +94,11 @@ def test_a_wrong_layer_is_reported_with_its_cause() -> None:
 def test_a_required_grade_decides_what_is_unstable() -> None:
     """Sequential sums conform by default, and are unstable where blocked ones are asked for."""
     (case,) = [case for case in suite("default") if case.id == "shape:65536x2/fill:constant/steps:TI"]
-    results = api.verify_target(open_target(), [case], label="")
+    results = verify_target(open_target(), [case], label="")
     (verdict,) = results.verdicts
     grades = {check.grade for check in verdict.checks}
     assert verdict.status is Status.CONFORMS
-    strict = api.verify_target(open_target(), [case], label="", min_grade="blocked")
+    strict = verify_target(open_target(), [case], label="", min_grade="blocked")
     assert strict.verdicts[0].status is (Status.UNSTABLE if Grade.SEQUENTIAL in grades else Status.CONFORMS)
 
 

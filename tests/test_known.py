@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from conftest import Cli
 
-from bnverify.api import check_layer, verify_target
+from bnverify.api import check_layer
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import matches, suite
 from bnverify.contract import BY_KEY
 from bnverify.model import Check, Environment, Grade, Observation, Results, Status, Verdict
 from bnverify.reference.hypotheses import HYPOTHESES
+from bnverify.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation, excuse, parse_known, stale

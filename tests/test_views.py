@@ -20,13 +20,14 @@ import pytest
 from conftest import Cli
 from rich.console import Console
 
-from bnverify.api import NotConforming, Report, verify_target
+from bnverify.api import NotConforming, Report
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import suite
 from bnverify.contract import CLAUSES
 from bnverify.model import Check, Environment, Failure, Grade, Mismatch, Observation, Results, Status, Verdict
 from bnverify.reference.hypotheses import HYPOTHESES
+from bnverify.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.views import html, json_report, junit, terminal
 from bnverify.views.text import short

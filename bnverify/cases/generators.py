@@ -43,6 +43,7 @@ def smoke() -> Iterator[str]:
     yield "shape:5x3/momentum:0.9/epsilon:1e-05/steps:T2I"
     yield "shape:16x4/epsilon:0.1/steps:TI"
     yield "shape:16x4/epsilon:1e-07/steps:TI"
+    yield "shape:16x4/epsilon:1e-07/fill:tiny/steps:TI"
     yield "shape:6x4/center:False/steps:TI"
     yield "shape:6x4/scale:False/steps:TI"
     yield "shape:6x4/center:False/scale:False/steps:TI"

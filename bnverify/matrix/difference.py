@@ -187,7 +187,7 @@ def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
     if was is None or now is None:
         return was is not now
     if was.status == now.status == Status.KNOWN.value:
-        return False  # of the same record, or told by its reason
+        return was.reason != now.reason  # else of the same record
     if (was.status, was.grade, was.quantity) != (now.status, now.grade, now.quantity):
         return True
     if was.margin is None or now.margin is None or was.expected != now.expected:  # no numbers, or of different elements
@@ -202,8 +202,8 @@ def _apart(was: CheckRecord, now: CheckRecord) -> bool:
         expected, before, after = (float(text) for text in (was.expected, was.actual, now.actual))
     except ValueError:
         return was.actual != now.actual
-    if math.isnan(before) or math.isnan(after):
-        return math.isnan(before) != math.isnan(after)
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return was.actual != now.actual
     bound = abs(before - expected) / was.margin if was.margin else 0.0
     return abs(before - after) > 2 * bound
 
@@ -222,7 +222,7 @@ def _margins(old: Record, new: Record) -> Iterator[Change]:
     if grown:
         n, example = _shown(grown)
         was_margin, now_margin = old.cases[example].margin, new.cases[example].margin
-        text = f"{n} conform with a margin more than {GROWN:g} times the one before, as from {was_margin:g} to {now_margin:g}"
+        text = f"{n} {'conforms' if len(grown) == 1 else 'conform'} with a margin more than {GROWN:g} times the one before, as from {was_margin:g} to {now_margin:g}"
         yield Change(Kind.MARGIN, text, None, example)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,10 +51,11 @@ def find_python(version: str) -> str:
     candidates += sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
     code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
     for candidate in candidates:
-        if candidate.exists():
-            ran = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, check=False)
-            if ran.returncode == 0 and ran.stdout == version:
-                return str(candidate)
+        if os.access(candidate, os.X_OK):
+            with suppress(OSError):  # a file of another format
+                ran = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, check=False)
+                if ran.returncode == 0 and ran.stdout == version:
+                    return str(candidate)
     raise NoInterpreter(f"no python{version} that starts was found on the PATH")
 
 
@@ -76,6 +78,7 @@ def installer_environment() -> Mapping[str, str]:
     """This process's environment, with pip's settings said to uv, which does not read them, unless uv has its own."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
     settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE))
+    settings = {name: " ".join(value.replace("\\n", " ").split()) for name, value in settings.items()}  # lists over lines
     for name in ("find-links", "index-url", "extra-index-url", "cert"):
         settings[name] = os.environ.get(f"PIP_{name.upper().replace('-', '_')}", settings.get(name, ""))
     said = {
@@ -133,8 +136,9 @@ def make_environment(row: Row, force: bool = False, tell: Callable[[str], None] 
         _uv([uv, "venv", "--quiet", "--no-project", "--python", python, "--clear", str(making)])
         _uv([uv, "pip", "install", "--quiet", "--python", str(making / "bin" / "python"), *row.packages])
         (making / "made.json").write_text(json.dumps({"python": python, "packages": row.packages}), encoding="utf-8")
-        shutil.rmtree(home, ignore_errors=True)
-        making.rename(home)
+        if not ((home / "made.json").is_file() and interpreter.exists()):  # else another was faster, and may be using it
+            shutil.rmtree(home, ignore_errors=True)
+            making.rename(home)
     except OSError as error:
         if not (home / "made.json").is_file():  # else another process was faster
             raise NotInstallable(f"{home}: {error.strerror or error}") from None
@@ -146,7 +150,7 @@ def make_environment(row: Row, force: bool = False, tell: Callable[[str], None] 
 def _uv(command: list[str]) -> None:
     try:
         ran = subprocess.run(
-            command, env=installer_environment(), capture_output=True, text=True, check=False, timeout=INSTALLING
+            [*command, "--color", "never"], env=installer_environment(), capture_output=True, text=True, check=False, timeout=INSTALLING
         )
     except subprocess.TimeoutExpired:
         raise NotInstallable(f"uv did not end within {INSTALLING:g} s") from None

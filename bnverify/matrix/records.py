@@ -7,13 +7,14 @@ A case that conforms is one line with its largest margin; any other says its sta
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnverify.contract.eras import era_of
+from bnverify.contract.eras import ERAS, era_of
 from bnverify.errors import BadInput
 from bnverify.model import Check, Environment, Interface, Results, Status, Verdict
 from bnverify.tables import read_text
@@ -209,7 +210,11 @@ def parse_record(document: Any) -> Record:
     """The record that a document stands for. Raises KeyError, TypeError or ValueError where it is none."""
     if document["schema"] != SCHEMA_VERSION:
         raise ValueError(f"schema {document['schema']!r}, not {SCHEMA_VERSION}")
+    if document["era"] not in {era.name for era in ERAS}:
+        raise ValueError(f"era {document['era']!r} is unknown")
     interface = document["interface"]
+    if not all(isinstance(text, str) and text for text in (*interface["call"], *interface["weights"])):
+        raise TypeError("call and weights must be texts")
     return Record(
         name=str(document["name"]),
         environment=Environment(**document["environment"], device="", cpu=""),
@@ -223,16 +228,37 @@ def parse_record(document: Any) -> Record:
             weights=tuple(interface["weights"]),
             config=dict(interface["config"]),
         ),
-        clauses={key: ClauseRecord(**clause) for key, clause in document["clauses"].items()},
+        clauses={key: _parse_clause(clause) for key, clause in document["clauses"].items()},
         cases={id_: _parse_case(case) for id_, case in document["cases"].items()},
         stale=tuple(document["stale"]),
     )
 
 
+def _parse_clause(clause: Any) -> ClauseRecord:
+    for status, _ in clause["checks"].items():
+        Status(status)
+    return ClauseRecord(**{**clause, "margin": _margin(clause.get("margin"))})
+
+
 def _parse_case(case: Any) -> CaseRecord:
-    if case is None or isinstance(case, (int, float)):
-        return CaseRecord(Status.CONFORMS.value, case)
-    optional = {"grade": None, "margin": None, "step": None, "expected": "", "actual": "", "reason": ""}
-    checks = {clause: CheckRecord(**{**optional, **check}) for clause, check in case.get("checks", {}).items()}
+    if not isinstance(case, dict):
+        return CaseRecord(Status.CONFORMS.value, _margin(case))
     Status(case["status"])
-    return CaseRecord(**{**case, "checks": checks})
+    checks = {clause: _parse_check(check) for clause, check in case.get("checks", {}).items()}
+    return CaseRecord(**{**case, "margin": _margin(case.get("margin")), "checks": checks})
+
+
+def _parse_check(check: Any) -> CheckRecord:
+    optional = {"grade": None, "margin": None, "step": None, "expected": "", "actual": "", "reason": ""}
+    found = CheckRecord(**{**optional, **check})
+    Status(found.status)
+    _margin(found.margin)
+    if not all(isinstance(text, str) for text in (found.quantity, found.expected, found.actual, found.reason)):
+        raise TypeError("what a check says must be texts")
+    return found
+
+
+def _margin(value: Any) -> float | None:
+    if value is not None and not (type(value) in (int, float) and 0 <= value < math.inf):
+        raise ValueError(f"{value!r} is no margin")
+    return value

@@ -116,7 +116,10 @@ def _row(record: Record, pins: Sequence[Pins], folder: Path) -> Row:
             Version(version)
         except InvalidVersion:
             raise record.fail("keras", f"{version!r} is no version; allowed: as 3.15.1") from None
-    packages = tuple(_absolute(package, folder) for package in record.texts("packages", '["keras==3.15.1"]'))
+    given = record.texts("packages", '["keras==3.15.1"]')
+    if not all(package.strip() and package.isprintable() for package in given):
+        raise record.fail("packages", f"must be texts on one line that are not empty, is {list(given)!r}")
+    packages = tuple(_absolute(package, folder) for package in given)
     if not version and not packages:
         raise record.fail("keras", "missing, and no packages; allowed: a version as 3.15.1, or a list of packages")
     module, backend = _one_of(record, "module", MODULES, "keras"), _one_of(record, "backend", BACKENDS, "tensorflow")
@@ -124,7 +127,7 @@ def _row(record: Record, pins: Sequence[Pins], folder: Path) -> Row:
     if not NAME.fullmatch(name):
         raise record.fail("name", f"{name!r} is no name; allowed: 1 to 80 letters, digits and . _ + -")
     env = record.texts("env", '["JAX_ENABLE_X64=1"]')
-    if not all(re.fullmatch(r"\w+=.*", item) for item in env):
+    if not all(re.fullmatch(r"\w+=[^\0\n]*", item) for item in env):
         raise record.fail("env", f'must be texts NAME=VALUE, as ["JAX_ENABLE_X64=1"], is {list(env)!r}')
     python = _python(record) if "python" in record.values else ""
     row = Row(name, module, version, backend, python, packages, env, record.place())
@@ -156,8 +159,8 @@ def _python(record: Record) -> str:
 
 def _absolute(package: str, folder: Path) -> str:
     """A wheel or a source tree by its absolute path; anything else as it is."""
-    path = folder / package
-    return str(path.resolve()) if package.startswith((".", "/")) or package.endswith((".whl", ".tar.gz")) else package
+    local = package.startswith((".", "/")) or package.endswith((".whl", ".tar.gz"))
+    return str((folder / package).resolve()) if local and "://" not in package else package
 
 
 def select_rows(
@@ -192,7 +195,7 @@ def _fits(row: Row, only: str) -> bool:
         asked = Requirement("nothing")
     fields = {**{module: row.keras for module in MODULES if module == row.module}, "python": row.python}
     name = asked.name.replace("tf-dot-keras", "tf.keras")
-    if name not in (*MODULES, "python") or not asked.specifier:
+    if name not in (*MODULES, "python") or not asked.specifier or asked.extras or asked.marker:
         raise BadInput(f"--only {only!r} is no condition; allowed: as keras>=3.8, tf_keras==2.21.0 or python<3.8")
     return bool(fields.get(name)) and asked.specifier.contains(fields[name], prereleases=True)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnverify import api
+from bnverify import run
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
 from bnverify.files import write_whole
@@ -25,6 +25,7 @@ from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_fo
 from bnverify.matrix.records import Record, as_text, load_record, record_of
 from bnverify.matrix.rows import Row
 from bnverify.model import Verdict
+from bnverify.run import verify_target
 from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
 
 
@@ -98,7 +99,9 @@ def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> Outcome:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_whole(kept, as_text(record), "cache")
         return taken(record=record)
-    except (NoInterpreter, WorkerLost, BadInput, OSError) as error:
+    except Interrupted:
+        raise
+    except Exception as error:  # whatever happens in one row must not end the others
         return taken(problem=_problem(error), skipped=isinstance(error, NoInterpreter))
 
 
@@ -110,7 +113,7 @@ def _problem(error: Exception) -> str:
         return f"gives no worker: {error}"
     if isinstance(error, OSError):
         return f"{error.filename or 'this machine'}: {error.strerror or error}"
-    return str(error)
+    return str(error) if isinstance(error, (NoInterpreter, BadInput)) else f"internal error: {error!r}"
 
 
 def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambda text: None) -> Record:
@@ -124,7 +127,7 @@ def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambd
             done += 1
             tell(f"{done}/{len(job.cases)}")
 
-        results = api.verify_target(target, job.cases, label=job.label, seed=job.seed, with_evidence=job.whole, progress=step)
+        results = verify_target(target, job.cases, label=job.label, seed=job.seed, with_evidence=job.whole, progress=step)
         if results.interrupted:
             raise Interrupted
         return record_of(row.name, results, target.interface)
@@ -148,7 +151,7 @@ def _key(row: Row, job: Job) -> str:
 @cache
 def _verifier() -> str:
     """The content of the package, views and front ends apart: what judges."""
-    package = Path(api.__file__).parent
+    package = Path(run.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         inside = path.relative_to(package)

@@ -124,7 +124,7 @@ def _closer(calls: Sequence[Call], verdict: Verdict) -> bool:
 
     True also where the worst number is off by so little that its rounding would hide the difference.
     """
-    located = [c for c in verdict.failures if c.mismatch is not None and c.mismatch.error is not None]
+    located = [c for c in verdict.failures if c.quantity in ("y", *MOVING) and c.mismatch and c.mismatch.error is not None]
     if not located:
         return True
     check = max(located, key=lambda c: c.margin or 0.0)
