@@ -51,6 +51,7 @@ backend_names = click.option(
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the chart as Markdown to this file.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the chart as one HTML page to this file.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the numbers of known deviations, and what was not tested.")
 def matrix(
     rows: tuple[str, ...],
     path: Path | None,
@@ -69,6 +70,7 @@ def matrix(
     markdown: Path | None,
     html: Path | None,
     junit: Path | None,
+    verbose: bool,
 ) -> None:
     """Verify many Keras side by side, each in an environment of its own.
 
@@ -98,7 +100,7 @@ def matrix(
     job = Job(cases, label, seed, whole=not ids and not select, patience=patience, force=force)
     outcomes, interrupted = _run(chosen, job, jobs, records)
     notes, worse = _against(outcomes, before)
-    _show(outcomes, notes)
+    _show(outcomes, notes, verbose or bool(ids))
     _write_reports(outcomes, notes, reports)
     sys.exit(INTERRUPTED if interrupted else _exit_code(outcomes, worse if baseline else None))
 
@@ -157,7 +159,7 @@ def _against(outcomes: Sequence[Outcome], before: dict[str, Record | None]) -> t
     return notes, worse
 
 
-def _show(outcomes: Sequence[Outcome], notes: Sequence[str]) -> None:
+def _show(outcomes: Sequence[Outcome], notes: Sequence[str], verbose: bool) -> None:
     from rich.text import Text
 
     from bnverify.matrix.chart import chart_of
@@ -169,7 +171,7 @@ def _show(outcomes: Sequence[Outcome], notes: Sequence[str]) -> None:
     for line in ["", *chart_text.legend_lines(), ""]:
         out.print(Text(line, "dim"), soft_wrap=True)
     for row in chart:
-        for line in chart_text.row_lines(row):
+        for line in chart_text.row_lines(row, verbose):
             out.print(Text(line), soft_wrap=True)
     for note in notes:
         out.print(Text(f"against the baseline: {note}"), soft_wrap=True)

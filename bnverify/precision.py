@@ -97,6 +97,7 @@ class Precision:
 
     `autocast` is what a floating-point input is rounded to on entry (None for integers, which Keras does not autocast);
     `read`, where a layer rounds its weights whenever it reads them, is what they are rounded to (Keras does not);
+    `direct` says that float64 is cast to a half format at once, not by way of float32;
     `arithmetic` is what statistics and normalization are computed in; `variable` is what weights are stored in;
     `output` is the format of y.
     """
@@ -106,6 +107,7 @@ class Precision:
     variable: Format
     output: Format
     read: Format | None = None
+    direct: bool = False
 
     @cached_property
     def wide(self) -> type[np.floating[Any]]:

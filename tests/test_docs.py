@@ -56,7 +56,9 @@ def test_the_example_of_known_deviations_is_valid() -> None:
 
 
 def commands(text: str) -> list[list[str]]:
-    found = re.findall(r"(?:^|`)\s*(bnverify (?:run|list|show|contract|selftest|matrix|diff|bisect)[^`\n]*)", text, re.MULTILINE)
+    found = re.findall(
+        r"(?:^|`)\s*(bnverify (?:run|list|show|contract|selftest|matrix|diff|bisect)[^`\n]*)", text, re.MULTILINE
+    )
     return [shlex.split(line) for line in found if "CASE" not in line and "…" not in line]
 
 

@@ -25,7 +25,8 @@ OLDEST = "2.1.0"
 class Era:
     """What the releases of `modules` in the range `keras` document.
 
-    rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in 16 bits.
+    rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in 16 bits. direct_casts: whether the
+    backend casts float64 to a half format at once.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
     "policy"), why it cannot be asked of this era.
     """
@@ -37,12 +38,13 @@ class Era:
     rules: Mapping[str, str] = field(default_factory=dict)
     formulas: Formulas = KERAS
     half_weights: bool = True
+    direct_casts: bool = False
     policies: tuple[str, ...] = tuple(POLICIES)
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     def formats(self, case: Case) -> Precision:
         """The formats that a case goes through in this era."""
-        today = precision(case.policy, case.dtype)
+        today = replace(precision(case.policy, case.dtype), direct=self.direct_casts)
         if self.half_weights or today.variable.bits >= FORMATS["float32"].bits:
             return today
         return replace(today, variable=FORMATS["float32"])
@@ -118,13 +120,13 @@ def keras_version(text: str) -> Version:
 
 
 def era_of(environment: Environment) -> Era:
-    """The era that a target's Keras belongs to. Raises BadInput for one that is older than all of them."""
+    """The era that a target's Keras belongs to, on its backend. Raises BadInput for one that is older than all of them."""
     version = keras_version(environment.keras)
     for era in ERAS:
         if environment.module in era.modules and SpecifierSet(era.keras, prereleases=True).contains(version):
             if version < Version(OLDEST):
                 break
-            return era
+            return replace(era, direct_casts=environment.backend == "numpy")
     what = f"{environment.module} {environment.keras}"
     raise BadInput(f"{what} is too old: bnverify verifies Keras {OLDEST} and newer, tf.keras 2.4 and newer")
 

@@ -133,43 +133,53 @@ def _errors(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _raised(case: CaseRecord) -> str:
-    """What a case raised: stage, type and text without its numbers; empty where it returned."""
+    """What a case raised: the known reason, or else type and text; empty where it returned."""
     check = case.checks.get("returns")
-    return " ".join(check.actual.split())[:160] if check else ""
+    if check is None:
+        return ""
+    return f"({check.reason})" if check.status == Status.KNOWN.value else " ".join(check.actual.split())[:160]
 
 
 def _raise(ids: Sequence[str], what: str) -> str:
     return f"{'raises' if len(ids) == 1 else 'raise'} {what}"
 
 
+Outcome = tuple[str, str]  # a check's status, and why
+
+
 def _clauses(old: Record, new: Record) -> Iterator[Change]:
-    """Per clause, cases that came out differently, in groups of the same change and cause."""
+    """Cases whose checks came out differently, in groups of the same change and cause, whatever the clause."""
+    groups: dict[tuple[Outcome, Outcome], dict[str, list[str]]] = {}
     for clause in CLAUSES:
-        if clause.key == "returns":
-            continue
-        groups: dict[tuple[str, str, str, str], list[str]] = {}
         for id_ in _common(old, new):
             was, now = old.cases[id_], new.cases[id_]
-            if _raised(was) or _raised(now):
+            if clause.key == "returns" or _raised(was) or _raised(now):
                 continue
             before, after = was.checks.get(clause.key), now.checks.get(clause.key)
             if _differ(before, after):
-                key = (_status(before), _why(was, before), _status(after), _why(now, after))
-                groups.setdefault(key, []).append(id_)
-        for (status, why, then, then_why), ids in groups.items():
-            yield _clause_change(clause.key, (status, why), (then, then_why), ids, new)
+                key = (_status(before), _why(was, before)), (_status(after), _why(now, after))
+                groups.setdefault(key, {}).setdefault(clause.key, []).append(id_)
+    reasons = [{check.reason for case in record.cases.values() for check in case.checks.values()} for record in (old, new)]
+    for (was_outcome, now_outcome), members in groups.items():
+        known = {why for status, why in (was_outcome, now_outcome) if status == Status.KNOWN.value}
+        both = bool(known) and known <= reasons[0] & reasons[1]
+        yield _clause_change(was_outcome, now_outcome, members, new, both)
 
 
-def _clause_change(clause: str, was: tuple[str, str], now: tuple[str, str], ids: Sequence[str], new: Record) -> Change:
-    n, example = _shown(ids)
-    title = BY_KEY[clause].title
-    worse = None if was[0] == now[0] else ORDER.index(now[0]) > ORDER.index(was[0])
-    before = f"{was[0]}{f' ({was[1]})' if was[1] else ''}"
-    after = f"{now[0]}{f' ({now[1]})' if now[1] else ''}"
-    check = new.cases[example].checks.get(clause)
-    values = f"; there {check.quantity} is {check.actual}, expected {check.expected}" if check and check.actual else ""
+def _clause_change(was: Outcome, now: Outcome, members: Mapping[str, Sequence[str]], new: Record, both: bool) -> Change:
+    """The change of these cases by clause. both: it is to or from a known deviation that other cases show before and after.
+
+    Such a case is at the edge of what a deviation changes, and may fall on either side with the machine: no regression.
+    """
+    n, example = _shown(list(dict.fromkeys(id_ for ids in members.values() for id_ in ids)))
+    where = ", ".join(f"{BY_KEY[clause].title} ({len(ids)})" for clause, ids in members.items())
+    edge = both and {was[0], now[0]} <= {CONFORMS, Status.KNOWN.value}
+    worse = None if was[0] == now[0] or edge else ORDER.index(now[0]) > ORDER.index(was[0])
+    before, after = (f"{status}{f' ({why})' if why else ''}" for status, why in (was, now))
     verb = "came out otherwise wrong" if was == now else f"{before} before, now {after}"
-    return Change(Kind.CLAUSE, f"{title}, {n}: {verb}{values}", worse, example)
+    check = next((c for clause in members if (c := new.cases[example].checks.get(clause)) and c.actual), None)
+    values = f"; there {check.quantity} is {check.actual}, expected {check.expected}" if check else ""
+    return Change(Kind.CLAUSE, f"{n}: {verb}: {where}{values}", worse, example)
 
 
 def _status(check: CheckRecord | None) -> str:

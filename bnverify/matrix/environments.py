@@ -82,7 +82,7 @@ def installer_environment() -> Mapping[str, str]:
     for name in ("find-links", "index-url", "extra-index-url", "cert"):
         settings[name] = os.environ.get(f"PIP_{name.upper().replace('-', '_')}", settings.get(name, ""))
     said = {
-        "UV_FIND_LINKS": settings["find-links"].replace(" ", ","),
+        "UV_FIND_LINKS": ",".join(settings["find-links"].split()),
         "UV_DEFAULT_INDEX": settings["index-url"],
         "UV_INDEX": " ".join(index for index in settings["extra-index-url"].split() if not index.startswith("file:")),
         "SSL_CERT_FILE": settings["cert"],
@@ -96,7 +96,7 @@ def installer_environment() -> Mapping[str, str]:
 
 def fingerprint(row: Row) -> str:
     """What the environment of a row is made of, as a short text: rows with the same one share it."""
-    contents = [_content(Path(package)) for package in row.packages if Path(package).is_absolute()]
+    contents = [_content(Path(package)) for package in sorted(row.packages) if Path(package).is_absolute()]
     made_of = json.dumps([row.python, find_python(row.python), sorted(row.packages), contents])
     return hashlib.sha256(made_of.encode()).hexdigest()[:20]
 
@@ -150,7 +150,12 @@ def make_environment(row: Row, force: bool = False, tell: Callable[[str], None] 
 def _uv(command: list[str]) -> None:
     try:
         ran = subprocess.run(
-            [*command, "--color", "never"], env=installer_environment(), capture_output=True, text=True, check=False, timeout=INSTALLING
+            [*command, "--color", "never"],
+            env=installer_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=INSTALLING,
         )
     except subprocess.TimeoutExpired:
         raise NotInstallable(f"uv did not end within {INSTALLING:g} s") from None

@@ -97,12 +97,12 @@ def initial_state(case: Case, inputs: Inputs) -> State:
 def entered(batch: Array, formats: Precision) -> Array:
     """The batch as it enters the layer's arithmetic: autocast to the policy's compute format, integers converted.
 
-    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do. An arithmetic that is
+    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do; NumPy's do not. An arithmetic that is
     narrower than the policy's compute format, as some Keras use for float64, rounds once more.
     """
     target = formats.autocast or formats.arithmetic
     target = min(target, formats.arithmetic, key=lambda f: f.bits)
-    if batch.dtype == np.float64 and target.bits < FORMATS["float32"].bits:
+    if batch.dtype == np.float64 and target.bits < FORMATS["float32"].bits and not formats.direct:
         batch = FORMATS["float32"].round(batch)
     return target.round(batch)
 

@@ -80,8 +80,12 @@ class Deviation:
 
     def formats(self, promised: Precision) -> Precision:
         """The formats instead of the promised ones."""
-        given = {"arithmetic": self.arithmetic, "variable": self.variable, "read": self.read}
-        return replace(promised, **{name: FORMATS[text] for name, text in given.items() if text})
+        return replace(
+            promised,
+            arithmetic=FORMATS.get(self.arithmetic, promised.arithmetic),
+            variable=FORMATS.get(self.variable, promised.variable),
+            read=FORMATS.get(self.read, promised.read),
+        )
 
     def required(self, required: Grade) -> Grade:
         """The worst grade that is excused."""

@@ -60,8 +60,11 @@ def legend_lines() -> list[str]:
     return [LEGEND, *lines]
 
 
-def row_lines(row: ChartRow) -> list[str]:
-    """What does not conform in an environment, and why: one line for each cause, then how to see it."""
+def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
+    """What does not conform in an environment, and why: one line for each cause, then numbers and how to see them.
+
+    verbose: numbers of known deviations, too, and why cases are unsupported.
+    """
     if row.record is None:
         return [f"{row.name}: {row.problem}"]
     lines: list[str] = []
@@ -72,8 +75,10 @@ def row_lines(row: ChartRow) -> list[str]:
     for (status, cause), found in causes.items():
         titles = ", ".join(f"{cell.clause.title} ({number(len(group.cases))})" for cell, group in found)
         lines.append(f"{row.name}: {status}: {cause or 'no cause named'}: {titles}")
-        if Status(status).fails:
-            lines.append(f"  see: {reproduce(row, found[0][1])}")
+        if Status(status).fails or verbose:
+            lines += [f"  {mismatch_words(found[0][1])}", f"  see: {reproduce(row, found[0][1])}"]
+    if verbose:
+        lines += [f"{row.name}: unsupported ({number(n)}): {reason}" for reason, n in row.unsupported]
     lines += [f"{row.name}: stale: {line}" for line in row.record.stale]
     return lines
 
