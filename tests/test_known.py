@@ -435,3 +435,46 @@ def test_the_python_interface_takes_a_file(layers: Path, keras: Any) -> None:
     assert check_layer(mylayers.EpsilonOutside, cases=[SMALL], known_deviations="known.toml").ok
     report = check_layer(keras.layers.BatchNormalization, cases=[SMALL], known_deviations=layers / "known.toml")
     assert (report.ok, len(report.results.stale)) == (False, 2)
+
+
+# --- records that say what comes out instead
+
+FAULTS = {hypothesis.key: hypothesis.formulas for hypothesis in HYPOTHESES}
+
+
+def instead(**fields: str) -> Deviation:
+    """A record for the moving variance and what follows from it."""
+    clauses = ("moving-variance", "inference-output")
+    return Deviation(clauses=clauses, why="because", link="", evidence="shape:12x3/steps:TI", **fields)
+
+
+@pytest.mark.parametrize(
+    ("fault", "excused"), [("unbiased-moving", True), ("moving-deviation", False), ("momentum-squared", False)]
+)
+def test_an_exact_record_excuses_only_its_own_numbers(fault: str, excused: bool) -> None:
+    """computes = "unbiased-moving" excuses a layer that does just that, and no other that fails in the same clauses."""
+    results = verify_target(
+        ReferenceTarget(FAULTS[fault]),
+        [parse("shape:12x3/steps:TI")],
+        label="",
+        recorded=[instead(computes="unbiased-moving")],
+    )
+    (verdict,) = results.verdicts
+    assert (verdict.status is Status.KNOWN) is excused
+    assert ("moving-variance" in {check.clause for check in verdict.failures}) is not excused
+
+
+def test_several_hypotheses_at_once() -> None:
+    """Two faults joined by + are one record, which excuses neither fault alone."""
+    both = dataclasses.replace(FAULTS["unbiased-moving"], inverse_deviation=FAULTS["epsilon-twice"].inverse_deviation)
+    record = dataclasses.replace(instead(computes="unbiased-moving+epsilon-twice"), clauses=("inference-output",))
+    for formulas, excused in ((both, True), (FAULTS["epsilon-twice"], False)):
+        case = parse("shape:12x3/weights:initial/momentum:0.0/fill:tiny/steps:TI")
+        (verdict,) = verify_target(ReferenceTarget(formulas), [case], label="", recorded=[record]).verdicts
+        assert ("inference-output" in {check.clause for check in verdict.failures}) is not excused
+
+
+def test_rank_selects_cases() -> None:
+    """`rank:4` is the shape's, beside the fields of ids."""
+    assert matches(parse("shape:2x3x4x5/axis:1/steps:T"), "rank:4/axis:1|3")
+    assert not matches(parse("shape:2x3x4/axis:1/steps:T"), "rank:4/axis:1|3")

@@ -80,7 +80,7 @@ def first(matrix: Matrix) -> Ran:
     )
 
 
-@pytest.mark.parametrize("name", (*NEWEST, *OLD))
+@pytest.mark.parametrize("name", [*NEWEST, *OLD])
 def test_no_regression_from_the_committed_baseline(first: Ran, name: str) -> None:
     """A row comes out as its committed record says; one whose interpreter is missing here says so."""
     if not available(name):

@@ -25,8 +25,8 @@ OLDEST = "2.1.0"
 class Era:
     """What the releases of `modules` in the range `keras` document.
 
-    rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in 16 bits. direct_casts: whether the
-    backend casts float64 to a half format at once.
+    rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in
+    16 bits. direct_casts: whether the backend casts float64 to a half format at once.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
     "policy"), why it cannot be asked of this era.
     """

@@ -232,7 +232,9 @@ def _margins(old: Record, new: Record) -> Iterator[Change]:
     if grown:
         n, example = _shown(grown)
         was_margin, now_margin = old.cases[example].margin, new.cases[example].margin
-        text = f"{n} {'conforms' if len(grown) == 1 else 'conform'} with a margin more than {GROWN:g} times the one before, as from {was_margin:g} to {now_margin:g}"
+        verb = "conforms" if len(grown) == 1 else "conform"
+        by = f"from {was_margin:g} to {now_margin:g}"
+        text = f"{n} {verb} with a margin more than {GROWN:g} times the one before, as {by}"
         yield Change(Kind.MARGIN, text, None, example)
 
 

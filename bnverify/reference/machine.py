@@ -97,8 +97,8 @@ def initial_state(case: Case, inputs: Inputs) -> State:
 def entered(batch: Array, formats: Precision) -> Array:
     """The batch as it enters the layer's arithmetic: autocast to the policy's compute format, integers converted.
 
-    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do; NumPy's do not. An arithmetic that is
-    narrower than the policy's compute format, as some Keras use for float64, rounds once more.
+    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do; NumPy's do not. An
+    arithmetic that is narrower than the policy's compute format, as some Keras use for float64, rounds once more.
     """
     target = formats.autocast or formats.arithmetic
     target = min(target, formats.arithmetic, key=lambda f: f.bits)
