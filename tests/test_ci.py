@@ -212,6 +212,19 @@ def test_how_a_github_job_ends(run: Shell, code: int, row_python: str, ends: int
     assert warned == (code == 3 and ends == 0)
 
 
+def test_a_row_without_its_python_is_no_success_and_no_mystery(run: Shell, tmp_path: Path) -> None:
+    """The real command skips such a row and says why in every report; a GitHub job passes then, a GitLab job ends with 3."""
+    (tmp_path / "ci").unlink()
+    (tmp_path / "ci" / "baselines").mkdir(parents=True)
+    (tmp_path / "ci" / "matrix.toml").write_text('[[row]]\nname = "old"\nkeras = "2.1.2"\npython = "3.99"\npackages = ["x"]\n')
+    cache = str(tmp_path / "cache")
+    assert run("github", steps()["github", "verify"], BNVERIFY_CACHE=cache, ROW="old", ROW_PYTHON="failure").code == 0
+    for report in ("report.xml", "summary.md", "chart.html"):
+        assert "python3.99" in (tmp_path / report).read_text(encoding="utf-8").replace("\\", ""), report
+    told = {"BNVERIFY_CACHE": cache, "ONLY": "keras<2.4", "BACKEND": "tensorflow", "FRESH": ""}
+    assert run("gitlab", "\n".join(JOB["script"]), **told).code == 3
+
+
 def test_only_pythons_that_no_runner_has_may_be_missing() -> None:
     """A Python that cannot be set up fails the job, but for 3.6 and 3.7; the one that `python` then is comes last."""
     own, main = (step for step in GITHUB["jobs"]["verify"]["steps"] if step.get("uses", "").startswith("actions/setup-python@"))

@@ -13,7 +13,11 @@ import click
 import pytest
 
 from bnverify import api
+from bnverify.cases.case import parse
 from bnverify.cli import cli
+from bnverify.matrix.difference import difference
+from bnverify.matrix.records import load_record
+from bnverify.matrix.rows import load_matrix
 from bnverify.verdicts.known import parse_known
 
 ROOT = Path(__file__).parent.parent
@@ -50,9 +54,41 @@ def test_the_pytest_example_runs(tmp_path: Path) -> None:
 
 
 def test_the_example_of_known_deviations_is_valid() -> None:
-    """The TOML block of the README is a file that --known takes."""
-    (deviation,) = parse_known("".join(blocks("toml")), "README.md")
+    """The TOML block of known deviations in the README is a file that --known takes."""
+    (text,) = [block for block in blocks("toml") if "[[deviation]]" in block]
+    (deviation,) = parse_known(text, "README.md")
     assert deviation.clauses == ("moving-variance",)
+
+
+def test_the_example_of_a_row_is_valid(tmp_path: Path) -> None:
+    """The TOML block of a row in the README is a file that `bnverify matrix --file` takes."""
+    (text,) = [block for block in blocks("toml") if "[[row]]" in block]
+    (tmp_path / "rows.toml").write_text(text)
+    (row,) = load_matrix(tmp_path / "rows.toml").rows
+    assert row.name == "my-branch"
+    assert row.packages[0].startswith("/")
+
+
+def found_rows() -> list[tuple[str, list[str]]]:
+    """The table “What bnverify found”: what, and the arguments of the command that shows it."""
+    table = README.split("## What bnverify found")[1].split("\n\n")[2]
+    rows = [line.split(" | ") for line in table.splitlines()[2:]]
+    return [(row[0].lstrip("| "), shlex.split(row[-1].strip(" |`"))) for row in rows]
+
+
+def test_every_finding_is_in_the_records() -> None:
+    """The command of a finding names a row and a case of the committed records in which the deviation is known."""
+    baselines = ROOT / "ci" / "baselines"
+    assert len(found_rows()) >= 14
+    for what, (_, command, *arguments) in found_rows():
+        if command == "matrix":
+            row, _, case = arguments
+            record = load_record(baselines / f"{row}.json", "test")
+            assert record.cases[parse(case).id].status == "known deviation", what
+        elif command == "diff":
+            names = [a if (baselines / f"{a}.json").exists() else f"keras-{a}-tensorflow" for a in arguments]
+            old, new = (load_record(baselines / f"{name}.json", "test") for name in names)
+            assert any("known deviation" in change.text for change in difference(old, new)), what
 
 
 def commands(text: str) -> list[list[str]]:

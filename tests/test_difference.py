@@ -1,0 +1,264 @@
+"""Differences between records: what is told, what is a regression, and that rounding alone is neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli, assert_refused
+from recorded import SMALL, TEXT, UNSUPPORTED, recorded
+
+from bnverify.matrix.difference import Change, Kind, difference, regressions
+from bnverify.matrix.records import CaseRecord, CheckRecord, ClauseRecord, Record, as_text
+from bnverify.model import Interface
+from bnverify.reference.hypotheses import BY_KEY
+from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.views.diff_text import change_line, diff_lines
+
+ID, LARGER, THIRD = "shape:4x3/steps:T", "shape:5x3/steps:T", "shape:40x3/steps:TI"
+FINE = CaseRecord("conforms", 0.2)
+
+
+def record(cases: Mapping[str, CaseRecord] | None = None, **changes: Any) -> Record:
+    """A record of one case that conforms, or of these cases, with changes."""
+    return replace(SMALL, clauses={}, cases=cases or {ID: FINE}, **changes)
+
+
+def case(status: str, cause: str = "", clause: str = "training-output", **changes: Any) -> CaseRecord:
+    """A case with one check that does not conform; `changes` are of the check."""
+    check = CheckRecord(status, "y", 0, "none", 100.0, "1.5", "1.25")
+    return CaseRecord(status, 0.2, cause, "", {clause: replace(check, **changes)})
+
+
+def raising(text: str) -> CaseRecord:
+    return case("crashed", clause="returns", quantity="step 1", step=None, grade=None, margin=None, actual=text)
+
+
+def told(old: Record, new: Record) -> list[tuple[Kind, str, bool | None]]:
+    return [(change.kind, change.text, change.worse) for change in difference(old, new)]
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "worse"),
+    [
+        ("conforms", "known deviation", True),
+        ("conforms", "inconclusive", True),
+        ("conforms", "unstable", True),
+        ("conforms", "wrong", True),
+        ("known deviation", "wrong", True),
+        ("unstable", "wrong", True),
+        ("known deviation", "unstable", True),
+    ],
+)
+def test_a_status_that_changes(before: str, after: str, worse: bool) -> None:
+    """A check that comes out graver than before is a regression, one that comes out better an improvement."""
+    records = [record({ID: FINE if status == "conforms" else case(status)}) for status in (before, after)]
+    (change,) = difference(*records)
+    assert (change.kind, change.worse, change.case) == (Kind.CLAUSE, worse, ID)
+    assert change.text == f"output in training, 1 case: {before} before, now {after}; there y is 1.25, expected 1.5"
+    (back,) = difference(*reversed(records))
+    assert (back.kind, back.worse, back.case) == (Kind.CLAUSE, not worse, ID)
+    assert back.text.startswith(f"output in training, 1 case: {after} before, now {before}")
+    assert [regressions(difference(*pair)) for pair in (records, records[::-1])] == [(change,), ()]
+
+
+OTHERWISE = "output in training, 1 case: came out otherwise wrong; there y is {}, expected {}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        (case("wrong"), case("wrong"), None),
+        (case("wrong"), case("wrong", actual="1.2546"), None),  # the bound is 0.0025
+        (case("wrong"), case("wrong", actual="1.2556"), OTHERWISE.format("1.2556", "1.5")),
+        (case("wrong"), case("wrong", actual="1.75"), OTHERWISE.format("1.75", "1.5")),
+        (case("wrong"), case("wrong", expected="1.6", actual="1.35", margin=140.0), None),  # of another element
+        (case("wrong"), case("wrong", expected="1.6", actual="1.35", margin=160.0), OTHERWISE.format("1.35", "1.6")),
+        (case("wrong"), case("wrong", expected="1.6", actual="1.35", margin=60.0), OTHERWISE.format("1.35", "1.6")),
+        (case("wrong", margin=1e300, actual="nan"), case("wrong", margin=1e300, actual="nan"), None),
+        (case("wrong", margin=1e300, actual="nan"), case("wrong"), OTHERWISE.format("1.25", "1.5")),
+        (case("wrong"), case("wrong", margin=1e300, actual="nan"), OTHERWISE.format("nan", "1.5")),
+        (case("wrong", margin=1e300, actual="inf"), case("wrong"), OTHERWISE.format("1.25", "1.5")),
+        (case("wrong", margin=1e300, actual="inf"), case("wrong", margin=1e300, actual="-inf"), OTHERWISE.format("-inf", "1.5")),
+        (case("wrong", margin=None, actual="(4,)"), case("wrong", margin=None, actual="(4,)"), None),
+        (case("wrong", margin=None, actual="(4,)"), case("wrong", margin=None, actual="(3,)"), OTHERWISE.format("(3,)", "1.5")),
+        (case("wrong"), case("wrong", quantity="z"), OTHERWISE.format("1.25", "1.5").replace("there y", "there z")),
+        (case("known deviation", reason="as in the paper"), case("known deviation", reason="as in the paper", actual="2"), None),
+    ],
+)
+def test_both_wrong(before: CaseRecord, after: CaseRecord, text: str | None) -> None:
+    """Two wrong values are told apart where rounding does not explain it; neither is worse."""
+    expected = [] if text is None else [(Kind.CLAUSE, text, None)]
+    assert told(record({ID: before}), record({ID: after})) == expected
+    assert len(told(record({ID: after}), record({ID: before}))) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (case("wrong", "no epsilon"), case("wrong", "epsilon twice", actual="2"), "wrong (no epsilon) before, now wrong (epsilon twice)"),
+        (
+            case("known deviation", reason="as in the paper"),
+            case("known deviation", reason="as in the thesis"),
+            "known deviation (as in the paper) before, now known deviation (as in the thesis)",
+        ),
+        (case("wrong"), case("wrong", grade="one-pass"), "came out otherwise wrong"),
+    ],
+)
+def test_another_cause(before: CaseRecord, after: CaseRecord, words: str) -> None:
+    """A case that deviates for another cause, or by another family of algorithms, has changed, and is not worse."""
+    (change,) = difference(record({ID: before}), record({ID: after}))
+    assert change.text.startswith(f"output in training, 1 case: {words}; there y is ")
+    assert change.worse is None
+
+
+def test_groups() -> None:
+    """Cases of one change and cause are told together, by the smallest of them; another cause is told apart."""
+    old = record({THIRD: FINE, LARGER: FINE, ID: FINE})
+    new = record({THIRD: case("wrong", "b"), LARGER: case("wrong", "a", actual="7"), ID: case("wrong", "a")})
+    assert [(change.text, change.case) for change in difference(old, new)] == [
+        ("output in training, 1 case: conforms before, now wrong (b); there y is 1.25, expected 1.5", THIRD),
+        ("output in training, 2 cases: conforms before, now wrong (a); there y is 1.25, expected 1.5", ID),
+    ]
+
+
+# --- errors, margins, coverage
+
+
+def test_errors() -> None:
+    """An exception that appears is a regression, one that vanishes an improvement, another one a change; numbers are not told."""
+    fine, wrong = record({ID: FINE, LARGER: FINE}), record({ID: case("wrong"), LARGER: FINE})
+    raises = record({ID: raising("ValueError: no axis"), LARGER: raising("ValueError: no\n  axis")})
+    other = record({ID: raising("TypeError: 3"), LARGER: FINE})
+    assert told(fine, raises) == [(Kind.ERROR, "2 cases now raise ValueError: no axis", True)]
+    assert told(raises, fine) == [(Kind.ERROR, "2 cases no longer raise ValueError: no axis", False)]
+    assert told(wrong, other) == [(Kind.ERROR, "1 case now raises TypeError: 3", True)]
+    assert told(raises, other) == [
+        (Kind.ERROR, "1 case now raises TypeError: 3, no longer ValueError: no axis", None),
+        (Kind.ERROR, "1 case no longer raises ValueError: no axis", False),
+    ]
+    assert told(raises, raises) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "grown"),
+    [(0.02, 0.5, True), (0.02, 0.15, False), (0.004, 0.049, False), (0.0049, 0.05, True), (0.5, 0.02, False), (None, 0.9, False)],
+)
+def test_margins_of_cases(before: float | None, after: float, grown: bool) -> None:
+    """A margin that grew tenfold within the bound is mentioned where it is felt, and is no regression."""
+    found = told(record({ID: CaseRecord("conforms", before)}), record({ID: CaseRecord("conforms", after)}))
+    text = f"1 case conforms with a margin more than 10 times the one before, as from {before} to {after}"
+    assert found == ([(Kind.MARGIN, text, None)] if grown else [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        ((0.02, "blocked"), (0.5, "blocked"), "moving mean: the worst margin grew from 0.02 to 0.5, within the bound"),
+        ((0.02, "blocked"), (0.1, "sequential"), "moving mean: the worst grade was blocked, now sequential"),
+        ((0.02, "blocked"), (0.1, "blocked"), None),
+    ],
+)
+def test_margins_of_clauses(before: tuple[float, str], after: tuple[float, str], text: str | None) -> None:
+    """Of a clause that conforms in both, a margin grown tenfold or a worse family of algorithms is mentioned, and no regression."""
+    old, new = (
+        replace(record(), clauses={"moving-mean": ClauseRecord({"conforms": 9}, grade, margin)}) for margin, grade in (before, after)
+    )
+    assert told(old, new) == ([] if text is None else [(Kind.MARGIN, text, None)])
+
+
+def test_coverage() -> None:
+    """Cases asked in one record alone are told; cases that can no longer be asked are a regression."""
+    old, new = record({ID: FINE, LARGER: FINE}), record({ID: FINE, THIRD: FINE, UNSUPPORTED: FINE})
+    assert told(old, new) == [(Kind.COVERAGE, "1 case no longer asked", None), (Kind.COVERAGE, "2 cases newly asked", None)]
+    refusing = record({ID: CaseRecord("unsupported", reason="float32 only"), LARGER: FINE})
+    assert told(old, refusing) == [(Kind.COVERAGE, "1 case no longer supported: float32 only", True)]
+    assert told(refusing, old) == [(Kind.COVERAGE, "1 case newly supported; before: float32 only", None)]
+    assert told(refusing, refusing) == []
+
+
+# --- arguments, weights, promises
+
+
+DECLARED = Interface(
+    {"axis": "-1", "momentum": "0.99", "name": ""}, ("inputs", "training"), ("gamma float32", "beta float32"), {"momentum": 0.99}
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text", "worse"),
+    [
+        ({"arguments": {"axis": "-1", "name": ""}}, "argument momentum vanished", True),
+        ({"arguments": {**DECLARED.arguments, "renorm": "False"}}, "argument renorm appeared (default False)", None),
+        ({"arguments": {**DECLARED.arguments, "kwargs": ""}}, "argument kwargs appeared", None),
+        ({"arguments": {**DECLARED.arguments, "momentum": "0.9"}}, "default of momentum changed from 0.99 to 0.9", True),
+        ({"arguments": {**DECLARED.arguments, "name": "None"}}, "default of name changed from none to None", True),
+        (
+            {"arguments": {"momentum": "0.99", "axis": "-1", "name": ""}},
+            "arguments moved: axis from position 1 to 2; the order is now momentum, axis, name",
+            True,
+        ),
+        ({"call": ("inputs",)}, "call argument training vanished", True),
+        ({"call": ("inputs", "training", "mask")}, "call argument mask appeared", None),
+        ({"call": ("training", "inputs")}, "call arguments moved: inputs from position 1 to 2; the order is now training, inputs", True),
+        ({"weights": ("gamma float32",)}, "weight beta vanished", True),
+        ({"weights": (*DECLARED.weights, "renorm float32")}, "weight renorm appeared", None),
+        ({"weights": DECLARED.weights[::-1]}, "weights moved: gamma from position 1 to 2; the order is now beta, gamma", True),
+        ({"weights": ("gamma float16", "beta float32")}, "weight gamma changed from float32 to float16", True),
+        ({"config": {"momentum": 0.9}}, "get_config()['momentum'] changed from 0.99 to 0.9", True),
+        ({"config": {"momentum": 0.99, "dtype": "float32"}}, None, None),
+    ],
+)
+def test_interface(changes: dict[str, Any], text: str | None, worse: bool | None) -> None:
+    """Arguments and weights that vanish, move or change are regressions; new ones are told."""
+    new = record(interface=replace(DECLARED, **changes))
+    assert told(record(interface=DECLARED), new) == ([] if text is None else [(Kind.INTERFACE, text, worse)])
+
+
+def test_promises() -> None:
+    """What a release promises otherwise is told first, clause by clause, and is no regression."""
+    old, new = record(era="Keras 2 in TensorFlow 2"), record(era="Keras 3")
+    dtypes = "every weight has the policy's variable dtype"
+    today, before = f"{dtypes}: float32 under mixed policies, float16 under float16", f"{dtypes}, but float32 under 16-bit policies"
+    integers = "Keras 2 converts no integer inputs, and promises nothing about them"
+    axes = "Keras 3 takes one integer as axis; tf.keras 2 took a list"
+    assert told(old, new) == [
+        (Kind.PROMISE, "judged by the promises of Keras 3, no longer of Keras 2 in TensorFlow 2", None),
+        (Kind.PROMISE, f"weight dtypes: promised is now “{today}”, before: “{before}”", None),
+        (Kind.PROMISE, f"integers can be asked for; before: {integers}", None),
+        (Kind.PROMISE, f"several axes can no longer be asked for: {axes}", None),
+    ]
+    assert told(new, old)[1:3] == [
+        (Kind.PROMISE, f"weight dtypes: promised is now “{before}”, before: “{today}”", None),
+        (Kind.PROMISE, f"integers can no longer be asked for: {integers}", None),
+    ]
+    assert told(old, old) == []
+
+
+# --- records of runs
+
+
+@pytest.mark.parametrize("key", ["epsilon-outside", "no-epsilon", "never-updated"])
+def test_a_fault_that_comes_and_goes(key: str) -> None:
+    """A fault that a release brings is told as regressions with its cause, and as improvements where it is mended."""
+    right, wrong = recorded(ReferenceTarget()), recorded(ReferenceTarget(BY_KEY[key].formulas))
+    brought = [change for change in difference(right, wrong) if change.kind is Kind.CLAUSE]
+    mended = [change for change in difference(wrong, right) if change.kind is Kind.CLAUSE]
+    assert len(brought) == len(mended) >= 2
+    assert {change.worse for change in brought} == {True}
+    assert {change.worse for change in mended} == {False}
+    assert any(BY_KEY[key].cause in change.text for change in brought)
+    assert difference(wrong, wrong) == difference(right, right) == ()
+
+
+def test_other_inputs_are_no_regression() -> None:
+    """Two runs of one layer on other numbers differ by rounding: nothing but margins can be told."""
+    changes = difference(recorded(ReferenceTarget()), recorded(ReferenceTarget(), seed=1))
+    assert {change.kind for change in changes} <= {Kind.MARGIN}
+    assert regressions(changes) == ()
