@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnverify.cli_matrix import COMMANDS
-from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
+from bnverify.commands import BAD_INPUT, CONFORMS, CONTEXT, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
     from bnverify.model import Results
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @click.group(context_settings=CONTEXT)

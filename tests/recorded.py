@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -105,3 +106,23 @@ TEXT = """{
  }
 }
 """
+
+DECLARED = Interface(
+    {"axis": "-1", "momentum": "0.99", "name": ""},
+    ("inputs", "training"),
+    ("gamma float32", "beta float32"),
+    {"momentum": 0.99},
+)
+ID, LARGER, THIRD = "shape:4x3/steps:T", "shape:5x3/steps:T", "shape:40x3/steps:TI"
+FINE = CaseRecord("conforms", 0.2)
+
+
+def record(cases: Mapping[str, CaseRecord] | None = None, **changes: Any) -> Record:
+    """A record of one case that conforms, or of these cases, with changes."""
+    return replace(SMALL, clauses={}, cases=cases or {ID: FINE}, **changes)
+
+
+def case(status: str, cause: str = "", clause: str = "training-output", **changes: Any) -> CaseRecord:
+    """A case with one check that does not conform; `changes` are of the check."""
+    check = CheckRecord(status, "y", 0, "none", 100.0, "1.5", "1.25")
+    return CaseRecord(status, 0.2, cause, "", {clause: replace(check, **changes)})

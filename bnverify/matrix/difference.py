@@ -245,8 +245,10 @@ def _grown(was: CaseRecord, now: CaseRecord) -> bool:
 
 
 def _coverage(old: Record, new: Record) -> Iterator[Change]:
-    """Cases that only one of the records has, or that only one could be asked."""
+    """Cases that only one of two records of a suite has, or that only one could be asked."""
     for record, other, what in ((old, new, "no longer asked"), (new, old, "newly asked")):
+        if old.suite != new.suite:
+            break
         ids = [id_ for id_ in record.cases if id_ not in other.cases]
         if ids:
             n, example = _shown(ids)

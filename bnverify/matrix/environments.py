@@ -97,7 +97,7 @@ def installer_environment() -> Mapping[str, str]:
 def fingerprint(row: Row) -> str:
     """What the environment of a row is made of, as a short text: rows with the same one share it."""
     contents = [_content(Path(package)) for package in sorted(row.packages) if Path(package).is_absolute()]
-    made_of = json.dumps([row.python, find_python(row.python), sorted(row.packages), contents])
+    made_of = json.dumps([row.python, os.path.realpath(find_python(row.python)), sorted(row.packages), contents])
     return hashlib.sha256(made_of.encode()).hexdigest()[:20]
 
 

@@ -148,13 +148,17 @@ def _key(row: Row, job: Job) -> str:
     return hashlib.sha256(json.dumps([*asked, _verifier(), np.__version__]).encode()).hexdigest()[:24]
 
 
+FRONT = ("views", "cli.py", "cli_matrix.py", "commands.py", "api.py", "harness.py", "conformance.py", "pytest_plugin.py")
+
+
 @cache
 def _verifier() -> str:
-    """The content of the package, views and front ends apart: what judges."""
+    """The content of the package, front ends and what is done with records apart: what observes, judges and records."""
     package = Path(run.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         inside = path.relative_to(package)
-        if path.suffix in (".py", ".toml") and inside.parts[0] not in ("views", "cli.py", "matrix"):
+        ours = inside.parts[0] not in (*FRONT, "matrix") or inside.name in ("records.py", "runs.py")
+        if path.suffix in (".py", ".toml") and ours:
             digest.update(str(inside).encode() + path.read_bytes())
     return digest.hexdigest()
