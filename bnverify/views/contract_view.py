@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bnverify.cases.suites import suite
 from bnverify.contract import CLAUSES
+from bnverify.contract.eras import ERAS
 from bnverify.run import run
 from bnverify.tally import by_clause
 from bnverify.targets.reference_target import ReferenceTarget
@@ -25,3 +26,6 @@ def contract_lines(name: str) -> Iterator[str]:
         yield f"{tally.number:>2}  {clause.title}  [{clause.key}]  {number(tally.checks)} checks"
         yield f"    {clause.rule}"
         yield f"    Source: {clause.source}"
+        for era in ERAS:
+            if clause.key in era.rules:
+                yield f"    {era.name} (Keras {era.keras}): {era.rules[clause.key]}"

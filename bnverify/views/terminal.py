@@ -17,7 +17,7 @@ from rich.text import Text
 
 from bnverify.model import Results, Status
 from bnverify.tally import ClauseTally, by_clause, failures
-from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, plural, short
+from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, plural, promise_line, short
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}
 ROOMY = 120  # columns from which the table has room for case ids
@@ -70,6 +70,8 @@ def show(results: Results, out: Console, *, verbose: bool = False) -> None:
     """The whole report of a run."""
     out.print(Text(environment_line(results.environment)), soft_wrap=True)
     out.print(Text(results.environment.cpu, "dim"), soft_wrap=True)
+    if promise := promise_line(results.environment):
+        out.print(Text(promise, "dim"), soft_wrap=True)
     suite = f"{results.suite}, " if results.suite else ""
     out.print(
         Text(f"{suite}seed {results.seed}: {plural(len(results.verdicts), 'case')} in {results.seconds:.1f} s\n"),

@@ -6,6 +6,7 @@ import shlex
 
 from bnverify.cases.case import Step
 from bnverify.contract import BY_KEY
+from bnverify.contract.eras import ERAS, era_of
 from bnverify.model import Check, Environment, Grade, Results, Status, Verdict
 from bnverify.tally import Group
 
@@ -39,6 +40,12 @@ def environment_line(e: Environment) -> str:
     layer = "" if e.own else f"{e.target} · "
     module = "Keras" if e.module == "keras" else e.module
     return f"{layer}{module} {e.keras} · {e.backend} {e.backend_version} on {e.device} · NumPy {e.numpy} · Python {e.python}"
+
+
+def promise_line(e: Environment) -> str:
+    """Whose promises a run was judged by; empty where they are today's."""
+    era = era_of(e)
+    return "" if era.name == ERAS[-1].name else f"judged by the promises of {era.name} ({era.source})"
 
 
 def reproduce(verdict: Verdict, results: Results) -> str:
@@ -87,7 +94,7 @@ def group_lines(group: Group, results: Results) -> list[str]:
     lines.append(f"smallest case  {example.case.id}")
     if example.failures:
         first = max(example.failures, key=lambda check: check.status is Status.CRASHED)
-        lines.append(f"clause         {BY_KEY[first.clause].rule}")
+        lines.append(f"clause         {era_of(results.environment).rules.get(first.clause, BY_KEY[first.clause].rule)}")
         lines += [f"               {line}" for line in mismatch_lines(first, example.case.steps)]
     if group.cause:
         detail = f" ({example.reason})" if example.reason else ""
