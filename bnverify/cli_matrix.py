@@ -153,6 +153,9 @@ def _against(outcomes: Sequence[Outcome], before: dict[str, Record | None]) -> t
             notes.append(f"{name}: the baseline has no record of it")
             worse += not outcome.record.ok
             continue
+        if not set(old.cases) & set(outcome.record.cases):
+            notes.append(f"{name}: no case is in the baseline, too: nothing was compared")
+            worse += 1
         for change in difference(old, outcome.record):
             notes.append(f"{name}: {change_line(change)}")
             worse += bool(change.worse)
@@ -235,11 +238,13 @@ def diff(old: str, new: str, path: Path | None, backend: str) -> None:
     out = terminal.console()
     for line in diff_lines(before, after, changes):
         out.print(line, markup=False, soft_wrap=True)
+    if not set(before.cases) & set(after.cases):
+        sys.exit(NOTHING_TESTED)
     sys.exit(DEVIATES if regressions(changes) else CONFORMS)
 
 
 def _is_file(text: str) -> bool:
-    return text.endswith(".json") or Path(text).is_file()
+    return text.endswith(".json") or os.path.isfile(text)  # which, other than Path, is False for what is no path
 
 
 def _record_named(text: str, folder: Path | None, backend: str) -> Record:

@@ -30,11 +30,10 @@ METADATA = {
 def execute(notebook: Any) -> Any:
     """The notebook as it comes out of a fresh kernel of this interpreter, started in the root. Raises at the first error."""
     fresh = copy.deepcopy(notebook)
-    specs = KernelSpecManager(kernel_dirs=[])  # none but the one of this interpreter
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
     where = {"metadata": {"path": str(ROOT)}}
-    options = {"timeout": 300, "resources": where, "record_timing": False, "coalesce_streams": True}
-    NotebookClient(fresh, km=kernel, **options).execute()
+    client = NotebookClient(fresh, timeout=300, resources=where, record_timing=False, coalesce_streams=True)
+    client.km = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    client.execute()
     fresh.metadata = nbformat.from_dict(METADATA)
     return fresh
 

@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 import jsonschema
 import pytest
 from conftest import ROOT, Cli, assert_refused
-from recorded import CONSTANT, CRASHED, RUNS, SMALL, TEXT, UNSUPPORTED
+from recorded import CONSTANT, CRASHED, RUNS, SMALL, TEXT, UNSUPPORTED, recorded
 
 from bnverify.errors import BadInput
 from bnverify.matrix.records import CaseRecord, Record, as_text, load_record, parse_record, rounded
 from bnverify.model import Grade, Status
+from bnverify.reference.hypotheses import BY_KEY
+from bnverify.targets.reference_target import ReferenceTarget
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,14 @@ def test_what_is_recorded(runs: dict[str, Record]) -> None:
     )
     assert (record.era, record.seed, record.required, record.suite) == ("Keras 3", 0, "sequential", "some cases")
     assert (runs["otherwise wrong"].seed, runs["otherwise wrong"].required) == (7, "blocked")
+
+
+def test_the_worst_check() -> None:
+    """Of several checks of a clause that do not conform in a case, the one with the largest margin is kept."""
+    record = recorded(ReferenceTarget(BY_KEY["never-updated"].formulas), "shape:4x3/steps:T5")
+    (case,) = record.cases.values()
+    assert record.clauses["moving-mean"].checks == {"wrong": 5}
+    assert case.checks["moving-mean"].margin == record.clauses["moving-mean"].margin
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ from bnverify.model import Status
 
 GROWN = 10.0  # factor from which a margin that grew within its bound is mentioned
 FELT = 0.05  # smallest margin whose growth is
+EDGE = 0.1  # share of the checks with a known deviation that may come and go with the machine
 SAME = 1.5  # factor up to which margins of different elements count as the same
 ORDER = [status.value for status in Status]
 CONFORMS = Status.CONFORMS.value
@@ -129,7 +132,9 @@ def _errors(old: Record, new: Record) -> Iterator[Change]:
         elif not now:
             yield Change(Kind.ERROR, f"{n} no longer {_raise(ids, was)}", False, example)
         else:
-            yield Change(Kind.ERROR, f"{n} now {_raise(ids, now)}, no longer {was}", None, example)
+            statuses = [ORDER.index(record.cases[example].checks["returns"].status) for record in (old, new)]
+            worse = None if statuses[0] == statuses[1] else statuses[0] < statuses[1]
+            yield Change(Kind.ERROR, f"{n} now {_raise(ids, now)}, no longer {was}", worse, example)
 
 
 def _raised(case: CaseRecord) -> str:
@@ -137,7 +142,8 @@ def _raised(case: CaseRecord) -> str:
     check = case.checks.get("returns")
     if check is None:
         return ""
-    return f"({check.reason})" if check.status == Status.KNOWN.value else " ".join(check.actual.split())[:160]
+    text = re.sub(r"0x[0-9a-f]+", "0x…", " ".join(check.actual.split()))[:160]
+    return f"({check.reason})" if check.status == Status.KNOWN.value else text
 
 
 def _raise(ids: Sequence[str], what: str) -> str:
@@ -159,21 +165,22 @@ def _clauses(old: Record, new: Record) -> Iterator[Change]:
             if _differ(before, after):
                 key = (_status(before), _why(was, before)), (_status(after), _why(now, after))
                 groups.setdefault(key, {}).setdefault(clause.key, []).append(id_)
-    reasons = [{check.reason for case in record.cases.values() for check in case.checks.values()} for record in (old, new)]
+    shown = [Counter(check.reason for case in record.cases.values() for check in case.checks.values()) for record in (old, new)]
     for (was_outcome, now_outcome), members in groups.items():
-        known = {why for status, why in (was_outcome, now_outcome) if status == Status.KNOWN.value}
-        both = bool(known) and known <= reasons[0] & reasons[1]
-        yield _clause_change(was_outcome, now_outcome, members, new, both)
+        known = [why for status, why in (was_outcome, now_outcome) if status == Status.KNOWN.value]
+        often = min((counts[why] for why in known for counts in shown), default=0)
+        few = sum(map(len, members.values())) <= EDGE * often
+        yield _clause_change(was_outcome, now_outcome, members, new, few)
 
 
-def _clause_change(was: Outcome, now: Outcome, members: Mapping[str, Sequence[str]], new: Record, both: bool) -> Change:
-    """The change of these cases by clause. both: it is to or from a known deviation that other cases show before and after.
+def _clause_change(was: Outcome, now: Outcome, members: Mapping[str, Sequence[str]], new: Record, few: bool) -> Change:
+    """The change of these cases by clause. few: of many cases with a known deviation, these few show it in one record alone.
 
-    Such a case is at the edge of what a deviation changes, and may fall on either side with the machine: no regression.
+    They are at the edge of what the deviation changes and may fall on either side with the machine: no regression.
     """
     n, example = _shown(list(dict.fromkeys(id_ for ids in members.values() for id_ in ids)))
     where = ", ".join(f"{BY_KEY[clause].title} ({len(ids)})" for clause, ids in members.items())
-    edge = both and {was[0], now[0]} <= {CONFORMS, Status.KNOWN.value}
+    edge = few and {was[0], now[0]} <= {CONFORMS, Status.KNOWN.value}
     worse = None if was[0] == now[0] or edge else ORDER.index(now[0]) > ORDER.index(was[0])
     before, after = (f"{status}{f' ({why})' if why else ''}" for status, why in (was, now))
     verb = "came out otherwise wrong" if was == now else f"{before} before, now {after}"
@@ -256,20 +263,23 @@ def _coverage(old: Record, new: Record) -> Iterator[Change]:
     reasons: dict[tuple[bool, str], list[str]] = {}
     for id_ in set(old.cases) & set(new.cases):
         was, now = old.cases[id_], new.cases[id_]
-        gone = Status.UNSUPPORTED.value
-        if (was.status == gone) != (now.status == gone):
-            lost = now.status == gone
+        if _asked(was) != _asked(now):
+            lost = not _asked(now)
             reasons.setdefault((lost, (now if lost else was).reason), []).append(id_)
     for (lost, reason), ids in sorted(reasons.items()):
         n, example = _shown(ids)
         text = f"{n} no longer supported: {reason}" if lost else f"{n} newly supported; before: {reason}"
-        yield Change(Kind.COVERAGE, text, True if lost else None, example)
+        yield Change(Kind.COVERAGE, text, True if lost and old.era == new.era else None, example)
+
+
+def _asked(case: CaseRecord) -> bool:
+    """Whether a case could be asked: it was held against some clause."""
+    return case.status != Status.UNSUPPORTED.value and (case.status != Status.INCONCLUSIVE.value or bool(case.checks))
 
 
 def _common(old: Record, new: Record) -> list[str]:
     """The cases that both could be asked."""
-    gone = Status.UNSUPPORTED.value
-    return [id_ for id_ in old.cases if id_ in new.cases and gone not in (old.cases[id_].status, new.cases[id_].status)]
+    return [id_ for id_ in old.cases if id_ in new.cases and _asked(old.cases[id_]) and _asked(new.cases[id_])]
 
 
 def _shown(ids: Sequence[str]) -> tuple[str, str]:

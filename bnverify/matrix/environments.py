@@ -114,17 +114,20 @@ def _content(path: Path) -> str:
     return digest.hexdigest()
 
 
-def make_environment(row: Row, force: bool = False, tell: Callable[[str], None] = lambda text: None) -> str:
-    """The interpreter of the row's environment, made where there is none yet, or anew with `force`.
+def make_environment(row: Row, newer_than: float = 0.0, tell: Callable[[str], None] = lambda text: None) -> str:
+    """The interpreter of the row's environment, made where there is none yet, or none made since the time `newer_than`.
 
     Raises NoInterpreter, NotInstallable with uv's reason on one line, and BadInput where uv is missing.
     """
     python, uv = find_python(row.python), find_uv()
     home = cache_folder() / "environments" / fingerprint(row)
     interpreter = home / "bin" / "python"
-    if force:
-        shutil.rmtree(home, ignore_errors=True)
-    if (home / "made.json").is_file() and interpreter.exists():
+
+    def is_made() -> bool:
+        made = home / "made.json"
+        return made.is_file() and interpreter.exists() and made.stat().st_mtime >= newer_than
+
+    if is_made():
         return str(interpreter)
     tell("installing")
     try:
@@ -136,7 +139,7 @@ def make_environment(row: Row, force: bool = False, tell: Callable[[str], None] 
         _uv([uv, "venv", "--quiet", "--no-project", "--python", python, "--clear", str(making)])
         _uv([uv, "pip", "install", "--quiet", "--python", str(making / "bin" / "python"), *row.packages])
         (making / "made.json").write_text(json.dumps({"python": python, "packages": row.packages}), encoding="utf-8")
-        if not ((home / "made.json").is_file() and interpreter.exists()):  # else another was faster, and may be using it
+        if not is_made():  # else another was faster, and may be using it
             shutil.rmtree(home, ignore_errors=True)
             making.rename(home)
     except OSError as error:

@@ -168,7 +168,11 @@ def as_text(record: Record) -> str:
     lines.append(f' "interface": {{\n{_block(interface)}\n }},')
     clauses = {key: _sparse(asdict(clause)) for key, clause in record.clauses.items()}
     lines.append(f' "clauses": {{\n{_block(clauses)}\n }},')
-    cases = {id_: _short(case) for id_, case in sorted(record.cases.items())}
+    reasons = sorted({check.reason for case in record.cases.values() for check in case.checks.values() if check.reason})
+    if reasons:
+        lines.append(f' "reasons": {{\n{_block({str(n): text for n, text in enumerate(reasons, 1)})}\n }},')
+    numbers = {text: str(n) for n, text in enumerate(reasons, 1)}
+    cases = {id_: _short(case, numbers) for id_, case in sorted(record.cases.items())}
     lines.append(f' "cases": {{\n{_block(cases)}\n }}')
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -181,13 +185,15 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _short(case: CaseRecord) -> Any:
-    """A case that conforms as its margin alone."""
+def _short(case: CaseRecord, numbers: Mapping[str, str]) -> Any:
+    """A case that conforms as its margin alone; reasons by their numbers."""
     if case.status == Status.CONFORMS.value:
         return case.margin
     found = _sparse(asdict(case))
     if case.checks:
-        found["checks"] = {clause: _sparse(asdict(check)) for clause, check in case.checks.items()}
+        found["checks"] = {
+            clause: _sparse({**asdict(check), "reason": numbers.get(check.reason)}) for clause, check in case.checks.items()
+        }
     return found
 
 
@@ -229,7 +235,7 @@ def parse_record(document: Any) -> Record:
             config=dict(interface["config"]),
         ),
         clauses={key: _parse_clause(clause) for key, clause in document["clauses"].items()},
-        cases={id_: _parse_case(case) for id_, case in document["cases"].items()},
+        cases={id_: _parse_case(case, document.get("reasons", {})) for id_, case in document["cases"].items()},
         stale=tuple(document["stale"]),
     )
 
@@ -240,17 +246,18 @@ def _parse_clause(clause: Any) -> ClauseRecord:
     return ClauseRecord(**{**clause, "margin": _margin(clause.get("margin"))})
 
 
-def _parse_case(case: Any) -> CaseRecord:
+def _parse_case(case: Any, reasons: Mapping[str, str]) -> CaseRecord:
     if not isinstance(case, dict):
         return CaseRecord(Status.CONFORMS.value, _margin(case))
     Status(case["status"])
-    checks = {clause: _parse_check(check) for clause, check in case.get("checks", {}).items()}
+    checks = {clause: _parse_check(check, reasons) for clause, check in case.get("checks", {}).items()}
     return CaseRecord(**{**case, "margin": _margin(case.get("margin")), "checks": checks})
 
 
-def _parse_check(check: Any) -> CheckRecord:
+def _parse_check(check: Any, reasons: Mapping[str, str]) -> CheckRecord:
     optional = {"grade": None, "margin": None, "step": None, "expected": "", "actual": "", "reason": ""}
-    found = CheckRecord(**{**optional, **check})
+    reason = reasons[check["reason"]] if "reason" in check else ""
+    found = CheckRecord(**{**optional, **check, "reason": reason})
     Status(found.status)
     _margin(found.margin)
     if not all(isinstance(text, str) for text in (found.quantity, found.expected, found.actual, found.reason)):

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class Job:
     whole: bool = True
     patience: float = PATIENCE
     force: bool = False
+    started: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> Outcome:
         record = None if job.force else _kept(kept)
         if record is not None:
             return taken(record=record, cached=True)
-        record = run_row(row, make_environment(row, job.force, told), job, told)
+        record = run_row(row, make_environment(row, job.started if job.force else 0.0, told), job, told)
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_whole(kept, as_text(record), "cache")
         return taken(record=record)

@@ -43,7 +43,8 @@ def _mark(change: Change) -> str:
 def _shown_by(new: Record, change: Change) -> str:
     if not change.case:
         return ""
-    return f"\n      {shlex.join(['bnverify', 'matrix', new.name, '--case', change.case])}"
+    command = ["run"] if new.environment.target == new.name else ["matrix", new.name]
+    return f"\n      {shlex.join(['bnverify', *command, '--case', change.case])}"
 
 
 def _versions(old: Environment, new: Environment) -> str:
