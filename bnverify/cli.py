@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnverify.cli_matrix import COMMANDS
-from bnverify.commands import BAD_INPUT, CONFORMS, CONTEXT, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
+from bnverify.commands import BAD_INPUT, CONFORMS, CONTEXT, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, echo_all, selection
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
@@ -127,17 +127,12 @@ def run(
 
 def _check_files(files: dict[str, Path], baseline: Path | None, backends: tuple[str, ...]) -> None:
     """Raises BadInput where a report could not be written later, or would overwrite another."""
-    from bnverify.files import check_writable
+    from bnverify.files import check_reports
 
     if len(backends) > 1 and (files or baseline):
         option = next(iter(files), "--baseline")
         raise BadInput(f"{option}: is one file, for {len(backends)} backends; allowed: one --backend")
-    seen: dict[Path, str] = {}
-    for option, path in files.items():
-        check_writable(path, option)
-        if path.resolve() in seen:
-            raise BadInput(f"{option} {path}: is the file of {seen[path.resolve()]}, too; allowed: two files")
-        seen[path.resolve()] = option
+    check_reports(files)
 
 
 def _against(before: Record, now: Record, results: Results) -> int:
@@ -173,10 +168,7 @@ def list_cases(suite: str, ids: tuple[str, ...], select: str) -> None:
     from bnverify.cases.suites import choose
 
     lines = [f"{case.id}  # {case.cause}" if case.cause else case.id for case in choose(suite, ids, select)[0]]
-    try:
-        click.echo("\n".join(lines))
-    except BrokenPipeError:  # click would end with 1; without its errno, this goes on to main
-        raise BrokenPipeError from None
+    echo_all(lines)
 
 
 @cli.command(cls=Example, example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3")

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
+from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, echo_all, selection
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
     from bnverify.matrix.rows import Row
     from bnverify.matrix.runs import Outcome
+
+SHORTEST = 0.1  # seconds of patience
 
 matrix_file = click.option(
     "--file", "path", type=click.Path(path_type=Path), help="File of rows.  [ci/matrix.toml, here or above]"
@@ -45,7 +47,7 @@ backend_names = click.option(
 @click.option("--list", "list_only", is_flag=True, help="List the rows; nothing is run.")
 @click.option("--force", is_flag=True, help="Make environments and run rows anew, unchanged or not.")
 @click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), metavar="N", help="Rows at a time.  [cores]")
-@click.option("--patience", default=120.0, type=click.FloatRange(0.1), metavar="S", help="Seconds a case may take.  [120]")
+@click.option("--patience", default=120.0, type=float, metavar="S", help="Seconds a case may take.  [120]")
 @click.option("--records", type=click.Path(path_type=Path), help="Write a record for each row into this folder.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Folder of records: fail on regressions from it only.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the chart as Markdown to this file.")
@@ -77,22 +79,21 @@ def matrix(
     A row that cannot be installed ends the command with 2, one whose interpreter is missing here is skipped.
     """
     from bnverify.cases.suites import choose
-    from bnverify.files import check_writable
+    from bnverify.files import check_reports
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
 
     chosen = select_rows(load_matrix(path or find_matrix()).rows, rows, only, backends)
     if list_only:
-        for row in chosen:
-            env = f"  {' '.join(row.env)}" if row.env else ""
-            click.echo(f"{row.name}  Python {row.python}  {' '.join(row.packages)}{env}")
+        parts = [(row.name, f"Python {row.python}", " ".join(row.packages), " ".join(row.env)) for row in chosen]
+        echo_all("  ".join(filter(None, part)) for part in parts)
         return
+    if not patience >= SHORTEST:
+        raise BadInput(f"--patience {patience}: allowed: {SHORTEST} seconds or more")
     cases, label = choose(suite, ids, select)
     reports = {"--markdown": markdown, "--html": html, "--junit": junit}
-    for option, file in reports.items():
-        if file:
-            check_writable(file, option)
-    if records and not records.is_dir():
-        raise BadInput(f"--records {records}: no such folder")
+    check_reports({option: file for option, file in reports.items() if file})
+    if records and not (records.is_dir() and os.access(records, os.W_OK)):
+        raise BadInput(f"--records {records}: no such folder, or no permission to write into it")
     before = {row.name: _baseline_of(row.name, baseline) for row in chosen} if baseline else {}
 
     from bnverify.matrix.runs import Job
@@ -102,6 +103,9 @@ def matrix(
     notes, worse = _against(outcomes, before)
     _show(outcomes, notes, verbose or bool(ids))
     _write_reports(outcomes, notes, reports)
+    if interrupted:
+        ended = {outcome.row.name for outcome in outcomes}
+        click.echo(f"interrupted; not finished: {', '.join(row.name for row in chosen if row.name not in ended)}")
     sys.exit(INTERRUPTED if interrupted else _exit_code(outcomes, worse if baseline else None))
 
 

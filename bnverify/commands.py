@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -34,3 +34,11 @@ def selection(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def echo_all(lines: Iterable[str]) -> None:
+    """Writes lines to standard output at once; whoever reads them may close it."""
+    try:
+        click.echo("\n".join(lines))
+    except BrokenPipeError:  # click would end with 1; without its errno, this goes on to main
+        raise BrokenPipeError from None

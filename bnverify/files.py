@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from bnverify.errors import BadInput
@@ -24,6 +25,16 @@ def check_writable(path: Path, option: str) -> None:
             raise BadInput(f"{option} {path}: the name is too long")
     except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(f"{option} {path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+
+
+def check_reports(files: Mapping[str, Path]) -> None:
+    """Raises BadInput where a report, by its option, could not be written later, or is the file of another one."""
+    seen: dict[Path, str] = {}
+    for option, path in files.items():
+        check_writable(path, option)
+        if path.resolve() in seen:
+            raise BadInput(f"{option} {path}: is the file of {seen[path.resolve()]}, too; allowed: two files")
+        seen[path.resolve()] = option
 
 
 def write_whole(path: Path, text: str, option: str) -> None:

@@ -100,7 +100,10 @@ class Observation:
     @property
     def built(self) -> bool:
         """Whether the layer was constructed and built, so that its weights can be judged."""
-        return self.failure is None or self.failure.stage not in ("constructor", "build")
+        if self.failure is None:
+            return True
+        seen = bool(self.weights or self.steps) or self.config is not None  # a worker that dies takes along what it saw
+        return seen and self.failure.stage not in ("constructor", "build")
 
 
 @dataclass(frozen=True)

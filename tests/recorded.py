@@ -108,7 +108,7 @@ TEXT = """{
 """
 
 DECLARED = Interface(
-    {"axis": "-1", "momentum": "0.99", "name": ""},
+    {"axis": "-1", "momentum": "0.99", "fused": ""},
     ("inputs", "training"),
     ("gamma float32", "beta float32"),
     {"momentum": 0.99},

@@ -204,7 +204,9 @@ CLAUSE_KEYS = (
     "training-output, inference-output, training-not-given, frozen-output, moving-mean, moving-variance, "
     "inference-updates-nothing, frozen-updates-nothing, unfrozen, calls-keep-parameters, shift-invariance"
 )
-RECORD_FIELDS = "clauses, why, link, evidence, case, quantity, computes, arithmetic, variable, read, grade, backend, keras"
+RECORD_FIELDS = (
+    "clauses, why, link, evidence, case, quantity, computes, arithmetic, variable, read, grade, raises, backend, keras"
+)
 
 
 WRONG_FILES = (

@@ -227,11 +227,11 @@ def test_a_worker_that_gets_half_a_request(fake: dict[str, str]) -> None:
         (
             "0.1",
             "Crashed",
-            "the worker was ended by SIGKILL (out of memory?); last output: and when it is used and when a layer is made",
+            "the worker was ended by SIGKILL (out of memory?); last output: and when a layer is made and when a layer is made",
         ),
         ("0.2", "Crashed", "the worker was ended by SIGABRT"),
         ("0.3", "Crashed", "the worker was ended by SIGSEGV"),
-        ("0.4", "TimedOut", "no answer within 2 s; last output: and when it is used and when a layer is made"),
+        ("0.4", "TimedOut", "no answer within 2 s; last output: and when a layer is made and when a layer is made"),
         ("0.7", "Crashed", "the worker was ended by SIGKILL"),
     ],
 )

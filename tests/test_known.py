@@ -18,7 +18,7 @@ from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import matches, suite
 from bnverify.contract import BY_KEY
-from bnverify.model import Check, Environment, Grade, Observation, Results, Status, Verdict
+from bnverify.model import Check, Environment, Grade, Mismatch, Observation, Results, Status, Verdict
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
@@ -478,3 +478,13 @@ def test_rank_selects_cases() -> None:
     """`rank:4` is the shape's, beside the fields of ids."""
     assert matches(parse("shape:2x3x4x5/axis:1/steps:T"), "rank:4/axis:1|3")
     assert not matches(parse("shape:2x3x4/axis:1/steps:T"), "rank:4/axis:1|3")
+
+
+def test_a_record_of_an_exception_excuses_only_that() -> None:
+    """`raises` excuses an exception with one of its texts, and no other."""
+    record = Deviation(("returns",), why="because", link="", evidence=SMALL, raises="no axis|no shape")
+    for text, excused in (("ValueError: no shape", True), ("ValueError: no time", False)):
+        mismatch = Mismatch(expected="no exception", actual=text)
+        check = Check("returns", "step 0", None, Status.CRASHED, mismatch=mismatch, reason=text)
+        found = excuse(Verdict(parse(SMALL), (check,), Status.CRASHED), [record])
+        assert (found.status is Status.KNOWN) is excused

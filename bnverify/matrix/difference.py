@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnverify.cases.case import parse
 from bnverify.cases.suites import smaller_first
@@ -74,7 +74,7 @@ def _promises(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _interface(old: Record, new: Record) -> Iterator[Change]:
-    was, now = old.interface, new.interface
+    was, now = (replace(each, arguments=_own(each.arguments)) for each in (old.interface, new.interface))
     for name in [name for name in was.arguments if name not in now.arguments]:
         yield Change(Kind.INTERFACE, f"argument {name} vanished", True)
     for name in [name for name in now.arguments if name not in was.arguments]:
@@ -91,6 +91,11 @@ def _interface(old: Record, new: Record) -> Iterator[Change]:
         if name not in ("dtype", "axis"):  # a policy is written differently since Keras 3; the axis is a clause's business
             text = f"get_config()[{name!r}] changed from {was.config[name]!r} to {now.config[name]!r}"
             yield Change(Kind.INTERFACE, text, True)
+
+
+def _own(arguments: Mapping[str, str]) -> dict[str, str]:
+    """The arguments without those that every Keras layer takes, whether its class names them or hands them on."""
+    return {name: default for name, default in arguments.items() if name not in ("name", "trainable", "dtype")}
 
 
 def _weights(was: Sequence[str], now: Sequence[str]) -> Iterator[Change]:
@@ -252,7 +257,9 @@ def _grown(was: CaseRecord, now: CaseRecord) -> bool:
 
 
 def _coverage(old: Record, new: Record) -> Iterator[Change]:
-    """Cases that only one of two records of a suite has, or that only one could be asked."""
+    """Cases that only one of two records of a suite has, or that only one could be asked; inputs of another seed."""
+    if old.seed != new.seed:
+        yield Change(Kind.COVERAGE, f"inputs are of seed {new.seed}, before of seed {old.seed}")
     for record, other, what in ((old, new, "no longer asked"), (new, old, "newly asked")):
         if old.suite != new.suite:
             break

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from bnverify.errors import BadInput
 from bnverify.matrix.rows import Row
@@ -96,9 +97,16 @@ def installer_environment() -> Mapping[str, str]:
 
 def fingerprint(row: Row) -> str:
     """What the environment of a row is made of, as a short text: rows with the same one share it."""
-    contents = [_content(Path(package)) for package in sorted(row.packages) if Path(package).is_absolute()]
+    contents = [_content(path) for path in filter(None, map(local_path, sorted(row.packages)))]
     made_of = json.dumps([row.python, os.path.realpath(find_python(row.python)), sorted(row.packages), contents])
     return hashlib.sha256(made_of.encode()).hexdigest()[:20]
+
+
+def local_path(package: str) -> Path | None:
+    """The wheel or source tree that a package is installed from, by path or by file: address; None for any other."""
+    if "file://" in package:
+        return Path(unquote(urlsplit("file://" + package.split("file://", 1)[1]).path))
+    return Path(package) if Path(package).is_absolute() else None
 
 
 def _content(path: Path) -> str:

@@ -219,7 +219,7 @@ def parse_record(document: Any) -> Record:
     if document["era"] not in {era.name for era in ERAS}:
         raise ValueError(f"era {document['era']!r} is unknown")
     interface = document["interface"]
-    if not all(isinstance(text, str) and text for text in (*interface["call"], *interface["weights"])):
+    if not all(isinstance(text, str) and text.strip() for text in (*interface["call"], *interface["weights"])):
         raise TypeError("call and weights must be texts")
     return Record(
         name=str(document["name"]),

@@ -23,7 +23,7 @@ MODULES = ("keras", "tf_keras", "tf.keras")
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
 ROW_FIELDS = ("name", "module", "keras", "backend", "python", "packages", "env")
 PIN_FIELDS = ("module", "keras", "python", *BACKENDS)
-NAME = re.compile(r"[\w.+-]{1,80}")
+NAME = re.compile(r"\w[\w.+-]{0,79}")
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def _row(record: Record, pins: Sequence[Pins], folder: Path) -> Row:
         except InvalidVersion:
             raise record.fail("keras", f"{version!r} is no version; allowed: as 3.15.1") from None
     given = record.texts("packages", '["keras==3.15.1"]')
-    if not all(package.strip() and package.isprintable() for package in given):
-        raise record.fail("packages", f"must be texts on one line that are not empty, is {list(given)!r}")
+    if not all(package.strip() and package.isprintable() and not package.startswith("-") for package in given):
+        raise record.fail("packages", f"must be packages as pip takes them, one line each and no options, is {list(given)!r}")
     packages = tuple(_absolute(package, folder) for package in given)
     if not version and not packages:
         raise record.fail("keras", "missing, and no packages; allowed: a version as 3.15.1, or a list of packages")
@@ -159,8 +159,8 @@ def _python(record: Record) -> str:
 
 def _absolute(package: str, folder: Path) -> str:
     """A wheel or a source tree by its absolute path; anything else as it is."""
-    local = package.startswith((".", "/")) or package.endswith((".whl", ".tar.gz"))
-    return str((folder / package).resolve()) if local and "://" not in package else package
+    local = package.startswith((".", "/", "~")) or package.endswith((".whl", ".tar.gz"))
+    return str((folder / Path(package).expanduser()).resolve()) if local and "://" not in package else package
 
 
 def select_rows(

@@ -24,9 +24,9 @@ from bnverify.files import write_whole
 from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_folder, find_uv, fingerprint, make_environment
 from bnverify.matrix.records import Record, as_text, load_record, record_of
 from bnverify.matrix.rows import Row
-from bnverify.model import Verdict
+from bnverify.model import Environment, Verdict
 from bnverify.run import verify_target
-from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
+from bnverify.targets.isolated import ENDED, PATIENCE, Isolated, WorkerLost
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row: its record, or why there is none. problem: in one line; skipped: only an interpreter is missing here."""
+    """One row: its record, or why there is none. problem: in one line; skipped: only an interpreter is missing here.
+
+    note: why its record is not in the cache.
+    """
 
     row: Row
     record: Record | None = None
     problem: str = ""
     skipped: bool = False
     cached: bool = False
+    note: str = ""
     seconds: float = 0.0
 
 
@@ -97,13 +101,24 @@ def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> Outcome:
         if record is not None:
             return taken(record=record, cached=True)
         record = run_row(row, make_environment(row, job.started if job.force else 0.0, told), job, told)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(kept, as_text(record), "cache")
-        return taken(record=record)
+        return taken(record=record, note=_keep(record, kept))
     except Interrupted:
         raise
     except Exception as error:  # whatever happens in one row must not end the others
         return taken(problem=_problem(error), skipped=isinstance(error, NoInterpreter))
+
+
+def _keep(record: Record, path: Path) -> str:
+    """Puts a record into the cache; why it is not there, where it is not. Where a worker died the row is run again."""
+    returned = [case.checks["returns"].actual for case in record.cases.values() if "returns" in case.checks]
+    if any(text.split(":")[0] in ENDED for text in returned):
+        return "not kept, as a worker ended before its time"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, as_text(record), "cache")
+    except (BadInput, OSError) as error:
+        return f"not kept: {error}"
+    return ""
 
 
 def _problem(error: Exception) -> str:
@@ -120,7 +135,8 @@ def _problem(error: Exception) -> str:
 def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambda text: None) -> Record:
     """The record of the cases in an environment. Raises WorkerLost where it gives no worker."""
     tell("starting")
-    with Isolated(python, row.module, row.variables, job.patience) as target:
+    with Isolated(python, row.module, row.variables, job.patience, alone=True) as target:
+        _check_environment(row, target.environment)
         done = 0
 
         def step(verdict: Verdict) -> None:
@@ -132,6 +148,14 @@ def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambd
         if results.interrupted:
             raise Interrupted
         return record_of(row.name, results, target.interface)
+
+
+def _check_environment(row: Row, found: Environment) -> None:
+    """Raises WorkerLost where the environment holds another Keras, or another backend, than the row says."""
+    if row.module != "tf.keras" and row.keras and found.keras != row.keras:
+        raise WorkerLost(f"the row says {row.module} {row.keras}, its environment has {found.keras}")
+    if found.backend != row.backend:
+        raise WorkerLost(f"the row says backend {row.backend}, its environment has {found.backend}")
 
 
 def _kept(path: Path) -> Record | None:

@@ -23,6 +23,8 @@ from bnverify.targets.worker import wire
 WORKER = Path(wire.__file__).parent
 PATIENCE = 120.0  # seconds that one case may take
 START = 300.0  # seconds that importing the framework may take
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
+ENDED = ("Crashed", "TimedOut", "Garbled", "Incomplete")  # the types of failures that are the worker's, not the layer's
 IN_A_ROW = 5  # cases that may end their worker one after another before the environment is given up
 
 
@@ -33,7 +35,8 @@ class WorkerLost(Exception):
 class Isolated:
     """The BatchNormalization of `module` in the interpreter `python`, in a process of its own that is made anew after a crash.
 
-    env: environment variables beside those of this process. patience: seconds that a case may take. worker: the worker to
+    env: environment variables beside those of this process; alone: without those that would let another Python's packages in,
+    as PYTHONPATH. patience: seconds that a case may take. worker: the worker to
     start. Raises WorkerLost where none starts, or where several cases in a row end theirs.
     """
 
@@ -44,9 +47,11 @@ class Isolated:
         env: Mapping[str, str] | None = None,
         patience: float = PATIENCE,
         worker: Path = WORKER,
+        alone: bool = False,
     ) -> None:
         self._command = [python, str(worker), module]
-        self._env = {**os.environ, **(env or {})}
+        kept = {k: v for k, v in os.environ.items() if not (alone and k in FOREIGN)}
+        self._env = {**kept, **({"PYTHONNOUSERSITE": "1"} if alone else {}), **(env or {})}
         self._patience = patience
         self._lost = 0
         self._start()

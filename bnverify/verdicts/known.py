@@ -38,7 +38,7 @@ class Deviation:
     A record may say exactly what comes out instead; it then excuses only numbers that are just that. computes: the key of a
     hypothesis, or several joined by +; arithmetic, variable, read: the format that is computed in, stored in, or
     rounded to when weights are read; grade: the worst grade. quantity: the one
-    quantity that deviates.
+    quantity that deviates. raises: part of the exception's type and text, alternatives separated by |.
     """
 
     clauses: tuple[str, ...]
@@ -52,6 +52,7 @@ class Deviation:
     variable: str = ""
     read: str = ""
     grade: str = ""
+    raises: str = ""
     backend: str = ""
     keras: str = ""
     where: str = ""
@@ -63,6 +64,8 @@ class Deviation:
 
     def selects(self, case: Case, check: Check) -> bool:
         fits = check.clause in self.clauses and self.quantity in ("", check.quantity)
+        if self.raises and (check.mismatch is None or not any(t in check.mismatch.actual for t in self.raises.split("|"))):
+            return False
         return fits and matches(case, self.case)
 
     @property
@@ -201,6 +204,8 @@ def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple
             continue
         for clause in gone:
             checks = sum(check.clause == clause for check in shown.checks)
+            if not checks and shown.status is Status.CRASHED:
+                continue  # it could not be looked at
             told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
             found = f"{checks} checks of {clause} conform" if checks else f"no check of {clause} is made"
             lines.append(f"{told}: {found} in its evidence {shown.case.id}")

@@ -156,4 +156,5 @@ def outcome_line(outcome: Outcome) -> str:
     if record is None:
         return f"{name}: {'skipped' if outcome.skipped else 'not run'}: {outcome.problem}"
     how = "unchanged" if outcome.cached else f"{outcome.seconds:.0f} s"
+    how += f"; {outcome.note}" if outcome.note else ""
     return f"{name}: {', '.join(f'{number(n)} {status}' for status, n in record.counts.items())} ({how})"
