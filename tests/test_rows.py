@@ -214,7 +214,7 @@ A = 'name = "a"\npackages = ["x"]\n'
 ENV = 'as ["JAX_ENABLE_X64=1"], is'
 BACKENDS = "tensorflow, jax, torch, numpy, openvino"
 NO_NAME = "is no name; allowed: 1 to 80 letters, digits and . _ + -"
-ONE_LINE = "must be texts on one line that are not empty"
+ONE_LINE = "must be packages as pip takes them, one line each and no options"
 BAD = {  # beside each text what is said of it: line, field, what is wrong, what is allowed
     "[[row]\n": "1: not valid TOML: Expected ']]' at the end of an array declaration (at line 1, column 6)",
     f'[[row]]\n{A}env = ["x\n': "4: not valid TOML: Illegal character '\\n' (at line 4, column 10)",
