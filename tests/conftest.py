@@ -21,7 +21,8 @@ from bnverify.cli import main
 
 pytest_plugins = ["pytester"]
 
-ROOT = Path(bnverify.__file__).parents[1]
+PACKAGE = Path(bnverify.__file__).parents[1]  # the folder that bnverify was imported from, installed or not
+ROOT = Path(__file__).parents[1]  # the repository
 
 LAYERS = '''
 """Layers, right and wrong, that the tests name as module:Name."""
@@ -241,7 +242,7 @@ def shell(tmp_path: Path) -> Cli:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child process: this bnverify comes first, after what `extra` puts before it."""
     extra = dict(extra or {})
-    path = [extra.pop("PYTHONPATH", ""), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    path = [extra.pop("PYTHONPATH", ""), str(PACKAGE), os.environ.get("PYTHONPATH", "")]
     kept = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return {**kept, **extra, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import Cli, assert_refused, environment
+from conftest import ROOT, Cli, assert_refused, environment
 
 from bnverify.cases.case import parse
 from bnverify.errors import BadInput
@@ -25,7 +25,6 @@ from bnverify.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.views.diff_text import found_lines
 
-ROOT = Path(__file__).parents[1]
 CASE = parse("shape:4x3/steps:TI")
 KNOWN = ("3.6.0", "3.7.0", "3.8.0", "3.9.0", "3.9.1", "3.9.2", "3.10.0", "3.11.0", "3.11.1", "3.11.2", "3.11.3", "3.12.0")
 MATRIX = load_matrix(ROOT / "ci" / "matrix.toml")

@@ -21,6 +21,7 @@ from bnverify import cli as commands
 from bnverify.cases.case import parse
 from bnverify.cases.fills import make_inputs
 from bnverify.contract import CLAUSES
+from bnverify.contract.eras import ERAS
 from bnverify.targets.reference_target import ReferenceTarget
 
 SMALL = "shape:2x2/steps:TI"
@@ -540,11 +541,14 @@ def test_contract_prints_every_clause(cli: Cli) -> None:
         == f"{len(CLAUSES)} clauses; checks in the smoke suite of {len(cli('list', '--suite', 'smoke').out.splitlines())} cases"
     )
     for number, (clause, block) in enumerate(zip(CLAUSES, blocks, strict=True), 1):
-        first, rule, source = block.splitlines()
+        first, rule, source, *eras = block.splitlines()
         assert re.fullmatch(rf"{number:>2}  {re.escape(clause.title)}  \[{clause.key}\]  [\d ]+ checks", first)
         assert rule == f"    {clause.rule}"
         assert source == f"    Source: {clause.source}"
         assert "https://" in source
+        assert eras == [
+            f"    {era.name} (Keras {era.keras}): {era.rules[clause.key]}" for era in ERAS if clause.key in era.rules
+        ]
 
 
 def test_contract_counts_what_a_run_checks(cli: Cli, layers: Path) -> None:

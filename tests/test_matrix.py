@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import Ended, environment
+from conftest import ROOT, Ended, environment
 
 from bnverify.matrix.difference import difference, regressions
 from bnverify.matrix.environments import NoInterpreter, find_python
 from bnverify.matrix.records import load_record
 from bnverify.matrix.rows import load_matrix
 
-ROOT = Path(__file__).parents[1]
 NEWEST = ("keras-3.15.1-tensorflow", "keras-3.15.1-jax", "keras-3.15.1-numpy")
 OLD = ("keras-2.15.0-tensorflow", "keras-2.1.2-tensorflow")
 BASELINES = ROOT / "ci" / "baselines"
@@ -118,7 +117,13 @@ def test_an_interrupted_matrix_keeps_what_is_finished(first: Ran, matrix: Matrix
     rows = ("keras-3.15.1-numpy", "keras-3.15.1-jax")
     arguments = (*rows, "--suite", "smoke", "--seed", "5", "--jobs", "1")
     with subprocess.Popen(
-        matrix.command(*arguments), cwd=ROOT, env=matrix.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        matrix.command(*arguments),
+        cwd=ROOT,
+        env=matrix.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a CI service may start us with it ignored
     ) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
@@ -129,6 +134,7 @@ def test_an_interrupted_matrix_keeps_what_is_finished(first: Ran, matrix: Matrix
     assert process.returncode == 130, out + err
     assert "Traceback" not in err
     assert "keras-3.15.1-numpy" in out
+    assert out.rstrip().endswith("interrupted; not finished: keras-3.15.1-jax")
     again = matrix.run(*arguments)
     assert "keras-3.15.1-numpy" in again.ended.err
     assert again.ended.err.count("(unchanged)") == 1
