@@ -173,7 +173,8 @@ def _clauses(old: Record, new: Record) -> Iterator[Change]:
     shown = [Counter(check.reason for case in record.cases.values() for check in case.checks.values()) for record in (old, new)]
     for (was_outcome, now_outcome), members in groups.items():
         known = [why for status, why in (was_outcome, now_outcome) if status == Status.KNOWN.value]
-        often = min((counts[why] for why in known for counts in shown), default=0)
+        counts = [count[why] for why in known for count in shown]
+        often = max(counts, default=0) if all(counts) else 0
         few = sum(map(len, members.values())) <= EDGE * often
         yield _clause_change(was_outcome, now_outcome, members, new, few)
 
