@@ -284,7 +284,8 @@ def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int,
     from bnverify.cases.suites import choose
     from bnverify.matrix.bisecting import between, releases
     from bnverify.matrix.bisecting import bisect as find
-    from bnverify.matrix.rows import BACKENDS, find_matrix, load_matrix
+    from bnverify.matrix.rows import find_matrix, load_matrix
+    from bnverify.model import BACKENDS
     from bnverify.views.diff_text import found_lines
 
     if backend not in BACKENDS:

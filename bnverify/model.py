@@ -11,6 +11,8 @@ from functools import cached_property
 from bnverify.cases.case import Case
 from bnverify.precision import Array
 
+BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")  # of Keras 3
+
 
 class Status(enum.Enum):
     """How a check, or a case, came out. Unknown never counts as passed."""

@@ -11,11 +11,9 @@ from bnverify.cases.suites import smaller_first
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.clause import Clause
 from bnverify.contract.eras import ERAS
-from bnverify.matrix.records import CheckRecord, ClauseRecord, Record
+from bnverify.matrix.records import CheckRecord, ClauseRecord, Record, gravity
 from bnverify.matrix.runs import Outcome
 from bnverify.model import Status
-
-NO_CHECK = ""  # the status of a cell behind which there is no check
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,8 @@ class Group:
     status: str
     cause: str
     cases: tuple[str, ...]
+    example: str
     check: CheckRecord
-
-    @property
-    def example(self) -> str:
-        """The smallest of the cases."""
-        return smaller_first(map(parse, self.cases))[0].id
 
 
 @dataclass(frozen=True)
@@ -87,13 +81,10 @@ def _cell(record: Record, clause: Clause) -> Cell:
     found: dict[tuple[str, str], list[str]] = {}
     for id_, case in record.cases.items():
         if check := case.checks.get(clause.key):
-            why = check.reason if check.status == Status.KNOWN.value else case.cause or check.reason
-            found.setdefault((check.status, why), []).append(id_)
+            found.setdefault((check.status, case.why(clause.key)), []).append(id_)
     groups = []
     for (status, cause), ids in found.items():
-        group = Group(status, cause, tuple(ids), record.cases[ids[0]].checks[clause.key])
-        check = record.cases[group.example].checks[clause.key]
-        groups.append(Group(status, cause, tuple(ids), check))
-    order = [status.value for status in Status]
-    groups.sort(key=lambda group: (-order.index(group.status), -len(group.cases)))
+        example = smaller_first(map(parse, ids))[0].id
+        groups.append(Group(status, cause, tuple(ids), example, record.cases[example].checks[clause.key]))
+    groups.sort(key=lambda group: (-gravity(group.status), -len(group.cases)))
     return Cell(clause, tally.status, tally, tuple(groups))

@@ -17,14 +17,13 @@ from bnverify.cases.case import parse
 from bnverify.cases.suites import smaller_first
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.eras import ERAS
-from bnverify.matrix.records import CaseRecord, CheckRecord, Record
+from bnverify.matrix.records import CaseRecord, CheckRecord, Record, gravity
 from bnverify.model import Status
 
 GROWN = 10.0  # factor from which a margin that grew within its bound is mentioned
 FELT = 0.05  # smallest margin whose growth is
 EDGE = 0.1  # share of the checks with a known deviation that may come and go with the machine
 SAME = 1.5  # factor up to which margins of different elements count as the same
-ORDER = [status.value for status in Status]
 CONFORMS = Status.CONFORMS.value
 
 
@@ -137,7 +136,7 @@ def _errors(old: Record, new: Record) -> Iterator[Change]:
         elif not now:
             yield Change(Kind.ERROR, f"{n} no longer {_raise(ids, was)}", False, example)
         else:
-            statuses = [ORDER.index(record.cases[example].checks["returns"].status) for record in (old, new)]
+            statuses = [gravity(record.cases[example].checks["returns"].status) for record in (old, new)]
             worse = None if statuses[0] == statuses[1] else statuses[0] < statuses[1]
             yield Change(Kind.ERROR, f"{n} now {_raise(ids, now)}, no longer {was}", worse, example)
 
@@ -168,7 +167,7 @@ def _clauses(old: Record, new: Record) -> Iterator[Change]:
                 continue
             before, after = was.checks.get(clause.key), now.checks.get(clause.key)
             if _differ(before, after):
-                key = (_status(before), _why(was, before)), (_status(after), _why(now, after))
+                key = (_status(before), was.why(clause.key)), (_status(after), now.why(clause.key))
                 groups.setdefault(key, {}).setdefault(clause.key, []).append(id_)
     shown = [Counter(check.reason for case in record.cases.values() for check in case.checks.values()) for record in (old, new)]
     for (was_outcome, now_outcome), members in groups.items():
@@ -187,7 +186,7 @@ def _clause_change(was: Outcome, now: Outcome, members: Mapping[str, Sequence[st
     n, example = _shown(list(dict.fromkeys(id_ for ids in members.values() for id_ in ids)))
     where = ", ".join(f"{BY_KEY[clause].title} ({len(ids)})" for clause, ids in members.items())
     edge = few and {was[0], now[0]} <= {CONFORMS, Status.KNOWN.value}
-    worse = None if was[0] == now[0] or edge else ORDER.index(now[0]) > ORDER.index(was[0])
+    worse = None if was[0] == now[0] or edge else gravity(now[0]) > gravity(was[0])
     before, after = (f"{status}{f' ({why})' if why else ''}" for status, why in (was, now))
     verb = "came out otherwise wrong" if was == now else f"{before} before, now {after}"
     check = next((c for clause in members if (c := new.cases[example].checks.get(clause)) and c.actual), None)
@@ -197,12 +196,6 @@ def _clause_change(was: Outcome, now: Outcome, members: Mapping[str, Sequence[st
 
 def _status(check: CheckRecord | None) -> str:
     return check.status if check else CONFORMS
-
-
-def _why(case: CaseRecord, check: CheckRecord | None) -> str:
-    if check is None:
-        return ""
-    return check.reason if check.status == Status.KNOWN.value else case.cause or check.reason
 
 
 def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
@@ -299,8 +292,3 @@ def _shown(ids: Sequence[str]) -> tuple[str, str]:
 def regressions(changes: Sequence[Change]) -> tuple[Change, ...]:
     """The changes that make a gate fail."""
     return tuple(change for change in changes if change.worse)
-
-
-def environment_words(old: Mapping[str, object], new: Mapping[str, object]) -> str:
-    """Which versions differ between two environments."""
-    return ", ".join(f"{name} {old[name]} → {new[name]}" for name in old if old[name] != new.get(name))

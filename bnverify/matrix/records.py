@@ -23,6 +23,11 @@ from bnverify.tally import by_clause
 SCHEMA_VERSION = 1
 
 
+def gravity(status: str) -> int:
+    """The rank of a status: the graver, the larger."""
+    return list(Status).index(Status(status))
+
+
 @dataclass(frozen=True)
 class ClauseRecord:
     """A clause in one environment: counts of checks by status, the worst grade and the largest margin."""
@@ -34,8 +39,7 @@ class ClauseRecord:
     @property
     def status(self) -> str:
         """The gravest status of its checks; empty where none was made."""
-        order = [status.value for status in Status]
-        return max(self.checks, key=order.index, default="")
+        return max(self.checks, key=gravity, default="")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,13 @@ class CaseRecord:
     cause: str = ""
     reason: str = ""
     checks: Mapping[str, CheckRecord] = field(default_factory=dict)
+
+    def why(self, clause: str) -> str:
+        """Why a clause does not conform: the known reason, or the cause that was named; empty where it conforms."""
+        check = self.checks.get(clause)
+        if check is None:
+            return ""
+        return check.reason if check.status == Status.KNOWN.value else self.cause or check.reason
 
 
 @dataclass(frozen=True)

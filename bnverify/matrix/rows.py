@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.errors import BadInput
+from bnverify.model import BACKENDS
 from bnverify.tables import Record, parse_tables, read_text
+from bnverify.targets.worker.frameworks import MODULES
 
-MODULES = ("keras", "tf_keras", "tf.keras")
-BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
 ROW_FIELDS = ("name", "module", "keras", "backend", "python", "packages", "env")
 PIN_FIELDS = ("module", "keras", "python", *BACKENDS)
 NAME = re.compile(r"\w[\w.+-]{0,79}")
@@ -105,7 +105,7 @@ def _pins(record: Record) -> Pins:
     except InvalidSpecifier:
         raise record.fail("keras", f"{record.text('keras')!r} is no version range; allowed: as >=3.0,<3.5") from None
     packages = {backend: record.texts(backend, '["jax==0.10.2"]') for backend in BACKENDS if backend in record.values}
-    return Pins(_one_of(record, "module", MODULES, "keras"), releases, _python(record), packages)
+    return Pins(_one_of(record, "module", tuple(MODULES), "keras"), releases, _python(record), packages)
 
 
 def _row(record: Record, pins: Sequence[Pins], folder: Path) -> Row:
@@ -122,7 +122,7 @@ def _row(record: Record, pins: Sequence[Pins], folder: Path) -> Row:
     packages = tuple(_absolute(package, folder) for package in given)
     if not version and not packages:
         raise record.fail("keras", "missing, and no packages; allowed: a version as 3.15.1, or a list of packages")
-    module, backend = _one_of(record, "module", MODULES, "keras"), _one_of(record, "backend", BACKENDS, "tensorflow")
+    module, backend = _one_of(record, "module", tuple(MODULES), "keras"), _one_of(record, "backend", BACKENDS, "tensorflow")
     name = record.text("name") or (f"{module}-{version}-{backend}" if version else "")
     if not NAME.fullmatch(name):
         raise record.fail("name", f"{name!r} is no name; allowed: 1 to 80 letters, digits and . _ + -")
@@ -198,8 +198,3 @@ def _fits(row: Row, only: str) -> bool:
     if name not in (*MODULES, "python") or not asked.specifier or asked.extras or asked.marker:
         raise BadInput(f"--only {only!r} is no condition; allowed: as keras>=3.8, tf_keras==2.21.0 or python<3.8")
     return bool(fields.get(name)) and asked.specifier.contains(fields[name], prereleases=True)
-
-
-def names_of(rows: Iterable[Row]) -> str:
-    """The names of rows in a message."""
-    return ", ".join(row.name for row in rows)

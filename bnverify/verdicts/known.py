@@ -19,7 +19,7 @@ from bnverify.cases.suites import matches
 from bnverify.contract import BY_KEY
 from bnverify.contract.eras import keras_version
 from bnverify.errors import BadInput
-from bnverify.model import Check, Environment, Grade, Status, Verdict, worst
+from bnverify.model import BACKENDS, Check, Environment, Grade, Status, Verdict, worst
 from bnverify.precision import FORMATS, Precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
@@ -112,7 +112,6 @@ def parse_known(text: str, name: str) -> tuple[Deviation, ...]:
 
 
 ALLOWED = tuple(field.name for field in fields(Deviation) if field.name != "where")
-BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
 REQUIRED = ("clauses", "why", "link", "evidence")
 
 
