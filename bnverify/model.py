@@ -72,12 +72,19 @@ class WeightInfo:
 
 @dataclass(frozen=True)
 class StepObservation:
-    """What one step left behind. y is None for a step that is no call; weights are values by name."""
+    """What one step left behind. y is None for a step that is no call; weights are values by name.
+
+    gradients: by what they belong to (x, gamma, beta; second for that of x in a direction), None where the framework gives
+    none; dtypes: theirs. losses: what regularizers add.
+    """
 
     weights: Mapping[str, Array]
     trainable: tuple[str, ...]
     y: Array | None = None
     y_dtype: str | None = None
+    gradients: Mapping[str, Array | None] = field(default_factory=dict)
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    losses: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

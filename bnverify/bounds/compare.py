@@ -1,6 +1,7 @@
 """Comparing an array with what was expected, element by element against its bound, in bounded memory.
 
-Where the reference has NaN or an infinity, no finite number is right; which of the two comes out depends on the order of sound
+Where the reference has NaN or an infinity, no finite number is right (but for 0/0 of a variance that is 0 only in exact
+arithmetic, whose bound is infinite); which of the two comes out depends on the order of sound
 arithmetic (inf-inf is NaN), but an infinity of the wrong sign is wrong. Where the bound reaches past the largest number of the
 format, the infinity of the right sign is a correct rounding, too.
 """
@@ -67,15 +68,15 @@ def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> 
     mean, inverse, gamma, beta = map(spread, (call.mean, call.inverse, call.gamma, call.beta))
 
     def piece(grade: Grade, index: Index) -> Piece:
+        expected = call.part(index, mean, inverse, gamma, beta)
         x = call.x[index].astype(wide, copy=False)
-        expected = call.formulas.output(np, x, mean[index], inverse[index], gamma[index], beta[index])
         bound = np.abs(x - mean[index])
         bound *= spread(slope[grade])[index]
         bound += spread(offset[grade])[index]
         return expected, bound
 
     def screen(grade: Grade) -> Screen | None:
-        large = call.x.size >= PARALLEL and call.formulas.output is KERAS.output and wide == np.float64
+        large = call.x.size >= PARALLEL and call.formulas.output is KERAS.output and call.mask is None and wide == np.float64
         return output_screen(call, slope[grade], offset[grade]) if large else None
 
     def bounded(grade: Grade) -> bool:
@@ -128,7 +129,7 @@ def _margins(actual: Array, expected: Array, bound: Array, format_: Format) -> A
     same = (actual == expected) | (np.isnan(actual) & ~np.isfinite(expected)) | (~np.isfinite(actual) & np.isnan(expected))
     reach = np.abs(expected) + bound
     overflow = np.isinf(actual) & (np.sign(actual) == np.sign(expected)) & (reach >= format_.overflow)
-    unbounded = np.isfinite(expected) & ~np.isfinite(bound)
+    unbounded = (np.isfinite(expected) & ~np.isfinite(bound)) | (np.isnan(expected) & np.isposinf(bound))
     margin = np.where(same | overflow | unbounded, 0.0, margin)
     return np.where(np.isnan(margin), np.inf, margin)
 

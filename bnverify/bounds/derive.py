@@ -37,6 +37,11 @@ for the first; u s(|d|+3|m|) + u|beta| for the second; u|y| for the last sum, wi
 
 with s^ = s + ds; a cast to a narrower output format adds its own unit roundoff of |y| and its smallest step.
 
+**Masks.** Sums run over the values that are not masked; the zeros that stand for the others add no error, so n is their count.
+
+**Batch renormalization and gradients** have bounds from running error analysis (`running`): the formula itself is evaluated
+with numbers that carry their errors, from those of mean, variance and inverse deviation given here.
+
 **Moving averages.** Errors e of the old value and b of the batch's carry over as momentum*e + (1-momentum)*b. Roundings, for
 old*momentum + batch*(1-momentum) and for old - (old-batch)*(1-momentum), whichever is larger: each constant and each operation
 gives u; 1-momentum formed in the layer's arithmetic errs by u*momentum where momentum is not representable. Storage in a
@@ -49,15 +54,18 @@ n*2^-53 (float64) or n*2^-64 (x87 extended) and neglected against u*sqrt(n).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from bnverify.cases.case import Case, LayerConfig
+from bnverify.bounds.gradients import Gradient, gradient_numbers
+from bnverify.bounds.running import Arithmetic, Running
+from bnverify.cases.case import RATE, Case, LayerConfig, Step
 from bnverify.model import Grade
 from bnverify.precision import Array, Format, Precision
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import Batch, Call
+from bnverify.reference.parameters import constrained
 
 LAMBDA = 6.0
 GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)
@@ -67,43 +75,93 @@ GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)
 class CallBounds:
     """Bounds of one call: |y^-y| <= |x-mean|*slope + offset, and |moving^-moving| <= moving[name].
 
-    Each array has a leading axis over GRADES, then the rank of x with size 1 on reduced axes.
+    Each array has a leading axis over GRADES, then the rank of x with size 1 on reduced axes. moving holds every weight that
+    the call may have changed; gradients are there where the call was differentiated.
     """
 
     slope: Array
     offset: Array
     moving: Mapping[str, Array]
+    gradients: Mapping[str, Gradient] = field(default_factory=dict)
 
 
 def follow(case: Case, calls: Sequence[Call], formats: Precision) -> tuple[CallBounds, ...]:
-    """The bounds of every call of a trace, the errors of the moving statistics carried from one to the next."""
+    """The bounds of every call of a trace, the errors of the statistics carried from one to the next."""
     if not calls:
         return ()
     before = calls[0].before.weights
-    moving = {name: np.zeros((3, *before[name].shape), before[name].dtype) for name in ("moving_mean", "moving_variance")}
+    moving = {name: np.zeros((3, *before[name].shape), before[name].dtype) for name in case.config.statistics}
     found = []
     with np.errstate(all="ignore"):
         for call in calls:
             moving = {name: reread(call.before.weights[name], error, formats) for name, error in moving.items()}
-            used = moving
-            if call.batch is not None:
-                own = moments_error(call.batch, formats.arithmetic, exact_sums(case, call, formats.arithmetic))
-                if call.after is not call.before:
-                    moving = {
-                        name: stored(
-                            call.after.weights[name],
-                            moving_error(call, name, error, own[name], case.config, formats.arithmetic),
-                            formats,
-                        )
-                        for name, error in moving.items()
-                    }
-                if call.mean is call.batch.mean:
-                    used = own
-                elif call.mean is call.after.weights["moving_mean"]:
-                    used = moving
-            slope, offset = output_error(call, used, case.config.epsilon, formats.arithmetic, formats.output)
-            found.append(CallBounds(slope, offset, moving))
+            bounds = call_bounds(case, call, moving, formats)
+            moving = {name: bounds.moving[name] for name in case.config.statistics}
+            found.append(bounds)
     return tuple(found)
+
+
+def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Precision) -> CallBounds:
+    """The bounds of one call, given those of the statistics before it."""
+    arithmetic, used, after = formats.arithmetic, moving, dict(moving)
+    how = Arithmetic(
+        arithmetic, summation_error(call.batch.most if call.batch else call.x[..., 0].size, arithmetic.unit_roundoff)
+    )
+    parts: tuple[Running, Running, Running] | None = None
+    if call.batch is not None:
+        own = moments_error(call.batch, arithmetic, exact_sums(case, call, arithmetic))
+        stddev = how.number(call.batch.variance, own["moving_variance"])
+        if case.config.renorm:
+            stddev = call.formulas.deviation(how, stddev, case.config.epsilon)
+        if call.after is not call.before:
+            new = {**own, "moving_stddev": stddev.error, "renorm_mean": own["moving_mean"], "renorm_stddev": stddev.error}
+            after = averages_error(case, call, moving, new, stddev, formats)
+        if call.normalizes_with_batch:
+            used = own
+            parts = correction(call, moving, own["moving_mean"], stddev, case.config, how) if call.correction else None
+        elif call.mean is call.after.weights["moving_mean"]:
+            used = after
+    inverse = inverse_error(call, used["moving_variance"], case.config.epsilon, arithmetic.unit_roundoff)
+    slope, offset = output_error(call, used["moving_mean"], inverse, arithmetic, formats.output, parts)
+    if call.backward is None:
+        return CallBounds(slope, offset, after)
+    gradients = gradient_numbers(call, how, used["moving_mean"], inverse, parts, formats, case.dtype)
+    if call.step is Step.OPTIMIZE and call.after is not call.before:
+        for name in {"gamma", "beta"} & set(call.before.weights):
+            kind = getattr(case.config, f"{name}_constraint")
+            moved = how.number(call.before.weights[name]) - RATE * how.number(gradients[name].value, gradients[name].bound)
+            after[name] = stored(call.after.weights[name], constrained(how, kind, moved).error, formats)
+    return CallBounds(slope, offset, after, gradients)
+
+
+def correction(
+    call: Call, moving: Mapping[str, Array], of_mean: Array, stddev: Running, config: LayerConfig, how: Arithmetic
+) -> tuple[Running, Running, Running]:
+    """gamma*r, r and d of batch renormalization with their errors: the formula itself, in running error analysis."""
+    assert call.batch is not None
+    old = {name: how.number(call.before.weights[name], moving[name]) for name in ("renorm_mean", "renorm_stddev")}
+    mean = how.number(call.batch.mean, of_mean)
+    clipping = dict(config.renorm_clipping)
+    r, d = call.formulas.renorm_correction(
+        how, mean, stddev, old["renorm_mean"], old["renorm_stddev"], config.epsilon, clipping
+    )
+    return r * how.number(call.own_gamma), r, d
+
+
+def averages_error(
+    case: Case, call: Call, moving: Mapping[str, Array], new: Mapping[str, Array], stddev: Running, formats: Precision
+) -> dict[str, Array]:
+    """Bounds of all statistics after a training call, as stored."""
+    found = {
+        name: moving_error(call, name, moving[name], new[name], stddev.value, case.config, formats.arithmetic)
+        for name in moving
+        if name != "moving_variance" or not case.config.renorm
+    }
+    if case.config.renorm:
+        value = call.formulas.moving_mean(np, call.before.weights["moving_stddev"], stddev.value, case.config.momentum)
+        moved = stddev.how.number(value, found["moving_stddev"])
+        found["moving_variance"] = call.formulas.renorm_variance(stddev.how, moved, case.config.epsilon).error
+    return {name: stored(call.after.weights[name], found[name], formats) for name in moving}
 
 
 def summation_error(n: int, u: float) -> Array:
@@ -118,7 +176,7 @@ def exact_sums(case: Case, call: Call, arithmetic: Format) -> tuple[bool, bool]:
     They are when the values are multiples of some q and every partial sum stays below 2^bits multiples of q (q^2 for
     squares). Looked for only under the fill that is made so, and read off the values, not off its name.
     """
-    if case.fill != "exact" or call.batch is None:
+    if case.fill != "exact" or call.batch is None or call.mask is not None:
         return False, False
     limit = 2.0**arithmetic.bits
     q, n = 0.5, call.batch.n
@@ -133,7 +191,7 @@ def exact_sums(case: Case, call: Call, arithmetic: Format) -> tuple[bool, bool]:
 def moments_error(batch: Batch, arithmetic: Format, exact: tuple[bool, bool]) -> dict[str, Array]:
     """Bounds of the batch's mean and variance, by the name of the moving statistic that they go into."""
     u, tiny, largest = arithmetic.unit_roundoff, arithmetic.smallest_normal, arithmetic.largest
-    g = summation_error(batch.n, u)
+    g = summation_error(batch.most, u)
     if exact[0]:
         g = np.array([0.0, g[0], g[0] if exact[1] else g[2]])
     g = g.astype(batch.mean.dtype).reshape(3, *(1,) * batch.mean.ndim)
@@ -169,40 +227,62 @@ def inverse_error(call: Call, error: Array, epsilon: float, u: float) -> Array:
 
 
 def output_error(
-    call: Call, error: Mapping[str, Array], epsilon: float, arithmetic: Format, out: Format
+    call: Call,
+    of_mean: Array,
+    of_inverse: Array,
+    arithmetic: Format,
+    out: Format,
+    parts: tuple[Running, Running, Running] | None = None,
 ) -> tuple[Array, Array]:
-    """slope and offset of the bound of y, given the bounds of the mean and variance that normalize."""
+    """slope and offset of the bound of y, given the bounds of the mean and inverse deviation that normalize.
+
+    parts: with renorm, gamma*r, r and d with their errors, which add to those of scale and offset.
+    """
     u, tiny = arithmetic.unit_roundoff, arithmetic.smallest_normal
-    gamma, beta, mean, dm = np.abs(call.gamma), np.abs(call.beta), np.abs(call.mean), error["moving_mean"]
+    gamma, beta, mean, dm = np.abs(call.gamma), np.abs(call.beta), np.abs(call.mean), of_mean
     if call.formulas.output is not KERAS.output:  # a hypothesis: gamma and beta may have changed places or gone
         gamma = beta = gamma + beta + 1.0
-    inverse, d_inverse = np.abs(call.inverse), inverse_error(call, error["moving_variance"], epsilon, u)
+    inverse, d_inverse = np.abs(call.inverse), of_inverse
     ds = gamma * (d_inverse + 2 * u * (inverse + d_inverse))
+    if parts is not None:
+        of_gamma, d = parts[0].error, parts[2]
+        ds = ds + of_gamma * (inverse + d_inverse)
     s = gamma * inverse + ds
+    boundless = np.isinf(inverse)  # 0/0 of a variance that is 0 only in exact arithmetic
     slope = ds + 4 * u * s
     offset = s * (dm + 3 * u * (mean + 2 * dm)) + 2 * u * beta + tiny * (s + 3)
+    if parts is not None:
+        of_shift = (d * d.how.number(call.own_gamma)).error
+        offset = offset + of_shift + 2 * u * (np.abs(d.value) * gamma + beta)
     if out.bits < arithmetic.bits:
         slope = slope + out.unit_roundoff * s
         offset = offset + out.unit_roundoff * (beta + s * dm) + out.smallest_step
-    return slope, offset
+    return np.where(boundless, 0.0, slope), np.where(boundless, np.inf, offset)
 
 
-def moving_error(call: Call, name: str, error: Array, batch_error: Array, config: LayerConfig, arithmetic: Format) -> Array:
-    """Bound of an updated moving statistic before it is stored."""
+def moving_error(
+    call: Call, name: str, error: Array, batch_error: Array, stddev: Array, config: LayerConfig, arithmetic: Format
+) -> Array:
+    """Bound of an updated statistic before it is stored. stddev: the batch's, which some of renorm's follow."""
     assert call.batch is not None
-    u, momentum, epsilon = arithmetic.unit_roundoff, config.momentum, config.epsilon
+    renorm = name.startswith("renorm")
+    u, momentum = arithmetic.unit_roundoff, config.renorm_momentum if renorm else config.momentum
     of_constant = 0.0 if float(arithmetic.round(np.array(momentum))) == momentum else u * momentum
     fresh = 1.0 - momentum
-    batch = call.batch.mean if name == "moving_mean" else call.batch.variance
+    batch = {"mean": call.batch.mean, "variance": call.batch.variance, "stddev": stddev}[name.split("_")[1]]
     old, new = call.before.weights[name], call.after.weights[name]
     a, b = np.abs(old) + error, np.abs(batch) + batch_error
     weighted = 2 * u * momentum * a + (2 * u * fresh + of_constant) * b
     corrected = (3 * u * fresh + of_constant) * (np.abs(old - batch) + error + batch_error)
     carried = momentum * error + fresh * batch_error
-    formula = getattr(call.formulas, name)
-    if formula is not getattr(KERAS, name):  # a hypothesis: the weights are read off its formula
-        n = () if name == "moving_mean" else (call.batch.n, epsilon)
-        of_old, of_new = abs(formula(np, 1.0, 0.0, momentum, *n)), abs(formula(np, 0.0, 1.0, momentum, *n))
+    formula, further = {
+        "moving_variance": (call.formulas.moving_variance, (call.batch.n, config.epsilon)),
+        "renorm_mean": (call.formulas.renorm_average, (config.renorm_momentum,)),
+        "renorm_stddev": (call.formulas.renorm_average, (config.renorm_momentum,)),
+    }.get(name, (call.formulas.moving_mean, ()))
+    if formula not in (KERAS.moving_mean, KERAS.moving_variance, KERAS.renorm_average):  # a hypothesis: its own weights
+        ends = (formula(np, 1.0, 0.0, config.momentum, *further), formula(np, 0.0, 1.0, config.momentum, *further))
+        of_old, of_new = map(np.abs, ends)
         carried, weighted = of_old * error + of_new * batch_error, 3 * u * (of_old * a + of_new * b)
     total = carried + np.maximum(weighted, corrected) + u * np.abs(new) + arithmetic.smallest_normal
     return np.where(np.isnan(total) & np.isfinite(new), np.inf, total)

@@ -16,6 +16,8 @@ from typing import Any
 from bnverify.errors import BadInput
 from bnverify.precision import FORMATS, INTEGERS, POLICIES
 
+RATE = 0.125  # learning rate of an optimizer step, exact in every format
+
 
 class Step(enum.Enum):
     """One entry of a trace: a call of the layer, or a change of its `trainable` attribute."""
@@ -25,6 +27,7 @@ class Step(enum.Enum):
     NOT_GIVEN = "N"
     FREEZE = "F"
     UNFREEZE = "U"
+    OPTIMIZE = "O"
 
     @property
     def is_call(self) -> bool:
@@ -40,21 +43,26 @@ class Step(enum.Enum):
         return _WORDS[self]
 
 
-_TRAINING: dict[Step, bool | None] = {Step.TRAIN: True, Step.INFER: False, Step.NOT_GIVEN: None}
+_TRAINING: dict[Step, bool | None] = {Step.TRAIN: True, Step.INFER: False, Step.NOT_GIVEN: None, Step.OPTIMIZE: True}
 _WORDS = {
     Step.TRAIN: "call with training=True",
     Step.INFER: "call with training=False",
     Step.NOT_GIVEN: "call, training not given",
     Step.FREEZE: "set trainable=False",
     Step.UNFREEZE: "set trainable=True",
+    Step.OPTIMIZE: f"call with training=True, then a step of SGD({RATE}) on gamma and beta",
 }
+
+
+RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")  # the further weights of batch renormalization
 
 
 @dataclass(frozen=True)
 class LayerConfig:
     """Constructor arguments of `keras.layers.BatchNormalization`, with Keras' names and defaults.
 
-    axis: the axis that is kept, or several; momentum in [0, 1]; epsilon in [1e-20, 1e6].
+    axis: the axis that is kept, or several; momentum in [0, 1]; epsilon in [0, 1e6]; renorm_clipping: pairs of rmax, rmin or
+    dmax with its value; regularizers and constraints by Keras' names, empty for none.
     """
 
     axis: int | tuple[int, ...] = -1
@@ -62,23 +70,38 @@ class LayerConfig:
     epsilon: float = 1e-3
     center: bool = True
     scale: bool = True
+    gamma_regularizer: str = ""
+    beta_regularizer: str = ""
+    gamma_constraint: str = ""
+    beta_constraint: str = ""
+    renorm: bool = False
+    renorm_clipping: tuple[tuple[str, float], ...] = ()
+    renorm_momentum: float = 0.99
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments that differ from the defaults: what is not passed tests Keras' own default."""
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
         if isinstance(self.axis, tuple):
             given["axis"] = list(self.axis)
+        if self.renorm_clipping:
+            given["renorm_clipping"] = dict(self.renorm_clipping)
         return given
 
     def weight_names(self) -> tuple[str, ...]:
         """The weights that the layer must have, in Keras' order."""
-        return ("gamma",) * self.scale + ("beta",) * self.center + ("moving_mean", "moving_variance")
+        return ("gamma",) * self.scale + ("beta",) * self.center + self.statistics
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """The weights that training calls move."""
+        return ("moving_mean", "moving_variance") + RENORM * self.renorm
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Layer config + input (shape, dtype, fill) + initial weights + steps + dtype policy.
+    """Layer config + input (shape, dtype, fill, mask) + initial weights + steps + dtype policy.
 
+    gradients: up to which order the calls are differentiated; law: the law that a second observation is held against.
     `cause` says why a regression case exists; it is no part of the identity.
     """
 
@@ -88,7 +111,10 @@ class Case:
     policy: str = "float32"
     dtype: str = "float32"
     fill: str = "normal"
+    mask: str = "none"
     weights: str = "random"
+    gradients: int = 0
+    law: str = "none"
     cause: str = field(default="", compare=False)
 
     @cached_property
@@ -131,18 +157,18 @@ def _format_steps(steps: tuple[Step, ...]) -> str:
 
 
 def _parse_steps(text: str) -> tuple[Step, ...]:
-    if not re.fullmatch(r"([TINFU]([1-9]\d{0,5})?)+", text):
-        raise ValueError("letters T, I, N, F, U, each with an optional count, as T5IFTI")
-    runs = re.findall(r"([TINFU])(\d*)", text)
+    if not re.fullmatch(r"([TINFU]([1-9]\d{0,5})?)*O?", text):
+        raise ValueError("letters T, I, N, F, U, each with an optional count, as T5IFTI, and O at the end")
+    runs = re.findall(r"([TINFUO])(\d*)", text)
     steps = tuple(Step(letter) for letter, count in runs for _ in range(int(count or 1)))
     if not any(step.is_call for step in steps):
-        raise ValueError("at least one call (T, I or N)")
+        raise ValueError("at least one call (T, I, N or O)")
     return steps
 
 
 def _parse_shape(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)+", text):
-        raise ValueError("two or more positive sizes joined by x, as 4x3")
+    if not re.fullmatch(r"(0|[1-9]\d*)(x(0|[1-9]\d*))+", text):
+        raise ValueError("two or more sizes joined by x, as 4x3")
     return tuple(int(size) for size in text.split("x"))
 
 
@@ -175,6 +201,20 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
     return choose
 
 
+def _parse_clipping(text: str) -> tuple[tuple[str, float], ...]:
+    pairs = [pair.partition("=")[::2] for pair in text.split("+")]
+    names = [name for name, _ in pairs]
+    limits = {name: _parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?", value)}
+    in_order = limits.get("rmin", 0) <= limits.get("rmax", 1e6)
+    if len(limits) < len(names) or not set(names) <= {"rmax", "rmin", "dmax"} or not in_order:
+        raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax=3.0+rmin=0.3+dmax=5.0")
+    return tuple(limits.items())
+
+
+def _parse_order(text: str) -> int:
+    return int(_one_of("0", "1", "2")(text))
+
+
 def _parse_bool(text: str) -> bool:
     return _one_of("True", "False")(text) == "True"
 
@@ -182,19 +222,34 @@ def _parse_bool(text: str) -> bool:
 LARGEST_RANK = 16
 LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make before they round
 FILLS = ("normal", "exact", "offset", "constant", "tiny", "spike", "huge", "subnormal", "nonfinite")
+MASKS = ("none", "random", "padding", "one", "full", "empty", "hidden", "int32", "float32", "broadcast")
+WEIGHTS = ("random", "initial", "negative", "subnormal")
+LAWS = ("none", "shift", "scale", "permutation", "channels", "transposition", "epsilon", "statistics", "axes", "mask", "renorm")
+REGULARIZERS = ("", "l1", "l2")
+CONSTRAINTS = ("", "non_neg", "unit_norm", "max_norm")
 
 _CONFIG_FIELDS = tuple(f.name for f in dataclasses.fields(LayerConfig))
 _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "shape": (lambda sizes: "x".join(map(str, sizes)), _parse_shape),
     "axis": (lambda axis: "+".join(map(str, axis)) if isinstance(axis, tuple) else str(axis), _parse_axis),
     "momentum": (repr, _parse_number(0, 1)),
-    "epsilon": (repr, _parse_number(1e-20, 1e6)),
+    "epsilon": (repr, _parse_number(0, 1e6)),
     "center": (str, _parse_bool),
     "scale": (str, _parse_bool),
+    "gamma_regularizer": (str, _one_of(*REGULARIZERS)),
+    "beta_regularizer": (str, _one_of(*REGULARIZERS)),
+    "gamma_constraint": (str, _one_of(*CONSTRAINTS)),
+    "beta_constraint": (str, _one_of(*CONSTRAINTS)),
+    "renorm": (str, _parse_bool),
+    "renorm_clipping": (lambda pairs: "+".join(f"{name}={value!r}" for name, value in pairs), _parse_clipping),
+    "renorm_momentum": (repr, _parse_number(0, 1)),
     "policy": (str, _one_of(*POLICIES)),
     "dtype": (str, _one_of(*FORMATS, *INTEGERS)),
     "fill": (str, _one_of(*FILLS)),
-    "weights": (str, _one_of("random", "initial")),
+    "mask": (str, _one_of(*MASKS)),
+    "weights": (str, _one_of(*WEIGHTS)),
+    "gradients": (str, _parse_order),
+    "law": (str, _one_of(*LAWS)),
     "steps": (_format_steps, _parse_steps),
 }
 _DEFAULT_TEXT = {
@@ -241,5 +296,9 @@ def _validate(case: Case, text: str) -> None:
     axes = case.config.axis if isinstance(case.config.axis, tuple) else (case.config.axis,)
     if not all(-rank <= axis < rank for axis in axes):
         raise BadInput(f"case id {text!r}: axis {case.fields['axis']} is out of range -{rank}…{rank - 1} of the shape")
+    if 0 in (case.shape[axis] for axis in axes):
+        raise BadInput(f"case id {text!r}: the kept axis has size 0; allowed: sizes of 0 on reduced axes")
+    if (case.config.renorm_clipping or case.config.renorm_momentum != LayerConfig.renorm_momentum) and not case.config.renorm:
+        raise BadInput(f"case id {text!r}: renorm_clipping and renorm_momentum need renorm:True")
     if len({axis % rank for axis in axes}) < len(axes):
         raise BadInput(f"case id {text!r}: axis {case.fields['axis']} names an axis twice")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnverify.cases.case import FILLS, Case
+from bnverify.cases.case import FILLS, Case, Step
 from bnverify.precision import FORMATS, INTEGERS, Array, Format, precision
 
 Rng = np.random.Generator
@@ -24,19 +24,38 @@ class Inputs:
 
     weights: float64 arrays by Keras' names, of shape `case.channels_shape`, each value exact in the variables' format; None
     where the layer's own initial values are asked for. batches: per step the input array of `case.shape`, or None for a
-    step that is no call; a bfloat16 batch travels as float32 that holds bfloat16 values.
+    step that is no call; a bfloat16 batch travels as float32 that holds bfloat16 values. masks: per step, of the rank of x
+    minus one. upstream, direction: per step, of the shape of x, the gradient of a loss with respect to y, and the direction in
+    which the gradient is differentiated once more; both survive the output's format. Empty where the case has none.
     """
 
     weights: dict[str, Array] | None
     batches: tuple[Array | None, ...]
+    masks: tuple[Array | None, ...] = ()
+    upstream: tuple[Array | None, ...] = ()
+    direction: tuple[Array | None, ...] = ()
+
+    def at(self, step: int) -> dict[str, Array | None]:
+        """Everything that a step is fed with, by name."""
+        given = {"x": self.batches, "mask": self.masks, "upstream": self.upstream, "direction": self.direction}
+        return {name: values[step] if values else None for name, values in given.items()}
 
 
 def make_inputs(case: Case, seed: int = 0) -> Inputs:
     """The initial weights and a batch for each call of `case`."""
     digest = hashlib.sha256(f"{seed} {case.id}".encode()).digest()
     rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
-    weights = _make_weights(rng, case) if case.weights == "random" else None
-    return Inputs(weights, tuple(_make_batch(rng, case) if step.is_call else None for step in case.steps))
+    weights = _make_weights(rng, case) if case.weights != "initial" else None
+    batches = tuple(_make_batch(rng, case) if step.is_call else None for step in case.steps)
+    masks: tuple[Array | None, ...] = ()
+    if case.mask != "none":
+        masks = tuple(None if x is None else _make_mask(rng, case) for x in batches)
+    if case.mask == "hidden":
+        batches = tuple(x if m is None else _hide(x, m) for x, m in zip(batches, masks, strict=True))
+    differentiates = [case.gradients > 0 or step is Step.OPTIMIZE for step in case.steps]
+    upstream = tuple(_make_upstream(rng, case) if wanted else None for wanted in differentiates)
+    direction = tuple(_make_upstream(rng, case) for _ in case.steps) if case.gradients > 1 else ()
+    return Inputs(weights, batches, masks, upstream if any(differentiates) else (), direction)
 
 
 def _make_weights(rng: Rng, case: Case) -> dict[str, Array]:
@@ -49,6 +68,14 @@ def _make_weights(rng: Rng, case: Case) -> dict[str, Array]:
         "moving_variance": rng.uniform(0.25, 4.0, shape),
     }
     variable = precision(case.policy, case.dtype).variable
+    if case.weights == "negative":  # some still positive once epsilon is added, the others not
+        values["moving_variance"] = case.config.epsilon * rng.choice([-0.5, -2.0], shape)
+    if case.weights == "subnormal":
+        values["moving_variance"] = variable.smallest_normal * rng.uniform(0.1, 0.9, shape)
+    if case.config.renorm:
+        values["moving_stddev"] = rng.uniform(0.5, 2.0, shape)
+        values["renorm_mean"] = rng.uniform(-2.0, 2.0, shape)
+        values["renorm_stddev"] = rng.uniform(0.5, 2.0, shape)
     return {name: variable.round(values[name]).astype(np.float64) for name in case.config.weight_names()}
 
 
@@ -61,6 +88,47 @@ def _make_batch(rng: Rng, case: Case) -> Array:
     order = np.argsort(reduced + kept)
     arranged = values.reshape([case.shape[axis] for axis in reduced + kept]).transpose(order)
     return _to_dtype(np.ascontiguousarray(arranged), case.dtype)
+
+
+def _make_mask(rng: Rng, case: Case) -> Array:
+    """A mask of the shape of x without its last axis, as Keras takes it; True, or 1, where a position counts.
+
+    random, and with other dtypes int32 and float32: about half of the positions; padding: the later positions of each sample,
+    and the whole last one, are masked; one: a single position counts; full, empty: all, none; broadcast: one decision for
+    all positions of a sample, of size 1 elsewhere; hidden: random, with NaN and infinities in the masked positions of x.
+    """
+    shape = case.shape[:-1]
+    if case.mask == "broadcast":
+        shape = (case.shape[0], *(1,) * (len(shape) - 1))
+    mask = rng.random(shape) < 0.6
+    if mask.size > 1:
+        mask.flat[rng.choice(mask.size, 2, replace=False)] = [True, False]
+    if case.mask == "padding" and len(shape) > 1:
+        mask[...] = True
+        for row in mask:
+            row[rng.integers(1, shape[1] + 1) :] = False
+        mask[-1] = shape[0] == 1
+    elif case.mask == "padding":
+        mask = np.arange(shape[0]) <= shape[0] // 2
+    elif case.mask in ("full", "empty", "one"):
+        mask[...] = case.mask == "full"
+        if case.mask == "one" and mask.size:
+            mask.flat[rng.integers(mask.size)] = True
+    return mask.astype(case.mask) if case.mask in ("int32", "float32") else mask
+
+
+def _hide(x: Array | None, mask: Array) -> Array | None:
+    """The batch with NaN and infinities in its masked positions."""
+    if x is None or x.dtype.kind in "iu":
+        return x
+    poison = np.where(np.arange(x.shape[-1]) % 2, np.nan, np.inf).astype(x.dtype)
+    return np.where(mask[..., None], x, poison)
+
+
+def _make_upstream(rng: Rng, case: Case) -> Array:
+    """A random gradient with respect to y, without structure that a sum over the batch would cancel."""
+    narrow = _narrowest(case)
+    return narrow.round(rng.standard_normal(case.shape))
 
 
 def _to_dtype(values: Array, dtype: str) -> Array:

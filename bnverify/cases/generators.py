@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from bnverify.cases.case import FILLS
+from bnverify.cases.case import CONSTRAINTS, FILLS, MASKS, REGULARIZERS, WEIGHTS
 
 # One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
 SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")
@@ -65,6 +65,41 @@ def smoke() -> Iterator[str]:
     yield "shape:20x4/dtype:float16/steps:TI"
     yield "shape:20x4/dtype:float64/steps:TI"
     yield "shape:4x3/weights:initial/steps:FTUT"
+    yield from _small()
+
+
+def _small() -> Iterator[str]:
+    """Gradients, masks, batch renormalization, edges and laws, a few cases of each."""
+    yield "shape:7x4/gradients:1/steps:T2IN"
+    yield "shape:4x3/gradients:1/steps:FTIUT"
+    yield "shape:4x6x3/axis:1/gradients:2/steps:T"
+    yield "shape:6x4/center:False/gradients:1/steps:TI"
+    yield "shape:6x4/scale:False/gradients:1/steps:TI"
+    yield "shape:16x4/fill:tiny/gradients:1/steps:TI"
+    yield "shape:4x5x3/policy:mixed_float16/dtype:float16/gradients:1/steps:TI"
+    yield "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/gradients:1/steps:TI"
+    yield "shape:6x4/gamma_constraint:non_neg/beta_constraint:unit_norm/steps:TO"
+    yield from each("shape:5x4x3/mask:{}/steps:T2I", MASKS[1:])
+    yield "shape:5x4x3/mask:padding/gradients:2/steps:TI"
+    yield "shape:5x4x3/mask:padding/fill:offset/steps:TIN"
+    yield "shape:4x3x2x5/axis:1/mask:random/steps:TFTI"
+    yield "shape:9x4/mask:random/fill:constant/steps:TI"
+    yield "shape:6x4/renorm:True/weights:initial/steps:TI"
+    yield "shape:6x4/renorm:True/momentum:0.9/renorm_momentum:0.5/gradients:1/steps:T3I"
+    yield "shape:6x4/renorm:True/renorm_clipping:rmax=1.5+rmin=0.8+dmax=0.5/gradients:1/steps:T2I"
+    yield "shape:6x4/renorm:True/epsilon:0.5/fill:tiny/steps:T2FTI"
+    yield "shape:5x4x3/renorm:True/mask:random/steps:TI"
+    yield from each("shape:6x4/weights:{}/steps:IT", WEIGHTS[2:])
+    yield "shape:12x4/epsilon:0.0/steps:TI"
+    yield "shape:0x4/steps:TI"
+    yield "shape:4x3/momentum:0.9/steps:T50I"
+    yield "shape:9x4/policy:float16/dtype:float16/momentum:0.5/steps:T12I"
+    yield from each("shape:2x3x5x4/axis:1/law:{}/steps:T", (*TRAINING_LAWS, "renorm"))
+    yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
+    yield "shape:5x4x3/mask:full/law:mask/steps:T"
+
+
+TRAINING_LAWS = ("shift", "scale", "permutation", "channels", "transposition", "axes", "statistics")
 
 
 def default() -> Iterator[str]:
@@ -77,6 +112,8 @@ def default() -> Iterator[str]:
     yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
+    for part in (_gradients, _masks, _renorm, _edges, _laws):
+        yield from part()
 
 
 def _axes() -> Iterator[str]:
@@ -146,6 +183,72 @@ def _sizes() -> Iterator[str]:
     yield from each("shape:{}/fill:{}/steps:TI", large, ("normal", "exact", "offset", "constant", "spike"))
 
 
+def _gradients() -> Iterator[str]:
+    """Gradients of every axis, fill, policy and kind of call; second order; what is made of them for gamma and beta."""
+    for shape in SHAPES:
+        rank = shape.count("x") + 1
+        yield from each(f"shape:{shape}/axis:{{}}/gradients:1/steps:TI", tuple(range(rank)))
+        yield from each(f"shape:{shape}/axis:{{}}/gradients:2/steps:T", (0, rank - 1))
+    yield from each("shape:29x5/fill:{}/gradients:1/steps:TI", SPECIAL)
+    yield from each("shape:29x5/{}/fill:{}/gradients:1/steps:TI", POLICIES, ("normal", "offset", "tiny"))
+    yield from each("shape:2x3x4x5/axis:1/{}/gradients:2/steps:T", POLICIES[:2])
+    yield from each("shape:29x5/dtype:{}/gradients:1/steps:TI", ("float16", "bfloat16", "float64"))
+    yield from each("shape:8x4/gradients:1/steps:{}", ("T5I", "NT", "FTUT", "TFNIUT"))
+    yield from each("shape:8x4/{}/gradients:2/steps:TI", ("center:False", "scale:False", "epsilon:1e-07", "epsilon:1.0"))
+    yield from each("shape:{}/gradients:2/steps:TI", ("1x4", "2x4", "513x3", "4x1"))
+    yield from each("shape:8x4/gamma_regularizer:{}/beta_regularizer:{}/steps:TI", REGULARIZERS[1:], REGULARIZERS[1:])
+    yield from each("shape:8x4/gamma_constraint:{}/beta_constraint:{}/steps:TO", CONSTRAINTS[1:], CONSTRAINTS[1:])
+    yield from each("shape:{}/steps:T2O", ("8x4", "2x3x4x5/axis:1", "8x4/scale:False", "8x4/policy:float64/dtype:float64"))
+
+
+def _masks() -> Iterator[str]:
+    """Every kind of mask with every rank, axis, policy and special fill; in inference and frozen; one channel; gradients."""
+    yield from each("shape:{}/mask:{}/steps:TI", ("9x4", "5x4x3", "2x3x5x4", "2x3x4x2x5", "5x4x1"), MASKS[1:])
+    yield from each("shape:4x3x2x5/axis:{}/mask:{}/steps:TI", (0, 1, 2), ("random", "broadcast", "full"))
+    yield from each("shape:5x7x3/mask:padding/fill:{}/steps:TI", SPECIAL)
+    yield from each("shape:5x7x3/mask:random/{}/steps:T2I", POLICIES)
+    yield from each("shape:5x4x3/mask:{}/gradients:2/steps:TI", ("random", "one", "full", "hidden", "int32", "broadcast"))
+    yield from each("shape:5x4x3/mask:random/{}/steps:{}", ("center:False", "scale:False", "momentum:0.5"), ("T3I", "TFTUTN"))
+    yield "shape:3x4x5x2/axis:1/mask:random/gradients:1/steps:TI"
+    yield "shape:70x50x2/mask:random/fill:offset/steps:TI"
+
+
+def _renorm() -> Iterator[str]:
+    """Batch renormalization: clipping, both momenta, every rank, policy and special fill, frozen, under masks, gradients."""
+    layer = "shape:8x4/renorm:True"
+    clippings = ("rmax=1.1", "rmin=0.9", "dmax=0.1", "rmax=1.0+rmin=1.0+dmax=0.0", "rmax=3.0+rmin=0.3+dmax=5.0")
+    yield from each(layer + "/renorm_clipping:{}/gradients:1/steps:T3I", clippings)
+    yield from each(layer + "/momentum:{}/renorm_momentum:{}/steps:T3I", (0.0, 0.5, 1.0), (0.0, 0.9, 1.0))
+    yield from each("shape:{}/renorm:True/gradients:2/steps:T2I", SHAPES)
+    yield from each("shape:2x3x5x4/axis:{}/renorm:True/steps:T2I", (0, 1, 2))
+    yield from each("shape:29x5/renorm:True/fill:{}/steps:TI", SPECIAL)
+    yield from each("shape:29x5/renorm:True/{}/steps:T2I", POLICIES)
+    yield from each(layer + "/{}/steps:TFTUTI", ("weights:initial", "center:False", "scale:False", "epsilon:0.1"))
+    yield from each("shape:5x4x3/renorm:True/mask:{}/gradients:1/steps:T2I", ("random", "one", "full"))
+
+
+def _edges() -> Iterator[str]:
+    """Empty batches, epsilon 0, a moving variance that is negative or subnormal, long traces, half types at their ends."""
+    yield from each("shape:{}/steps:TI", ("0x3", "0x4x3", "2x0x3", "3x2x0x4/axis:1"))
+    yield from each("shape:13x4/epsilon:0.0/fill:{}/steps:TI", ("normal", "offset", "constant", "nonfinite"))
+    yield from each("shape:13x4/weights:{}/{}/steps:{}", WEIGHTS[2:], ("epsilon:0.001", "epsilon:0.5"), ("IT", "FTUTI"))
+    yield from each("shape:13x4/fill:{}/gradients:1/momentum:{}/steps:TI", ("nonfinite", "huge"), (0.0, 1.0))
+    yield from each("shape:6x3/{}/steps:T300I", ("policy:float32", *POLICIES))
+    halves = ("policy:mixed_float16/dtype:float32", "policy:float16/dtype:float64", "policy:bfloat16/dtype:float32")
+    yield from each("shape:29x5/{}/fill:{}/steps:TI", halves, ("huge", "subnormal", "offset"))
+
+
+def _laws() -> Iterator[str]:
+    """Every law with every rank, with half and double, and with special fills."""
+    laws = (*TRAINING_LAWS, "renorm")
+    yield from each("shape:{}/law:{}/steps:T", ("6x5", "4x6x3/axis:1", "2x3x4x2x5/axis:0"), laws)
+    yield from each("shape:7x5x3/{}/law:{}/steps:T", (POLICIES[0], POLICIES[1], POLICIES[3]), laws)
+    yield from each("shape:7x5x3/fill:{}/law:{}/steps:T", ("exact", "offset", "constant", "nonfinite"), laws)
+    yield from each("shape:7x5x3/{}/law:epsilon/steps:I", ("epsilon:1e-05", "epsilon:1.0", *POLICIES[:2]))
+    yield from each("shape:5x4x3/mask:full/{}/law:mask/steps:T", ("axis:1", "fill:exact", "fill:offset", *POLICIES[:2]))
+    yield from each("shape:5x4x3/mask:random/law:{}/steps:T", ("shift", "scale", "permutation", "channels", "statistics"))
+
+
 def full() -> Iterator[str]:
     """Every axis with every fill and policy, every policy with every kind of trace, arguments with fills, large inputs."""
     for shape in (*SHAPES, "7x11", "5x7x3", "3x5x7x2", "2x3x3x5x3"):
@@ -155,6 +258,13 @@ def full() -> Iterator[str]:
         yield from each(f"shape:{shape}/axis:{{}}/{{}}/fill:{{}}/steps:TI", tuple(range(rank)), POLICIES, fills)
     epsilons, momenta = (1e-12, 1e-8, 1e-5, 1e-3, 1.0), (0.0, 0.3, 0.99, 1.0)
     yield from each("shape:17x3/epsilon:{}/momentum:{}/fill:{}/steps:T3I", epsilons, momenta, FILLS)
+    yield "shape:4x3/steps:T10000I"
+    yield "shape:4x3/policy:float16/dtype:float16/steps:T10000I"
+    for shape in SHAPES:
+        yield from each(f"shape:{shape}/axis:{{}}/fill:{{}}/gradients:1/steps:TI", tuple(range(-2, 1)), SPECIAL)
+        yield from each(f"shape:{shape}/mask:{{}}/fill:{{}}/steps:TI", MASKS[1:], FILLS)
+        yield from each(f"shape:{shape}/renorm:True/fill:{{}}/gradients:1/steps:T2I", FILLS)
+        yield from each(f"shape:{shape}/{{}}/gradients:2/steps:T", POLICIES)
     counts = (2, 3, 5, 16, 64, 257, 1024, 16384, 65537, 262144)
     yield from each("shape:{}x3/fill:{}/steps:TI", counts, FILLS)
     yield from each("shape:2x3x{}/axis:1/fill:{}/steps:TI", counts, FILLS)

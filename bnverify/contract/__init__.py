@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from bnverify.contract import laws, moving, outputs, structure
+from bnverify.contract import gradients, laws, masks, moving, outputs, renorm, structure
 from bnverify.contract.clause import Clause
 
-CLAUSES: tuple[Clause, ...] = (*structure.CLAUSES, *outputs.CLAUSES, *moving.CLAUSES, *laws.CLAUSES)
+CLAUSES: tuple[Clause, ...] = tuple(
+    clause for part in (structure, outputs, moving, masks, renorm, gradients, laws) for clause in part.CLAUSES
+)
+_ATTRIBUTES = ("inference-updates-nothing", "frozen-updates-nothing", "calls-keep-parameters", "gradient-dtypes")
+NUMBERS = tuple(c.key for c in CLAUSES if c not in structure.CLAUSES and c.key not in _ATTRIBUTES)  # held against bounds
 BY_KEY = {clause.key: clause for clause in CLAUSES}

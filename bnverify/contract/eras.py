@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from bnverify.cases.case import Case
+from bnverify.cases.case import Case, Step
 from bnverify.errors import BadInput
 from bnverify.model import Environment
 from bnverify.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
@@ -28,7 +28,8 @@ class Era:
     rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in
     16 bits. direct_casts: whether the backend casts float64 to a half format at once.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy"), why it cannot be asked of this era.
+    "policy", "mask", "renorm"), why it cannot be asked of this era. later: the same for what some releases of the era do have:
+    which do not, as a version range, and why.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Era:
     direct_casts: bool = False
     policies: tuple[str, ...] = tuple(POLICIES)
     lacks: Mapping[str, str] = field(default_factory=dict)
+    later: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def formats(self, case: Case) -> Precision:
         """The formats that a case goes through in this era."""
@@ -60,6 +62,8 @@ _PARAMETERS_ONLY = "trainable=False freezes gamma and beta alone: training=True 
 _GRAPH_LACKS = {
     "several axes": "multi-backend Keras takes one integer as axis",
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
+    "mask": "the layer takes no mask before Keras 2.12",
+    "renorm": "multi-backend Keras has no batch renormalization",
 }
 
 ERAS = (
@@ -98,6 +102,7 @@ ERAS = (
         rules={"weight-dtypes": _FLOAT32_WEIGHTS},
         half_weights=False,
         lacks={"integers": "Keras 2 converts no integer inputs, and promises nothing about them"},
+        later={"mask": ("<2.12", "the layer takes no mask before Keras 2.12")},
     ),
     Era(
         "Keras 3",
@@ -105,10 +110,12 @@ ERAS = (
         keras=">=3.0",
         source="https://keras.io/api/layers/normalization_layers/batch_normalization/",
         lacks={"several axes": "Keras 3 takes one integer as axis; tf.keras 2 took a list"},
+        later={"renorm": ("<3.14", "Keras 3 has batch renormalization from 3.14 on")},
     ),
 )
 
 LIMITS = {"openvino": "Keras' OpenVINO backend infers only"}  # by backend, why it cannot train
+NO_GRADIENTS = {name: f"Keras' {name} backend has no automatic differentiation" for name in ("numpy", "openvino")}
 
 
 def keras_version(text: str) -> Version:
@@ -117,6 +124,10 @@ def keras_version(text: str) -> Version:
         return Version(text.replace("-tf", "+tf"))
     except InvalidVersion:
         raise BadInput(f"Keras gives {text!r} as its version; allowed: a version as 3.15.1") from None
+
+
+def _within(version: str, versions: str) -> bool:
+    return SpecifierSet(versions, prereleases=True).contains(keras_version(version))
 
 
 def era_of(environment: Environment) -> Era:
@@ -133,12 +144,22 @@ def era_of(environment: Environment) -> Era:
 
 def unsupported(case: Case, era: Era, environment: Environment) -> str:
     """Why `era`, or its backend, cannot express `case`; empty where it can."""
-    if isinstance(case.config.axis, tuple) and "several axes" in era.lacks:
-        return era.lacks["several axes"]
-    if case.dtype in INTEGERS and "integers" in era.lacks:
-        return era.lacks["integers"]
-    if case.policy not in era.policies:
-        return era.lacks["policy"]
+    asked = {
+        "several axes": isinstance(case.config.axis, tuple),
+        "integers": case.dtype in INTEGERS,
+        "policy": case.policy not in era.policies,
+        "mask": case.mask != "none" or case.law == "mask",
+        "renorm": case.config.renorm or case.law == "renorm",
+    }
+    lacks = {**era.lacks, **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)}}
+    for what, wanted in asked.items():
+        if wanted and what in lacks:
+            return lacks[what]
+    differentiates = case.gradients > 0 or Step.OPTIMIZE in case.steps
+    if differentiates and environment.backend in NO_GRADIENTS:
+        return NO_GRADIENTS[environment.backend]
+    if differentiates and case.dtype in INTEGERS:
+        return "integers have no gradient"
     if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
         return LIMITS[environment.backend]
     if case.policy == "float64" and not environment.float64:

@@ -122,6 +122,17 @@ class Evidence:
             return self.texts(clause, name, evidence.call.index, expected="present", actual="missing")
         return self.numbers(clause, name, evidence.call.index, actual, numbers, 0)
 
+    def gradient(self, clause: str, name: str, c: CallEvidence) -> Check:
+        """The check of a gradient of a call: of x, gamma or beta, or "second", that of the gradient of x."""
+        gradient, quantity = c.bounds.gradients[name], "dL/dx'" if name == "second" else f"dL/d{name}"
+        actual = c.observed.gradients.get(name)
+        if actual is None:
+            return self.texts(clause, quantity, c.call.index, expected="a gradient", actual="none")
+        whole = name in ("x", "second")
+        shape = self.case.shape if whole else self.case.channels_shape
+        numbers = weight_numbers(gradient.value.reshape(shape), gradient.bound.reshape(3, *shape), gradient.format)
+        return self.numbers(clause, quantity, c.call.index, actual, numbers, self.channel_axis if whole else 0)
+
     def numbers(
         self, clause: str, quantity: str, step: int | None, actual: Array, numbers: Numbers, channel_axis: int | None
     ) -> Check:

@@ -1,56 +1,215 @@
-"""Laws: what must hold between two calls, whatever the right numbers are. Each asks for a second observation of its own."""
+"""Laws: what must hold between two calls, whatever the right numbers are. Each asks for a second observation of its own.
+
+A case names its law (`law:permutation`). The second call's output, put back into the order of the first, must differ from it by
+no more than the bounds of both, and by what the references of the two differ where an input of the second had to be rounded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnverify.bounds.compare import output_numbers
+from bnverify.bounds.compare import weight_numbers
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.contract.clause import PAPER, Clause
-from bnverify.contract.evidence import Evidence
+from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
+from bnverify.contract.eras import ERAS
+from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.model import Check
-from bnverify.precision import FORMATS, INTEGERS, precision
+from bnverify.precision import FORMATS, INTEGERS, Array, precision
+from bnverify.reference.formulas import KERAS
+from bnverify.reference.machine import batch_statistics, entered
+
+Other = tuple[Case, Inputs] | None
+Back = Callable[[Array, Array, Case], Array]
 
 
-def shifted(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
-    """The first training call of an `exact` case with every channel shifted by ±16; None where that would round."""
+def _moved(case: Case, inputs: Inputs, change: Callable[[Array], Array], **changes: object) -> Other:
+    """The case with a changed batch (and fields); None where the layer's entry would round the change away."""
     x = inputs.batches[0]
-    if case.fill != "exact" or case.steps[0] is not Step.TRAIN or x is None or case.dtype in INTEGERS:
+    assert x is not None
+    moved = change(x).astype(x.dtype)
+    formats = () if case.dtype in INTEGERS else (FORMATS[case.dtype], precision(case.policy, case.dtype).output)
+    if not all(np.array_equal(f.round(moved), moved, equal_nan=True) for f in formats if f.bits < 53):
         return None
-    sign = np.array([(-1) ** i for i in range(int(np.prod(case.channels_shape)))], x.dtype)
-    spread = [size if axis in case.kept else 1 for axis, size in enumerate(case.shape)]
-    moved = x + 16 * sign.reshape(spread)
-    entry = precision(case.policy, case.dtype).output
-    exact = all(np.array_equal(f.round(moved), moved) for f in (FORMATS[case.dtype], entry))
-    return (replace(case, steps=(Step.TRAIN,)), Inputs(inputs.weights, (moved,))) if exact else None
+    mask = inputs.masks[:1]
+    return replace(case, steps=case.steps[:1], law="none", **changes), replace(inputs, batches=(moved,), masks=mask)  # type: ignore[arg-type]
 
 
-def check_shift_invariance(e: Evidence) -> Iterator[Check]:
-    other = e.companions.get("shift-invariance")
-    if other is None or not e.calls or not other.calls:
-        return
-    first, second = e.calls[0], other.calls[0]
-    slope, offset = first.bounds.slope + second.bounds.slope, first.bounds.offset + second.bounds.offset
-    bounds = output_numbers(first.call, slope, offset, e.formats.output)
-    y, y_shifted = first.observed.y, second.observed.y
-    assert y is not None
-    assert y_shifted is not None
-    if y.shape == bounds.shape:
-        same = replace(bounds, piece=lambda grade, index: (y[index].astype(float), bounds.piece(grade, index)[1]))
-        yield e.numbers("shift-invariance", "y of x shifted by ±16", 0, y_shifted, same, e.channel_axis)
+def _per_channel(case: Case, values: Array) -> Array:
+    return values.reshape([size if axis in case.kept else 1 for axis, size in enumerate(case.shape)])
 
 
-CLAUSES = (
-    Clause(
-        "shift-invariance",
-        "shift invariance in training",
-        "training=True: a constant added to every value of a channel does not change the output",
-        PAPER + ", section 3: the mean is subtracted",
-        check_shift_invariance,
-        companion=shifted,
-    ),
+def shifted(case: Case, inputs: Inputs) -> Other:
+    sign = np.array([(-1.0) ** i for i in range(math.prod(case.channels_shape))])
+    return _moved(case, inputs, lambda x: x + 16 * _per_channel(case, sign).astype(x.dtype))
+
+
+def scaled(case: Case, inputs: Inputs) -> Other:
+    config = replace(case.config, epsilon=case.config.epsilon * 16)
+    return _moved(case, inputs, lambda x: x * x.dtype.type(4), config=config)
+
+
+def _flip(x: Array, case: Case) -> Array:
+    return np.flip(x, tuple(axis for axis in range(x.ndim) if axis not in case.kept))
+
+
+def permuted(case: Case, inputs: Inputs) -> Other:
+    other = _moved(case, inputs, lambda x: _flip(x, case))
+    if other is None or not inputs.masks or inputs.masks[0] is None:
+        return other
+    mask = np.flip(inputs.masks[0], tuple(a for a in range(len(case.shape) - 1) if a not in case.kept))
+    return other[0], replace(other[1], masks=(mask,))
+
+
+def first_channel(case: Case, inputs: Inputs) -> Other:
+    first = _per_channel(case, np.arange(math.prod(case.channels_shape)) == 0)
+    return _moved(case, inputs, lambda x: np.where(first, x[::-1] * x.dtype.type(-2), x))
+
+
+def _others(y: Array, own: Array, case: Case) -> Array:
+    """The output with the first channel's own in its place, for nothing is said of that one."""
+    return np.where(_per_channel(case, np.arange(math.prod(case.channels_shape)) == 0), own, y)
+
+
+def transposed(case: Case, inputs: Inputs) -> Other:
+    if inputs.masks or len(case.kept) > 1:
+        return None
+    kept, to = case.kept[0], 0 if case.kept[0] else len(case.shape) - 1
+    shape = tuple(np.moveaxis(np.empty(case.shape, bool), kept, to).shape)
+    return _moved(case, inputs, lambda x: np.moveaxis(x, kept, to), shape=shape, config=replace(case.config, axis=to))
+
+
+def merged(case: Case, inputs: Inputs) -> Other:
+    """All reduced axes before the kept one in one, and all after it in one."""
+    if inputs.masks or len(case.kept) > 1 or len(case.shape) < 3:
+        return None
+    kept = case.kept[0]
+    sizes = [math.prod(case.shape[:kept]), case.shape[kept], math.prod(case.shape[kept + 1 :])]
+    shape = tuple(sizes[0 if kept else 1 : 3 if kept + 1 < len(case.shape) else 2])
+    return _moved(case, inputs, lambda x: x.reshape(shape), shape=shape, config=replace(case.config, axis=1 if kept else 0))
+
+
+def shared_epsilon(case: Case, inputs: Inputs) -> Other:
+    if inputs.weights is None:
+        return None
+    part = case.config.epsilon / 2
+    variance = precision(case.policy, case.dtype).variable.round(inputs.weights["moving_variance"] + part).astype(np.float64)
+    config = replace(case.config, epsilon=case.config.epsilon - part)
+    return _with(case, inputs, {"moving_variance": variance}, config=config)
+
+
+def loaded(case: Case, inputs: Inputs) -> Other:
+    x = inputs.batches[0]
+    if inputs.weights is None or x is None or case.config.renorm:
+        return None
+    formats = ERAS[-1].formats(case)
+    mask = None if not inputs.masks or inputs.masks[0] is None else np.broadcast_to(inputs.masks[0][..., None] != 0, x.shape)
+    batch = batch_statistics(entered(x, formats), mask, case.kept, KERAS, formats.wide)
+    found = {"moving_mean": batch.mean, "moving_variance": batch.variance}
+    weights = {k: formats.variable.round(v.reshape(case.channels_shape)).astype(np.float64) for k, v in found.items()}
+    return _with(case, inputs, weights, steps=(Step.INFER,))
+
+
+def unmasked(case: Case, inputs: Inputs) -> Other:
+    other = _with(case, inputs, {}, mask="none") if case.mask == "full" else None
+    return other and (other[0], replace(other[1], masks=()))
+
+
+def renormalized(case: Case, inputs: Inputs) -> Other:
+    if inputs.weights is None or case.config.renorm:
+        return None
+    clipping = (("rmax", 1.0), ("rmin", 1.0), ("dmax", 0.0))
+    own = dict.fromkeys(("moving_stddev", "renorm_stddev"), inputs.weights["moving_variance"])
+    own["renorm_mean"] = inputs.weights["moving_mean"]
+    return _with(case, inputs, own, config=replace(case.config, renorm=True, renorm_clipping=clipping))
+
+
+def _with(case: Case, inputs: Inputs, weights: dict[str, Array], **changes: object) -> Other:
+    """The first call of the case with other weights (and fields)."""
+    changes = {"steps": case.steps[:1], **changes}
+    given = replace(inputs, weights={**(inputs.weights or {}), **weights}, batches=inputs.batches[:1], masks=inputs.masks[:1])
+    return replace(case, law="none", **changes), given  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Law:
+    """A law by the name that cases call it: the second call, and how its output is put back into the order of the first."""
+
+    name: str
+    key: str
+    step: Step
+    other: Callable[[Case, Inputs], Other]
+    back: Back = lambda y, own, case: y
+
+    def companion(self, case: Case, inputs: Inputs) -> Other:
+        return self.other(case, inputs) if case.law == self.name and case.steps[0] is self.step else None
+
+    def check(self, e: Evidence) -> Iterator[Check]:
+        other = e.companions.get(self.key)
+        if other is None or not e.calls or not other.calls:
+            return
+        one, two = e.calls[0], other.calls[0]
+        y, other_y = one.observed.y, two.observed.y
+        assert y is not None
+        assert other_y is not None
+        if y.shape != e.case.shape or other_y.shape != other.case.shape:
+            return
+        expected, of_one, of_two = (
+            one.call.y(),
+            _bound(one),
+            np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(_bound(two), _bound(one), strict=True)]),
+        )
+        rounded = np.abs(self.put_back(two.call.y(), expected, e.case) - expected)
+        own = np.broadcast_to(y.astype(expected.dtype), e.case.shape)
+        numbers = weight_numbers(own, of_one + of_two + rounded, e.formats.output)
+        yield e.numbers(self.key, f"y, {self.name}", 0, self.put_back(other_y, y, e.case), numbers, e.channel_axis)
+
+    def put_back(self, y: Array, own: Array, case: Case) -> Array:
+        return self.back(y, own, case).reshape(case.shape)
+
+
+def _bound(c: CallEvidence) -> Array:
+    """The bounds of a call's output, whole, with a leading axis over the grades."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.abs(c.call.x - c.call.mean) * c.bounds.slope + c.bounds.offset)
+
+
+def _untransposed(y: Array, own: Array, case: Case) -> Array:
+    kept = case.kept[0]
+    return np.moveaxis(y, 0 if kept else y.ndim - 1, kept)
+
+
+LAWS = (
+    Law("shift", "shift-invariance", Step.TRAIN, shifted),
+    Law("scale", "scale-invariance", Step.TRAIN, scaled),
+    Law("permutation", "permutation", Step.TRAIN, permuted, lambda y, own, case: _flip(y, case)),
+    Law("channels", "channel-independence", Step.TRAIN, first_channel, _others),
+    Law("transposition", "transposition", Step.TRAIN, transposed, _untransposed),
+    Law("axes", "merged-axes", Step.TRAIN, merged),
+    Law("epsilon", "epsilon-beside-variance", Step.INFER, shared_epsilon),
+    Law("statistics", "training-as-inference", Step.TRAIN, loaded),
+    Law("mask", "full-mask", Step.TRAIN, unmasked),
+    Law("renorm", "renorm-of-nothing", Step.TRAIN, renormalized),
 )
+_SAME = KERAS_DOC + " (each channel is normalized over all other axes)"
+_WORDS = {
+    "shift": ("shift invariance in training", "a constant added to every value of a channel does not change y", PAPER),
+    "scale": ("scale invariance in training", "4*x with 16*epsilon gives the y of x with epsilon", PAPER + ", section 3.3"),
+    "permutation": ("permutations of the batch", "values in another order give the same y in that order", _SAME),
+    "channels": ("independence of channels", "what a channel holds changes no other channel's y", _SAME),
+    "transposition": ("transposed inputs", "with the kept axis, and `axis`, elsewhere y is the same, transposed", _SAME),
+    "axes": ("merged axes", "reduced axes that are merged into one give the same y, reshaped", _SAME),
+    "epsilon": ("epsilon beside the variance", "training=False: moving_variance+d and epsilon-d give the same y", KERAS_DOC),
+    "statistics": ("training as inference", "training=False with the batch's statistics loaded gives training's y", KERAS_DOC),
+    "mask": ("a mask that masks nothing", "training with a mask that is true everywhere gives the y without a mask", KERAS_DOC),
+    "renorm": (
+        "renorm that corrects nothing",
+        "renorm with r clipped to 1 and d to 0 gives the y without",
+        KERAS_DOC,
+    ),
+}
+CLAUSES = tuple(Clause(law.key, *_WORDS[law.name], law.check, companion=law.companion) for law in LAWS)

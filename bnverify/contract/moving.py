@@ -9,47 +9,51 @@ from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.model import Check
 
-STATISTICS = ("moving_mean", "moving_variance")
 
-
-def _trains(c: CallEvidence) -> bool:
+def trains(c: CallEvidence) -> bool:
+    """Whether a call moves the statistics."""
     return c.call.after is not c.call.before
 
 
+def _plain(c: CallEvidence) -> bool:
+    """Whether a call moves the statistics and no other clause says how."""
+    return trains(c) and not c.thawed and c.call.mask is None and c.call.correction is None
+
+
 def check_moving_mean(e: Evidence) -> Iterator[Check]:
-    return (e.moving("moving-mean", "moving_mean", c) for c in e.calls if _trains(c) and not c.thawed)
+    return (e.moving("moving-mean", "moving_mean", c) for c in e.calls if _plain(c))
 
 
 def check_moving_variance(e: Evidence) -> Iterator[Check]:
-    return (e.moving("moving-variance", "moving_variance", c) for c in e.calls if _trains(c) and not c.thawed)
+    return (e.moving("moving-variance", "moving_variance", c) for c in e.calls if _plain(c))
 
 
 def check_inference_updates_nothing(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
-        if c.call.step is not Step.TRAIN:
-            for name in STATISTICS:
+        if not c.call.step.training:
+            for name in e.case.config.statistics:
                 yield e.unchanged("inference-updates-nothing", name, c.call.index)
 
 
 def check_frozen_updates_nothing(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
-        if c.call.step is Step.TRAIN and c.call.before.frozen and not _trains(c):
-            for name in STATISTICS:
+        if c.call.step is Step.TRAIN and c.call.before.frozen and not trains(c):
+            for name in e.case.config.statistics:
                 yield e.unchanged("frozen-updates-nothing", name, c.call.index)
 
 
 def check_unfrozen(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
-        if c.thawed and _trains(c):
+        if c.thawed and trains(c) and c.call.mask is None and c.call.correction is None:
             yield e.output("unfrozen", c)
-            for name in STATISTICS:
+            for name in e.case.config.statistics:
                 yield e.moving("unfrozen", name, c)
 
 
 def check_parameters_unchanged(e: Evidence) -> Iterator[Check]:
     for index in range(len(e.observation.steps)):
         for name in e.case.config.weight_names():
-            if name not in STATISTICS:
+            if name not in e.case.config.statistics and e.case.steps[index] is not Step.OPTIMIZE:
                 yield e.unchanged("calls-keep-parameters", name, index)
 
 

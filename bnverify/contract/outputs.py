@@ -13,11 +13,15 @@ from bnverify.model import Check
 def clause_of(c: CallEvidence) -> str:
     """The clause that a call's output falls under; exactly one for each call."""
     if c.call.step is Step.INFER:
-        return "inference-output"
+        return "inference-output" if c.call.mask is None else "masked-inference"
     if c.call.step is Step.NOT_GIVEN:
         return "training-not-given"
     if c.call.before.frozen:
         return "frozen-output"
+    if c.call.correction is not None:
+        return "renorm-training"
+    if c.call.mask is not None:
+        return "masked-training"
     return "unfrozen" if c.thawed else "training-output"
 
 

@@ -28,7 +28,8 @@ def check_arguments(e: Evidence) -> Iterator[Check]:
     if e.observation.config is None:
         yield Check("arguments", "get_config", None, Status.INCONCLUSIVE, reason="the layer has no get_config()")
         return
-    for name in ("axis", "momentum", "epsilon", "center", "scale"):
+    names = ("axis", "momentum", "epsilon", "center", "scale") + ("renorm", "renorm_momentum") * e.case.config.renorm
+    for name in names:
         expected = getattr(e.case.config, name)
         got = e.observation.config.get(name, "missing")
         actual = tuple(got) if isinstance(expected, tuple) and isinstance(got, list) else got
@@ -102,7 +103,8 @@ CLAUSES = (
     Clause(
         "weights",
         "weights, their names and order",
-        "gamma if scale, beta if center, then moving_mean and moving_variance; nothing else",
+        "gamma if scale, beta if center, then moving_mean and moving_variance; with renorm moving_stddev, renorm_mean and "
+        "renorm_stddev besides; nothing else",
         KERAS_DOC,
         check_weights,
     ),
@@ -130,7 +132,7 @@ CLAUSES = (
     Clause(
         "initial-values",
         "initial values",
-        "gamma 1, beta 0, moving_mean 0, moving_variance 1",
+        "gamma 1, beta 0, moving_mean 0, moving_variance 1; with renorm renorm_mean 0, moving_stddev and renorm_stddev 1",
         KERAS_DOC,
         check_initial_values,
     ),

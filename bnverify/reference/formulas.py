@@ -11,18 +11,26 @@ docstring of keras.layers.BatchNormalization, https://keras.io/api/layers/normal
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Tensor = Any  # an array of the namespace `xp`
 Axes = tuple[int, ...]
+Clipping = Mapping[str, float]
 
 
 def moments(xp: Any, x: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of the batch: sum(x)/n and sum((x-mean)^2)/n over `axes` (Ioffe & Szegedy, algorithm 1)."""
     mean = xp.mean(x, axis=axes, keepdims=True)
     return mean, xp.mean(xp.square(x - mean), axis=axes, keepdims=True)
+
+
+def masked_moments(xp: Any, x: Tensor, mask: Tensor, axes: Axes) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and biased variance of the values where `mask`, of the shape of x, is True, and their count; 0/0 where none is."""
+    n = xp.sum(xp.where(mask, xp.ones_like(x), 0.0), axis=axes, keepdims=True)
+    mean = xp.sum(xp.where(mask, x, 0.0), axis=axes, keepdims=True) / n
+    return mean, xp.sum(xp.square(xp.where(mask, x - mean, 0.0)), axis=axes, keepdims=True) / n, n
 
 
 def inverse_deviation(xp: Any, variance: Tensor, epsilon: float) -> Tensor:
@@ -33,6 +41,11 @@ def inverse_deviation(xp: Any, variance: Tensor, epsilon: float) -> Tensor:
 def output(xp: Any, x: Tensor, mean: Tensor, inverse: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
     """gamma*(x-mean)/sqrt(variance+epsilon) + beta."""
     return (x - mean) * (inverse * gamma) + beta
+
+
+def masked_output(xp: Any, y: Tensor, x: Tensor, mask: Tensor) -> Tensor:
+    """Masked positions are normalized like all others."""
+    return y
 
 
 def moving_mean(xp: Any, moving: Tensor, batch: Tensor, momentum: float) -> Tensor:
@@ -60,6 +73,86 @@ def training_statistics(batch: Tensor, updated: Tensor) -> Tensor:
     return batch
 
 
+def deviation(xp: Any, variance: Tensor, epsilon: float) -> Tensor:
+    """Batch renormalization: the standard deviation, sqrt(variance + epsilon)."""
+    return xp.sqrt(variance + epsilon)
+
+
+def renorm_correction(
+    xp: Any, mean: Tensor, stddev: Tensor, renorm_mean: Tensor, renorm_stddev: Tensor, epsilon: float, clipping: Clipping
+) -> tuple[Tensor, Tensor]:
+    """r = stddev/renorm_stddev in [rmin, rmax] and d = (mean-renorm_mean)/renorm_stddev in [-dmax, dmax].
+
+    S. Ioffe, "Batch Renormalization", 2017, https://arxiv.org/abs/1702.03275, algorithm 1; y = (x̂*r + d)*gamma + beta, with
+    the statistics as they were before this batch, and renorm_stddev at least sqrt(epsilon).
+    """
+    scale = xp.maximum(renorm_stddev, epsilon**0.5)
+    r, d = stddev / scale, (mean - renorm_mean) / scale
+    r = xp.minimum(xp.maximum(r, clipping.get("rmin", 0.0)), clipping.get("rmax", math.inf))
+    largest = clipping.get("dmax", math.inf)
+    return r, xp.minimum(xp.maximum(d, -largest), largest)
+
+
+def renorm_average(xp: Any, old: Tensor, new: Tensor, momentum: float, renorm_momentum: float) -> Tensor:
+    """renorm_mean and renorm_stddev move with a momentum of their own."""
+    return old * renorm_momentum + new * (1.0 - renorm_momentum)
+
+
+def renorm_variance(xp: Any, stddev: Tensor, epsilon: float) -> Tensor:
+    """With renorm the moving variance follows from the moving deviation: max(moving_stddev^2 - epsilon, 0)."""
+    return xp.maximum(stddev * stddev - epsilon, 0.0)
+
+
+@dataclass(frozen=True)
+class Backward:
+    """What the gradient of a call is made of, for an upstream gradient dy = dL/dy.
+
+    d: x - mean; within: puts 0 where a value is no part of the statistics; n: the count of those that are, or None where the
+    statistics do not depend on x; inverse: 1/sqrt(variance + epsilon); gamma: r*gamma with renorm; r, shift: the correction of
+    renorm, else 1 and 0; direction: the one in which dL/dx is differentiated again; total: sums over the reduced axes.
+    """
+
+    dy: Tensor
+    d: Tensor
+    n: Tensor
+    inverse: Tensor
+    gamma: Tensor
+    r: Tensor
+    shift: Tensor
+    total: Callable[[Tensor], Tensor]
+    within: Callable[[Tensor], Tensor]
+    direction: Tensor = None
+
+
+def gradients(b: Backward) -> tuple[Tensor, Tensor, Tensor]:
+    """dL/dx, dL/dgamma and dL/dbeta, the statistics of a training call being functions of x (Ioffe & Szegedy, section 3).
+
+    With s = gamma*inverse: dL/dx = s*dy - s*mean(dy) - gamma*inverse^3*mean(dy*d)*d, the means over n values; the correction of
+    renorm is a constant (Ioffe 2017, section 3: gradients do not flow through r and d).
+    """
+    scale, of_beta, of_scale = b.gamma * b.inverse, b.total(b.dy), b.total(b.dy * b.d)
+    dx = scale * b.dy
+    if b.n is not None:
+        curve = b.gamma * b.inverse * b.inverse * b.inverse * of_scale
+        dx = dx - b.within((scale * of_beta + curve * (b.d - b.total(b.within(b.d)) / b.n)) / b.n)
+    return dx, b.inverse * of_scale * b.r + b.shift * of_beta, of_beta
+
+
+def second_gradient(b: Backward) -> Tensor:
+    """The derivative of dL/dx in a direction v: that of `gradients` by the product rule, term by term.
+
+    Primes mark derivatives: d' = v - mean(v), variance' = 2*mean(d*d'), inverse' = -inverse^3*variance'/2.
+    """
+    v = b.direction
+    d = v - b.total(b.within(v)) / b.n
+    inverse = -1.0 * b.inverse * b.inverse * b.inverse * b.total(b.within(b.d * d)) / b.n
+    of_beta, of_scale, of_scale_ = b.total(b.dy), b.total(b.dy * b.d), b.total(b.dy * d)
+    curve = b.gamma * b.inverse * b.inverse * b.inverse * of_scale
+    curve_ = b.gamma * b.inverse * b.inverse * (3.0 * inverse * of_scale + b.inverse * of_scale_)
+    scale = b.gamma * inverse
+    return scale * b.dy - b.within((scale * of_beta + curve_ * b.d + curve * d) / b.n)
+
+
 @dataclass(frozen=True)
 class Formulas:
     """One complete set of formulas; `dataclasses.replace` gives a set with a fault."""
@@ -72,6 +165,14 @@ class Formulas:
     normalizes_with_batch: Callable[[bool | None, bool], bool] = normalizes_with_batch
     updates: Callable[[bool | None, bool], bool] = updates
     training_statistics: Callable[[Tensor, Tensor], Tensor] = training_statistics
+    masked_moments: Callable[..., tuple[Tensor, Tensor, Tensor]] = masked_moments
+    masked_output: Callable[..., Tensor] = masked_output
+    deviation: Callable[..., Tensor] = deviation
+    renorm_correction: Callable[..., tuple[Tensor, Tensor]] = renorm_correction
+    renorm_average: Callable[..., Tensor] = renorm_average
+    renorm_variance: Callable[..., Tensor] = renorm_variance
+    gradients: Callable[[Backward], tuple[Tensor, Tensor, Tensor]] = gradients
+    second_gradient: Callable[[Backward], Tensor] = second_gradient
 
 
 KERAS = Formulas()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from bnverify.cases.case import Case, Step
+from bnverify.blocks import Index
+from bnverify.cases.case import RATE, Case, LayerConfig, Step
 from bnverify.cases.fills import Inputs
 from bnverify.precision import FORMATS, Array, Precision, precision
 from bnverify.reference import formulas as keras_formulas
-from bnverify.reference.formulas import KERAS, Formulas, count
+from bnverify.reference.formulas import KERAS, Backward, Formulas, count
 from bnverify.reference.moments import blocked_moments
+from bnverify.reference.parameters import constrained
 
 INITIAL = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0}
+INITIAL.update(moving_stddev=1.0, renorm_mean=0.0, renorm_stddev=1.0)
 
 
 @dataclass(frozen=True)
@@ -28,18 +32,24 @@ class State:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch's own statistics over `n` values per channel."""
+    """A batch's own statistics over `n` values per channel; under a mask n is an array like them."""
 
     mean: Array
     variance: Array
-    n: int
+    n: Any
+
+    @property
+    def most(self) -> int:
+        """The largest count."""
+        return int(np.max(np.nan_to_num(self.n), initial=0))
 
 
 @dataclass(frozen=True)
 class Call:
     """What one call must give: `y = formulas.output(x, mean, inverse, gamma, beta)`, and the state before and after.
 
-    `batch` is None in a call that normalizes with, and leaves alone, the moving statistics.
+    `batch` is None in a call that normalizes with, and leaves alone, the moving statistics. mask: of the shape of x;
+    correction: r and d of batch renormalization; backward: what its gradients are made of.
     """
 
     index: int
@@ -52,20 +62,51 @@ class Call:
     before: State
     after: State
     formulas: Formulas
+    mask: Array | None = None
+    correction: tuple[Array, Array] | None = None
+    backward: Backward | None = None
 
-    @property
+    @cached_property
+    def own_gamma(self) -> Array:
+        """gamma, or ones where the layer has none, of the shape of the statistics."""
+        return self.before.weights.get("gamma", np.ones_like(self.mean))
+
+    @cached_property
     def gamma(self) -> Array | float:
-        return self.before.weights.get("gamma", 1.0)
+        """The scale: gamma, with renorm r*gamma."""
+        return self.own_gamma * self.correction[0] if self.correction else self.before.weights.get("gamma", 1.0)
+
+    @cached_property
+    def beta(self) -> Array | float:
+        """The offset: beta, with renorm d*gamma + beta."""
+        beta = self.before.weights.get("beta", 0.0)
+        return self.correction[1] * self.own_gamma + beta if self.correction else beta
 
     @property
-    def beta(self) -> Array | float:
-        return self.before.weights.get("beta", 0.0)
+    def normalizes_with_batch(self) -> bool:
+        return self.batch is not None and self.mean is self.batch.mean
+
+    def part(self, index: Index, mean: Array, inverse: Array, gamma: Array, beta: Array) -> Array:
+        """The expected output there, the statistics and parameters being given in the shape of x."""
+        x = self.x[index].astype(self.mean.dtype, copy=False)
+        y = self.formulas.output(np, x, mean[index], inverse[index], gamma[index], beta[index])
+        return np.asarray(y if self.mask is None else self.formulas.masked_output(np, y, x, self.mask[index]))
+
+    def gradients(self) -> dict[str, Array]:
+        """The gradients by what they belong to: x, gamma, beta, and "second", that of dL/dx in the direction given."""
+        if self.backward is None:
+            return {}
+        with np.errstate(all="ignore"):
+            found = dict(zip(("x", "gamma", "beta"), self.formulas.gradients(self.backward), strict=True))
+            if self.backward.direction is not None and self.backward.n is not None:
+                found["second"] = self.formulas.second_gradient(self.backward)
+        return {name: np.asarray(value) for name, value in found.items()}
 
     def y(self) -> Array:
         """The whole expected output; the judge takes it block by block instead."""
         with np.errstate(all="ignore"):
-            x = self.x.astype(self.mean.dtype)
-            return np.asarray(self.formulas.output(np, x, self.mean, self.inverse, self.gamma, self.beta))
+            whole = [np.broadcast_to(v, self.x.shape) for v in (self.mean, self.inverse, self.gamma, self.beta)]
+            return self.part((slice(None),) * self.x.ndim, *whole)
 
 
 def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
@@ -78,7 +119,8 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
             if batch is None:
                 state = replace(state, frozen=step is Step.FREEZE)
                 continue
-            call = advance(case, read(state, formats), index, entered(batch, formats), formulas)
+            given = {**inputs.at(index), "x": entered(batch, formats)}
+            call = advance(case, read(state, formats), index, given, formulas)
             state = call.after if call.after is not call.before else state
             calls.append(call)
     return tuple(calls)
@@ -115,31 +157,94 @@ def read(state: State, formats: Precision) -> State:
     return replace(state, weights={k: narrow.round(w).astype(formats.wide) for k, w in state.weights.items()})
 
 
-def advance(case: Case, state: State, index: int, x: Array, formulas: Formulas) -> Call:
-    """One call of the layer in `state` on `x`. The next state is the call's `after`."""
-    training = case.steps[index].training
+def advance(case: Case, state: State, index: int, given: Mapping[str, Array | None], formulas: Formulas) -> Call:
+    """One call of the layer in `state`, fed with x, mask, upstream and direction. The next state is its `after`."""
+    step, config = case.steps[index], case.config
+    x, mask, wide = given["x"], given["mask"], precision(case.policy, case.dtype).wide
+    assert x is not None
+    mask = None if mask is None else np.broadcast_to(mask[..., None] != 0, x.shape)
     mean, variance = state.weights["moving_mean"], state.weights["moving_variance"]
-    uses_batch, updates = (f(training, state.frozen) for f in (formulas.normalizes_with_batch, formulas.updates))
-    batch, after = None, state
+    uses_batch, updates = (f(step.training, state.frozen) for f in (formulas.normalizes_with_batch, formulas.updates))
+    batch, after, correction = None, state, None
     if uses_batch or updates:
-        batch = batch_statistics(x, case.kept, formulas, precision(case.policy, case.dtype).wide)
+        batch = batch_statistics(x, mask, case.kept, formulas, wide)
     if batch and updates:
-        momentum = case.config.momentum
-        moved = {
-            "moving_mean": formulas.moving_mean(np, mean, batch.mean, momentum),
-            "moving_variance": formulas.moving_variance(np, variance, batch.variance, momentum, batch.n, case.config.epsilon),
-        }
-        after = replace(state, weights={**state.weights, **moved})
+        after = replace(state, weights={**state.weights, **moved(state, batch, config, formulas)})
     if batch and uses_batch:
         mean = formulas.training_statistics(batch.mean, after.weights["moving_mean"])
         variance = formulas.training_statistics(batch.variance, after.weights["moving_variance"])
-    inverse = formulas.inverse_deviation(np, variance, case.config.epsilon)
-    return Call(index, case.steps[index], x, batch, mean, variance, inverse, state, after, formulas)
+        if config.renorm:
+            renorm = (state.weights["renorm_mean"], state.weights["renorm_stddev"])
+            stddev = formulas.deviation(np, batch.variance, config.epsilon)
+            correction = formulas.renorm_correction(
+                np, batch.mean, stddev, *renorm, config.epsilon, dict(config.renorm_clipping)
+            )
+    inverse = formulas.inverse_deviation(np, variance, config.epsilon)
+    call = Call(index, step, x, batch, mean, variance, inverse, state, after, formulas, mask, correction)
+    if given["upstream"] is None:
+        return call
+    call = replace(call, backward=backward(call, given["upstream"], given["direction"], case.kept))
+    return optimized(call, config) if step is Step.OPTIMIZE and not state.frozen else call
 
 
-def batch_statistics(x: Array, kept: tuple[int, ...], formulas: Formulas, wide: type[np.floating[Any]]) -> Batch:
-    """Mean, variance and count of a batch over all axes but `kept`."""
+def moved(state: State, batch: Batch, config: LayerConfig, formulas: Formulas) -> dict[str, Array]:
+    """The statistics after a training call."""
+    old, momentum, epsilon = state.weights, config.momentum, config.epsilon
+    mean = formulas.moving_mean(np, old["moving_mean"], batch.mean, momentum)
+    if not config.renorm:
+        variance = formulas.moving_variance(np, old["moving_variance"], batch.variance, momentum, batch.n, epsilon)
+        return {"moving_mean": mean, "moving_variance": variance}
+    own = formulas.deviation(np, batch.variance, epsilon)
+    stddev = formulas.moving_mean(np, old["moving_stddev"], own, momentum)
+    pairs = {"renorm_mean": batch.mean, "renorm_stddev": own}
+    momenta = (momentum, config.renorm_momentum)
+    return {
+        "moving_mean": mean,
+        "moving_variance": formulas.renorm_variance(np, stddev, epsilon),
+        "moving_stddev": stddev,
+        **{name: formulas.renorm_average(np, old[name], new, *momenta) for name, new in pairs.items()},
+    }
+
+
+def backward(call: Call, dy: Array, direction: Array | None, kept: tuple[int, ...]) -> Backward:
+    """What the gradients of a call are made of."""
+    wide, axes = call.mean.dtype, tuple(axis for axis in range(call.x.ndim) if axis not in kept)
+    r, shift = call.correction or (np.ones_like(call.mean), np.zeros_like(call.mean))
+    return Backward(
+        dy=dy.astype(wide),
+        d=call.x.astype(wide) - call.mean,
+        n=call.batch.n if call.batch is not None and call.normalizes_with_batch else None,
+        inverse=call.inverse,
+        gamma=r * call.own_gamma,
+        r=r,
+        shift=shift,
+        total=lambda terms: np.sum(np.broadcast_to(terms, call.x.shape), axis=axes, keepdims=True),
+        within=lambda terms: terms if call.mask is None else np.where(call.mask, terms, 0.0),
+        direction=None if direction is None else direction.astype(wide),
+    )
+
+
+def optimized(call: Call, config: LayerConfig) -> Call:
+    """The call followed by a step of gradient descent on gamma and beta, and by the projections that constrain them."""
+    assert call.backward is not None
+    _, of_gamma, of_beta = call.formulas.gradients(call.backward)
+    weights = dict(call.after.weights)
+    for name, gradient in (("gamma", of_gamma), ("beta", of_beta)):
+        if name in weights:
+            weights[name] = constrained(np, getattr(config, f"{name}_constraint"), weights[name] - RATE * gradient)
+    return replace(call, after=replace(call.after, weights=weights))
+
+
+def batch_statistics(
+    x: Array, mask: Array | None, kept: tuple[int, ...], formulas: Formulas, wide: type[np.floating[Any]]
+) -> Batch:
+    """Mean, variance and count of a batch over all axes but `kept`, of the values where the mask is True."""
     axes = tuple(axis for axis in range(x.ndim) if axis not in kept)
+    if x.size == 0:
+        nothing = np.full([size if axis in kept else 1 for axis, size in enumerate(x.shape)], np.nan, wide)
+        return Batch(nothing, nothing, 0)
+    if mask is not None:
+        return Batch(*formulas.masked_moments(np, x.astype(wide), mask, axes))
     if formulas.moments is keras_formulas.moments:
         mean, variance = blocked_moments(x, kept, wide)
     else:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bnverify.reference.formulas import KERAS, Formulas
+from bnverify.reference.formulas import KERAS, Backward, Formulas
 from bnverify.reference.hypotheses import HYPOTHESES
 
 KerasLayer = keras.layers.BatchNormalization
@@ -41,28 +41,93 @@ class FormulaLayer(KerasLayer):
         axis = self.axis % len(x.shape)
         axes = tuple(i for i in range(len(x.shape)) if i != axis)
         shape = [x.shape[axis] if i == axis else 1 for i in range(len(x.shape))]
-        spread = {w.name: ops.reshape(ops.cast(w, x.dtype), shape) for w in self.weights}
-        mean, variance = spread["moving_mean"], spread["moving_variance"]
+        old = {w.name: ops.reshape(ops.cast(w, x.dtype), shape) for w in self.weights}
+        if mask is not None:
+            mask = ops.broadcast_to(ops.cast(ops.expand_dims(mask, -1), "bool"), x.shape)
+        mean, variance = old["moving_mean"], old["moving_variance"]
+        gamma, beta = old.get("gamma", ops.ones(shape, x.dtype)), old.get("beta", ops.zeros(shape, x.dtype))
         frozen = not self.trainable
-        if f.normalizes_with_batch(training, frozen) or f.updates(training, frozen):
-            batch_mean, batch_variance = f.moments(ops, x, axes)
-            moved_mean, moved_variance = mean, variance
-            if f.updates(training, frozen):
-                n = int(np.prod([x.shape[a] for a in axes]))
-                moved_mean = f.moving_mean(ops, mean, batch_mean, self.momentum)
-                moved_variance = f.moving_variance(ops, variance, batch_variance, self.momentum, n, self.epsilon)
-                self.moving_mean.assign(ops.reshape(moved_mean, (-1,)))
-                self.moving_variance.assign(ops.reshape(moved_variance, (-1,)))
-            if f.normalizes_with_batch(training, frozen):
-                mean = f.training_statistics(batch_mean, moved_mean)
-                variance = f.training_statistics(batch_variance, moved_variance)
+        uses, updates = f.normalizes_with_batch(training, frozen), f.updates(training, frozen)
+        if uses or updates:
+            n: Any = int(np.prod([x.shape[a] for a in axes]))
+            if mask is None:
+                batch_mean, batch_variance = f.moments(ops, x, axes)
+            else:
+                batch_mean, batch_variance, n = f.masked_moments(ops, x, mask, axes)
+            new = self.moved(old, batch_mean, batch_variance, n) if updates else {}
+            for name, value in new.items():
+                getattr(self, name).assign(ops.reshape(value, (-1,)))
+            if uses:
+                mean = f.training_statistics(batch_mean, new.get("moving_mean", mean))
+                variance = f.training_statistics(batch_variance, new.get("moving_variance", variance))
+                if self.renorm:
+                    stddev = f.deviation(ops, batch_variance, self.epsilon)
+                    past = (old["renorm_mean"], old["renorm_stddev"])
+                    correction = f.renorm_correction(ops, batch_mean, stddev, *past, self.epsilon, self.renorm_clipping)
+                    r, d = (ops.stop_gradient(part) for part in correction)
+                    gamma, beta = gamma * r, gamma * d + beta
         inverse = f.inverse_deviation(ops, variance, self.epsilon)
-        y = f.output(ops, x, mean, inverse, spread.get("gamma", 1.0), spread.get("beta", 0.0))
-        return ops.cast(y, self.compute_dtype)
+        y = f.output(ops, x, mean, inverse, gamma, beta)
+        return ops.cast(y if mask is None else f.masked_output(ops, y, x, mask), self.compute_dtype)
+
+    def moved(self, old: Any, mean: Any, variance: Any, n: Any) -> dict[str, Any]:
+        """The statistics after a training call."""
+        f, momentum, epsilon = self.formulas, self.momentum, self.epsilon
+        new = {"moving_mean": f.moving_mean(ops, old["moving_mean"], mean, momentum)}
+        if not self.renorm:
+            new["moving_variance"] = f.moving_variance(ops, old["moving_variance"], variance, momentum, n, epsilon)
+            return new
+        stddev = f.deviation(ops, variance, epsilon)
+        new["moving_stddev"] = f.moving_mean(ops, old["moving_stddev"], stddev, momentum)
+        new["moving_variance"] = f.renorm_variance(ops, new["moving_stddev"], epsilon)
+        momenta = (momentum, self.renorm_momentum)
+        new["renorm_mean"] = f.renorm_average(ops, old["renorm_mean"], mean, *momenta)
+        new["renorm_stddev"] = f.renorm_average(ops, old["renorm_stddev"], stddev, *momenta)
+        return new
 
     def enter(self, inputs: Any) -> Any:
         """The inputs in the dtype that the arithmetic is done in."""
         return ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+
+
+class GradientLayer(KerasLayer):
+    """Keras' layer whose output is right and whose gradients are those of `formulas`; frozen layers and masks as in Keras."""
+
+    formulas: Formulas = KERAS
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if mask is not None or self.renorm or not (self.center and self.scale):
+            return super().call(inputs, training=training, mask=mask)
+        trains = bool(training) and self.trainable
+        axis = self.axis % len(inputs.shape)
+        axes = tuple(i for i in range(len(inputs.shape)) if i != axis)
+        shape = [inputs.shape[axis] if i == axis else 1 for i in range(len(inputs.shape))]
+        x = ops.stop_gradient(ops.cast(inputs, "float32"))
+        old = [ops.reshape(ops.cast(w, "float32"), shape) for w in (self.moving_mean, self.moving_variance)]
+        mean, variance = ops.moments(x, axes, keepdims=True) if trains else old
+        y = ops.stop_gradient(super().call(inputs, training=training))
+
+        @ops.custom_gradient
+        def through(inputs: Any, gamma: Any, beta: Any) -> Any:
+            def gradient(*upstream: Any) -> Any:
+                b = Backward(
+                    dy=ops.cast(upstream[-1], "float32"),
+                    d=x - mean,
+                    n=float(np.prod([x.shape[a] for a in axes])) if trains else None,
+                    inverse=1.0 / ops.sqrt(variance + self.epsilon),
+                    gamma=ops.reshape(ops.cast(gamma, "float32"), shape),
+                    r=1.0,
+                    shift=0.0,
+                    total=lambda terms: ops.sum(ops.broadcast_to(terms, x.shape), axis=axes, keepdims=True),
+                    within=lambda terms: terms,
+                )
+                dx, of_gamma, of_beta = self.formulas.gradients(b)
+                own = (ops.reshape(of_gamma, (-1,)), ops.reshape(of_beta, (-1,)))
+                return ops.cast(dx, inputs.dtype), *(ops.cast(g, gamma.dtype) for g in own)
+
+            return y, gradient
+
+        return through(ops.convert_to_tensor(inputs), self.gamma.value, self.beta.value)
 
 
 def formula_layer(**changes: Any) -> type:
@@ -300,8 +365,15 @@ def _output_rounding(part: str, dtype: str) -> Callable[..., Any]:
     return output
 
 
+OF_KERAS = ("second-of-constant-mean", "mask-count-epsilon")  # what Keras itself does cannot be planted in it
+
 MUTANTS: tuple[Mutant, ...] = (
-    *(Mutant(h.key, h.cause, "formula", type("Mutant", (FormulaLayer,), {"formulas": h.formulas})) for h in HYPOTHESES),
+    *(
+        Mutant(h.key, h.cause, "gradient" if h.backward else "formula", type("Mutant", (kind,), {"formulas": h.formulas}))
+        for h in HYPOTHESES
+        for kind in [GradientLayer if h.backward else FormulaLayer]
+        if h.key not in OF_KERAS
+    ),
     Mutant("gamma-1e-6", "the scale is off by a factor 1 + 1e-6", "subtle", formula_layer(output=_relative(1e-6))),
     Mutant("epsilon-1e-4", "epsilon is off by a factor 1 + 1e-4", "subtle", with_argument("epsilon", lambda e: e * 1.0001)),
     Mutant("epsilon-half", "epsilon is rounded to float16", "subtle", with_argument("epsilon", _half)),
@@ -360,7 +432,11 @@ def _one_after_another(xp: Any, x: Any, axes: Any) -> Any:
     rows = np.asarray(ops.convert_to_numpy(x)).transpose(order).reshape(-1, x.shape[kept])
     mean = np.cumsum(rows, axis=0, dtype=rows.dtype)[-1] / rows.dtype.type(len(rows))
     squares = np.cumsum((rows - mean) ** 2, axis=0, dtype=rows.dtype)[-1] / rows.dtype.type(len(rows))
-    return ops.reshape(ops.convert_to_tensor(mean), shape), ops.reshape(ops.convert_to_tensor(squares), shape)
+    values = (ops.reshape(ops.convert_to_tensor(v), shape) for v in (mean, squares))
+    return tuple(  # the values summed here, with the gradients of Keras' own
+        ops.stop_gradient(value) + (own - ops.stop_gradient(own))
+        for value, own in zip(values, KERAS.moments(xp, x, axes), strict=True)
+    )
 
 
 EQUIVALENT: tuple[Mutant, ...] = (

@@ -9,9 +9,12 @@ import numpy as np
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.model import Environment, Observation, StepObservation, WeightInfo
-from bnverify.precision import Array, precision
+from bnverify.precision import FORMATS, Array, precision
 from bnverify.reference.formulas import KERAS, Formulas
-from bnverify.reference.machine import initial_state, trace
+from bnverify.reference.machine import Call, initial_state, trace
+from bnverify.reference.parameters import regularization
+
+ARGUMENTS = ("axis", "momentum", "epsilon", "center", "scale", "renorm", "renorm_momentum")
 
 
 class ReferenceTarget:
@@ -22,7 +25,7 @@ class ReferenceTarget:
         self.environment = Environment(
             target="bnverify's reference",
             module="keras",
-            keras="3.0.0",
+            keras="3.15.0",
             backend="reference",
             backend_version=np.__version__,
             device="CPU",
@@ -48,10 +51,26 @@ class ReferenceTarget:
             frozen = frozen if step.is_call else step is Step.FREEZE
             call = calls.get(index)
             state = call.after if call else state
-            y = formats.output.round(call.y()) if call else None
             listed = () if frozen else parameters
-            steps.append(StepObservation(stored(dict(state.weights)), listed, y, formats.output.name if call else None))
-        config = {name: getattr(case.config, name) for name in ("axis", "momentum", "epsilon", "center", "scale")}
-        weights = tuple(WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters) for name in names)
+            weights = stored(dict(state.weights))
+            steps.append(_observed(case, call, weights, listed) if call else StepObservation(weights, listed))
+        config = {name: getattr(case.config, name) for name in ARGUMENTS}
+        infos = tuple(WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters) for name in names)
         initial = stored(dict(initial_state(case, inputs).weights))
-        return Observation(weights, initial, config, tuple(steps))
+        return Observation(infos, initial, config, tuple(steps))
+
+
+def _observed(case: Case, call: Call, weights: dict[str, Array], listed: tuple[str, ...]) -> StepObservation:
+    """What a call shows: each number rounded to what it is stored in."""
+    formats = precision(case.policy, case.dtype)
+    gradients, dtypes = {}, {}
+    for name, value in call.gradients().items():
+        own = formats.variable if name in ("gamma", "beta") else FORMATS[case.dtype]
+        entry = own if name in ("gamma", "beta") else formats.autocast or own
+        if name in ("x", "second", *listed):
+            shape = case.channels_shape if name in ("gamma", "beta") else case.shape
+            gradients[name], dtypes[name] = own.round(entry.round(value)).reshape(shape), own.name
+    kinds = {name: getattr(case.config, f"{name}_regularizer") for name in ("gamma", "beta")}
+    losses = [float(regularization(np, kind, weights[name])) for name, kind in kinds.items() if kind and name in weights]
+    y = formats.output.round(call.y())
+    return StepObservation(weights, listed, y, formats.output.name, gradients, dtypes, tuple(losses))

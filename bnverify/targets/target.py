@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Protocol
 
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import RATE, Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.model import Environment, Failure, Interface, Observation, StepObservation, WeightInfo
 from bnverify.targets.worker.observing import Worker
@@ -62,10 +62,10 @@ def interface(said: Mapping[str, Any]) -> Interface:
 def request(case: Case, inputs: Inputs) -> dict[str, Any]:
     """What the worker is asked for a case."""
     steps: list[dict[str, Any]] = [
-        {"do": "trainable", "value": step is Step.UNFREEZE}
-        if batch is None
-        else {"do": "call", "training": step.training, "x": batch}
-        for step, batch in zip(case.steps, inputs.batches, strict=True)
+        {"do": "call", "training": step.training, "rate": RATE if step is Step.OPTIMIZE else None, **inputs.at(index)}
+        if step.is_call
+        else {"do": "trainable", "value": step is Step.UNFREEZE}
+        for index, step in enumerate(case.steps)
     ]
     return {
         "layer": case.config.arguments(),
@@ -84,7 +84,16 @@ def observation(answer: Mapping[str, Any]) -> Observation:
         initial=answer["initial"],
         config=answer["config"],
         steps=tuple(
-            StepObservation(step["weights"], tuple(step["trainable"]), step["y"], step["y_dtype"]) for step in answer["steps"]
+            StepObservation(
+                step["weights"],
+                tuple(step["trainable"]),
+                step["y"],
+                step["y_dtype"],
+                step.get("gradients", {}),
+                step.get("dtypes", {}),
+                tuple(step.get("losses", ())),
+            )
+            for step in answer["steps"]
         ),
         failure=Failure(**answer["failure"]) if answer["failure"] else None,
     )

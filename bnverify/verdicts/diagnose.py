@@ -22,7 +22,6 @@ UNSTABLE_CAUSES = {
     Grade.SEQUENTIAL: "sums taken one after another round more than blocked sums",
     Grade.ONE_PASS: "the variance is computed as E[x²]−E[x]², which cancels where the mean is large against the spread",
 }
-MOVING = ("moving_mean", "moving_variance")
 SEARCHED = 1 << 15  # numbers up to which a case is searched through the catalogue; a smaller case tells as much
 TRIED = 1 << 20  # numbers up to which a case is held against the causes that smaller ones gave
 SEARCHES = 24  # cases searched through the catalogue in one run
@@ -83,9 +82,16 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
     """The wanted causes that explain the case: of the catalogue; else an argument fitted to the numbers; else a format."""
     case, observation = one.verdict.case, one.observation
     right = expect(case, inputs, one.era.formulas, one.era.formats(case))
+    if not any(_forward(check.quantity) for check in one.verdict.failures):
+        for hypothesis in HYPOTHESES:
+            if hypothesis.backward and wanted(hypothesis.cause):
+                wrong = expect(case, inputs, one.era.apply(hypothesis.formulas), right.formats)
+                if fit_gradients(wrong, observation) <= 1.0 and fit_gradients(wrong, _as_observed(right)) > SAME_MARGIN:
+                    yield Cause(hypothesis.cause)
+        return
     found = False
     for hypothesis in HYPOTHESES:
-        if wanted(hypothesis.cause):
+        if not hypothesis.backward and wanted(hypothesis.cause):
             calls = trace(case, inputs, one.era.apply(hypothesis.formulas), right.formats)
             if _closer(calls, one.verdict) and explains(with_bounds(case, calls, right.formats), observation, right):
                 found = True
@@ -109,7 +115,8 @@ def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision
     """Formats that the numbers may have been computed in or stored in, widest first, each with its cause in words."""
     outputs = [check for check in one.verdict.checks if check.quantity == "y" and check.grade is not None]
     output_fails = bool(outputs) and min(outputs, key=lambda check: check.step or 0).status.fails
-    moving = [step.weights[name] for step in one.observation.steps for name in MOVING if name in step.weights]
+    names = one.verdict.case.config.statistics
+    moving = [step.weights[name] for step in one.observation.steps for name in names if name in step.weights]
     for name in ("float32", "float16", "bfloat16"):
         narrow = FORMATS[name]
         if narrow.bits < formats.variable.bits and all(np.array_equal(v, narrow.round(v), equal_nan=True) for v in moving):
@@ -124,7 +131,8 @@ def _closer(calls: Sequence[Call], verdict: Verdict) -> bool:
 
     True also where the worst number is off by so little that its rounding would hide the difference.
     """
-    located = [c for c in verdict.failures if c.quantity in ("y", *MOVING) and c.mismatch and c.mismatch.error is not None]
+    names = ("y", *verdict.case.config.statistics)
+    located = [c for c in verdict.failures if c.quantity in names and c.mismatch and c.mismatch.error is not None]
     if not located:
         return True
     check = max(located, key=lambda c: c.margin or 0.0)
@@ -148,7 +156,8 @@ def _as_observed(expectation: Expectation) -> Observation:
     for call in expectation.calls:
         shape = expectation.case.channels_shape
         weights = {name: value.reshape(shape) for name, value in call.after.weights.items()}
-        steps[call.index] = StepObservation(weights, (), call.y())
+        gradients = {name: g.reshape(shape) if name in ("gamma", "beta") else g for name, g in call.gradients().items()}
+        steps[call.index] = StepObservation(weights, (), call.y(), gradients=gradients)
     return Observation(steps=tuple(steps))
 
 
@@ -158,11 +167,28 @@ def fit(expectation: Expectation, observation: Observation, unknown_fits: bool =
     evidence = Evidence(expectation, observation, Grade.SEQUENTIAL)
     largest = 0.0
     for call in evidence.calls:
-        for check in (evidence.output("", call), *(evidence.moving("", name, call) for name in MOVING)):
+        names = expectation.case.config.statistics
+        for check in (evidence.output("", call), *(evidence.moving("", name, call) for name in names)):
             if check.status not in fine:
                 return float("inf")
             largest = max(largest, check.margin or 0.0)
     return largest
+
+
+def fit_gradients(expectation: Expectation, observation: Observation) -> float:
+    """The largest margin of the case's gradients under an expectation; infinite where one has no accepted grade."""
+    evidence = Evidence(expectation, observation, Grade.SEQUENTIAL)
+    checks = [
+        evidence.gradient("", name, c) for c in evidence.calls for name in c.bounds.gradients if name in c.observed.gradients
+    ]
+    if any(check.status not in (Status.CONFORMS, Status.INCONCLUSIVE) for check in checks):
+        return float("inf")
+    return max((check.margin or 0.0 for check in checks), default=0.0)
+
+
+def _forward(quantity: str) -> bool:
+    """Whether a quantity comes out of the forward pass."""
+    return not quantity.startswith("dL/")
 
 
 def _numbers_wrong(verdict: Verdict) -> bool:

@@ -16,7 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bnverify.cases.case import Case, parse
 from bnverify.cases.suites import matches
-from bnverify.contract import BY_KEY
+from bnverify.contract import BY_KEY, NUMBERS
 from bnverify.contract.eras import keras_version
 from bnverify.errors import BadInput
 from bnverify.model import BACKENDS, Check, Environment, Grade, Status, Verdict, worst
@@ -30,9 +30,10 @@ from bnverify.tables import Record, parse_tables, read_text
 class Deviation:
     """One recorded deviation.
 
-    clauses: keys of the clauses that fail; case: part of a case id that selects cases, values separated by | being
-    alternatives (`policy:float64/dtype:int32|int64`, and `rank:4` of the shape; empty selects all); backend: of Keras, or empty
-    for all; keras: version range (PEP 440), or empty; why: the cause in words; link: where it is documented or reported;
+    clauses: keys of the clauses that fail, "numbers" standing for all that have bounds; case: part of a case id that selects
+    cases, values separated by | being alternatives (`policy:float64/dtype:int32|int64`, and `rank:4` of the shape; empty
+    selects all); backend: of Keras, or empty for all; keras: version range (PEP 440), or empty; why: the cause in words;
+    link: where it is documented or reported;
     evidence: id of a case that shows it. where: file and line of the record.
 
     A record may say exactly what comes out instead; it then excuses only numbers that are just that. computes: the key of a
@@ -142,9 +143,11 @@ def _deviation(record: Record) -> Deviation:
 
 def _clauses(record: Record) -> tuple[str, ...]:
     clauses = record.texts("clauses", '["moving-mean"]')
+    if clauses == ("numbers",):
+        return NUMBERS
     for clause in clauses:
         if clause not in BY_KEY:
-            raise record.fail("clauses", f"{clause!r} is unknown; allowed: {', '.join(BY_KEY)}")
+            raise record.fail("clauses", f"{clause!r} is unknown; allowed: numbers alone, {', '.join(BY_KEY)}")
     return clauses
 
 

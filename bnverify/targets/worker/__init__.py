@@ -10,9 +10,13 @@ The worker first says where it runs: {"environment": {...}, "interface": {"argum
 {"error": text} where the framework cannot be imported. A request for a case:
     {"layer": {constructor arguments}, "policy": dtype policy, "shape": [...], "dtype": input dtype,
      "weights": {name: array} or null,
-     "steps": [{"do": "call", "training": true|false|null, "x": array} or {"do": "trainable", "value": true|false}]}
+     "steps": [{"do": "call", "training": true|false|null, "x": array, "mask": array or null, "upstream": array or null,
+                "direction": array or null, "rate": number or null} or {"do": "trainable", "value": true|false}]}
+With `upstream`, the gradient of a loss with respect to y, a call is differentiated with respect to x and the trainable weights;
+with `direction`, the gradient of x once more; with `rate`, a step of gradient descent on the weights follows.
 Before each stage of it the worker says {"stage": text}, so that whoever waits knows where it died; its answer is
     {"weights": [{"name", "shape", "dtype", "trainable"}], "initial": {name: array}, "config": {...} or null,
-     "steps": [{"y": array, "y_dtype": text, "weights": {name: array}, "trainable": [names]}],
+     "steps": [{"y": array, "y_dtype": text, "weights": {name: array}, "trainable": [names],
+                "gradients": {"x" or weight or "second": array or null}, "dtypes": {the same: text}, "losses": [numbers]}],
      "failure": null or {"stage", "type", "text"}}
 """

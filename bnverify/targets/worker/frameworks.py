@@ -51,8 +51,70 @@ class Keras3(object):
     def tensor(self, values, dtype):
         return self.keras.ops.convert_to_tensor(values, dtype=dtype)
 
+    def mask(self, values):
+        return self.keras.ops.convert_to_tensor(values)
+
     def call(self, layer, x, given):
         return layer(x, **given)
+
+    def differentiate(self, layer, x, given, upstream, direction, rate):
+        """A call's output and its gradients: of x, of the trainable weights, and "second", that of x in a direction.
+
+        With `rate`, a step of gradient descent follows.
+        """
+        variables = list(layer.trainable_variables)
+        y, found = getattr(self, self.backend + "_gradients")(layer, variables, x, given, upstream, direction)
+        if rate is not None and variables:
+            self.descend(variables, found["weights"], rate)
+        return y, found
+
+    def tensorflow_gradients(self, layer, variables, x, given, upstream, direction):
+        tensors = [variable.value for variable in variables]
+        return taped(importlib.import_module("tensorflow"), layer, tensors, x, given, upstream, direction)
+
+    def jax_gradients(self, layer, variables, x, given, upstream, direction):
+        jax = importlib.import_module("jax")
+        others = [variable.value for variable in layer.non_trainable_variables]
+        own = [variable.value for variable in variables]
+
+        def run(values, x):
+            return layer.stateless_call(values, others, x, **given)
+
+        y, back, moved = jax.vjp(run, own, x, has_aux=True)
+        sent = self.tensor(upstream, self.dtype(y))
+        of_weights, of_x = back(sent)
+        found = {"x": of_x, "weights": of_weights}
+        if direction is not None:
+            of_direction = self.tensor(direction, self.dtype(x))
+            gradient = lambda x: jax.vjp(lambda x: run(own, x)[0], x)[1](sent)[0]  # noqa: E731
+            found["second"] = jax.vjp(gradient, x)[1](of_direction)[0]
+        for variable, value in zip(layer.non_trainable_variables, moved):
+            variable.assign(value)
+        return y, found
+
+    def torch_gradients(self, layer, variables, x, given, upstream, direction):
+        torch = importlib.import_module("torch")
+        x = x.detach().requires_grad_(True)
+        y = layer(x, **given)
+        to = [x] + [variable.value for variable in variables]
+        sent = self.tensor(upstream, self.dtype(y))
+        gradients = torch.autograd.grad(y, to, sent, create_graph=direction is not None, allow_unused=True)
+        found = {"x": gradients[0], "weights": list(gradients[1:])}
+        if direction is not None and gradients[0] is not None and gradients[0].requires_grad:
+            of_direction = self.tensor(direction, self.dtype(x))
+            found["second"] = torch.autograd.grad(gradients[0], x, of_direction, allow_unused=True)[0]
+        return y.detach(), {name: detached(gradient) for name, gradient in found.items()}
+
+    def descend(self, variables, gradients, rate):
+        optimizer = self.keras.optimizers.SGD(rate)
+        if self.backend == "torch":
+            with importlib.import_module("torch").no_grad():
+                optimizer.apply(gradients, variables)
+        else:
+            optimizer.apply(gradients, variables)
+
+    def losses(self, layer):
+        return layer.losses
 
     def dtype(self, tensor):
         return self.keras.backend.standardize_dtype(tensor.dtype)
@@ -107,8 +169,21 @@ class Keras2(object):
     def tensor(self, values, dtype):
         return self.tensorflow.cast(self.tensorflow.convert_to_tensor(values), dtype)
 
+    def mask(self, values):
+        return self.tensorflow.convert_to_tensor(values)
+
     def call(self, layer, x, given):
         return layer(x, **given)
+
+    def differentiate(self, layer, x, given, upstream, direction, rate):
+        variables = list(layer.trainable_weights)
+        y, found = taped(self.tensorflow, layer, variables, x, given, upstream, direction)
+        if rate is not None and variables:
+            self.keras.optimizers.SGD(rate).apply_gradients(zip(found["weights"], variables))
+        return y, found
+
+    def losses(self, layer):
+        return layer.losses
 
     def dtype(self, tensor):
         return self.tensorflow.as_dtype(tensor.dtype).base_dtype.name
@@ -168,6 +243,37 @@ class Keras2Graph(object):
             self.functions[key] = self.K.function([entry] + phase, [y], updates=updates)
         return self.functions[key]([x] + ([0] if training is None else []))[0]
 
+    def differentiate(self, layer, x, given, upstream, direction, rate):
+        """As `call`, with the gradients in the same graph; the updates of an optimizer run after it: nothing orders them."""
+        K, training = self.K, given.get("training")
+        entry = K.placeholder(shape=x.shape)
+        y = layer(entry, **given)
+        sent = [np.asarray(v, K.floatx()) for v in (upstream, direction) if v is not None]
+        entries = [K.placeholder(shape=v.shape) for v in sent]
+        variables = list(layer.trainable_weights)
+        loss = K.sum(y * entries[0])
+        gradients = K.gradients(loss, [entry] + variables)
+        if direction is not None:
+            gradients += K.gradients(K.sum(gradients[0] * entries[1]), [entry])
+        updates = layer.get_updates_for(entry) if training else []
+        phase = [K.learning_phase()] if training is None else []
+        known = [gradient for gradient in gradients if gradient is not None]
+        run = K.function([entry] + entries + phase, [y] + known, updates=updates)
+        fed = [x] + sent + ([0] if training is None else [])
+        values = run(fed)
+        if rate is not None and variables:
+            steps = self.keras.optimizers.SGD(rate).get_updates(loss=loss, params=variables)
+            K.function([entry] + entries + phase, [loss], updates=steps)(fed)
+        rest = iter(values[1:])
+        gradients = [None if gradient is None else next(rest) for gradient in gradients]
+        found = {"x": gradients[0], "weights": gradients[1 : 1 + len(variables)]}
+        if direction is not None:
+            found["second"] = gradients[-1]
+        return values[0], found
+
+    def losses(self, layer):
+        return self.K.batch_get_value(layer.losses)
+
     def dtype(self, tensor):
         return str(tensor.dtype) if isinstance(tensor, np.ndarray) else self.K.dtype(tensor).replace("_ref", "")
 
@@ -185,3 +291,23 @@ class Keras2Graph(object):
 
     def device(self):
         return "CPU"
+
+
+def taped(tensorflow, layer, variables, x, given, upstream, direction):
+    """A call under TensorFlow's gradient tape: the output, and the gradients."""
+    with tensorflow.GradientTape() as outer:
+        outer.watch(x)
+        with tensorflow.GradientTape() as tape:
+            tape.watch([x] + variables)
+            y = layer(x, **given)
+        sent = tensorflow.cast(tensorflow.convert_to_tensor(upstream), y.dtype)
+        gradients = tape.gradient(y, [x] + variables, output_gradients=sent)
+    found = {"x": gradients[0], "weights": gradients[1:]}
+    if direction is not None and gradients[0] is not None:
+        sent = tensorflow.cast(tensorflow.convert_to_tensor(direction), x.dtype)
+        found["second"] = outer.gradient(gradients[0], x, output_gradients=sent)
+    return y, found
+
+
+def detached(gradient):
+    return [detached(g) for g in gradient] if isinstance(gradient, list) else None if gradient is None else gradient.detach()

@@ -95,12 +95,29 @@ class Worker(object):
         return answer
 
     def do_call(self, layer, step, request):
-        x = self.framework.tensor(step["x"], request["dtype"])
-        y = self.framework.call(layer, x, {} if step["training"] is None else {"training": step["training"]})
+        framework = self.framework
+        x = framework.tensor(step["x"], request["dtype"])
+        given = {} if step["training"] is None else {"training": step["training"]}
+        if step.get("mask") is not None:
+            given["mask"] = framework.mask(step["mask"])
+        found = {}
+        if step.get("upstream") is None:
+            y = framework.call(layer, x, given)
+        else:
+            y, found = framework.differentiate(layer, x, given, step["upstream"], step["direction"], step["rate"])
         if not hasattr(y, "dtype"):
             raise TypeError("the call returned %s, not a tensor" % type(y).__name__)
-        answer = {"y": self.framework.array(y), "y_dtype": self.framework.dtype(y)}
-        return dict(answer, weights=self.values(layer), trainable=trainable(layer))
+        gradients = {short_name(w): gradient for w, gradient in zip(layer.trainable_weights, found.get("weights", []))}
+        gradients.update({name: gradient for name, gradient in found.items() if name != "weights"})
+        return {
+            "y": framework.array(y),
+            "y_dtype": framework.dtype(y),
+            "weights": self.values(layer),
+            "trainable": trainable(layer),
+            "gradients": {name: None if g is None else framework.array(g) for name, g in gradients.items()},
+            "dtypes": {name: framework.dtype(g) for name, g in gradients.items() if g is not None},
+            "losses": [float(framework.array(loss)) for loss in framework.losses(layer)] if regularized(layer) else [],
+        }
 
     def do_trainable(self, layer, step, request):
         layer.trainable = step["value"]
@@ -126,6 +143,10 @@ class Worker(object):
     def values(self, layer):
         variables = layer.weights
         return dict(zip([short_name(w) for w in variables], self.framework.arrays(variables)))
+
+
+def regularized(layer):
+    return any(getattr(layer, name + "_regularizer", None) is not None for name in ("gamma", "beta"))
 
 
 def trainable(layer):

@@ -1,26 +1,14 @@
-"""Hypotheses: batch normalization with one thing wrong, each a formula that someone really wrote or believed.
-
-Tested against a wrong observation, the hypothesis that gives its numbers names the cause. The same catalogue, turned into
-layers, makes the mutants that test the verifier. Formulas take the namespace `xp` (numpy or keras.ops).
-"""
+"""Hypotheses about the output and the moving statistics, without mask and renorm."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from bnverify.reference import formulas as f
-from bnverify.reference.formulas import KERAS, Axes, Formulas, Tensor
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A key, the cause in words that complete "the numbers fit if …", and the formulas that follow from it."""
-
-    key: str
-    cause: str
-    formulas: Formulas
+from bnverify.reference.formulas import KERAS, Axes, Tensor
+from bnverify.reference.hypotheses.hypothesis import Hypothesis
 
 
 def _n(x: Tensor, axes: Axes) -> int:
@@ -34,11 +22,11 @@ def _unbiased(xp, x, axes):
 
 
 def _unbiased_moving(xp, moving, batch, momentum, n, epsilon):
-    return moving * momentum + batch * (n / max(n - 1, 1)) * (1.0 - momentum)
+    return moving * momentum + batch * (n / xp.maximum(n - 1.0, 1.0)) * (1.0 - momentum)
 
 
 def _biased_moving_of_unbiased(xp, moving, batch, momentum, n, epsilon):
-    return moving * momentum + batch * (max(n - 1, 1) / n) * (1.0 - momentum)
+    return moving * momentum + batch * (xp.maximum(n - 1.0, 1.0) / n) * (1.0 - momentum)
 
 
 def _bessel_with_epsilon(xp, moving, batch, momentum, n, epsilon):
@@ -46,7 +34,7 @@ def _bessel_with_epsilon(xp, moving, batch, momentum, n, epsilon):
 
 
 def _bessel_twice(xp, moving, batch, momentum, n, epsilon):
-    return _bessel_with_epsilon(xp, moving, batch * (n / max(n - 1, 1)), momentum, n, epsilon)
+    return _bessel_with_epsilon(xp, moving, batch * (n / xp.maximum(n - 1.0, 1.0)), momentum, n, epsilon)
 
 
 def _about_zero(xp, x, axes):
@@ -131,7 +119,7 @@ def _epsilon(key: str, cause: str, expression):
     return _with(key, cause, inverse_deviation=expression)
 
 
-HYPOTHESES: tuple[Hypothesis, ...] = (
+FORWARD: tuple[Hypothesis, ...] = (
     _epsilon("epsilon-outside", "epsilon is added to the deviation, outside the root", lambda xp, v, e: 1 / (xp.sqrt(v) + e)),
     _epsilon("no-epsilon", "epsilon is left out", lambda xp, v, e: 1 / xp.sqrt(v)),
     _epsilon("epsilon-squared", "epsilon is squared before it is added", lambda xp, v, e: 1 / xp.sqrt(v + e * e)),
@@ -245,4 +233,3 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         normalizes_with_batch=lambda training, frozen: bool(training),
     ),
 )
-BY_KEY = {hypothesis.key: hypothesis for hypothesis in HYPOTHESES}

@@ -1,0 +1,84 @@
+"""Bounds of gradients: the closed form itself, evaluated in running error analysis from the errors of the forward pass.
+
+What enters with an error: x-mean (that of the mean, and the roundings of x and mean apart), the inverse deviation, and with
+renorm the corrections. The upstream gradient and gamma are exact. A gradient is last rounded to the format of what it belongs
+to: that of x for dL/dx, which passes the autocast on its way, the variables' for gamma and beta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnverify.bounds.running import Arithmetic, Running
+from bnverify.precision import FORMATS, Array, Format, Precision
+from bnverify.reference.formulas import Backward
+from bnverify.reference.machine import Call
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """An expected gradient and its bound, which has a leading axis over the grades; `format` is what it is stored in."""
+
+    value: Array
+    bound: Array
+    format: Format
+
+
+def gradient_numbers(
+    call: Call,
+    how: Arithmetic,
+    mean: Array,
+    inverse: Array,
+    parts: tuple[Running, Running, Running] | None,
+    formats: Precision,
+    dtype: str,
+) -> dict[str, Gradient]:
+    """The gradients of a call by what they belong to: x, gamma, beta, and second for that of dL/dx in the direction given.
+
+    dtype: of x. mean, inverse: bounds of the statistics that normalize; parts: gamma*r, r and d of renorm with their errors.
+    """
+    exact = call.backward
+    assert exact is not None
+    u, kept = how.format.unit_roundoff, exact.inverse.shape
+    reduced = tuple(axis for axis, size in enumerate(exact.d.shape) if kept[axis] != size or size == 1)
+    gamma, r, shift = parts or (how.number(exact.gamma), how.number(exact.r), how.number(exact.shift))
+    size = np.abs(call.x.astype(exact.d.dtype)) + np.abs(call.mean)
+    with_errors = Backward(
+        dy=how.number(exact.dy),
+        d=how.number(exact.d, mean + 3 * u * size, size),
+        n=exact.n,
+        inverse=how.number(exact.inverse, inverse),
+        gamma=gamma,
+        r=r,
+        shift=shift,
+        total=lambda terms: how.sum(spread(terms, exact.d.shape), reduced, keepdims=True),
+        within=lambda terms: terms if call.mask is None else masked(spread(terms, exact.d.shape), call.mask),
+        direction=None if exact.direction is None else how.number(exact.direction),
+    )
+    values = call.gradients()
+    found = dict(zip(("x", "gamma", "beta"), call.formulas.gradients(with_errors), strict=True))
+    if "second" in values:
+        found["second"] = call.formulas.second_gradient(with_errors)
+    entry = min((formats.autocast or formats.arithmetic, FORMATS[dtype]), key=lambda f: f.bits)
+    own = {"x": entry, "second": entry, "gamma": formats.variable, "beta": formats.variable}
+    bounds = {name: stored(np.abs(values[name]), found[name].error, own[name], how.format) for name in values}
+    return {name: Gradient(values[name], bounds[name], own[name]) for name in values}
+
+
+def spread(a: Running, shape: tuple[int, ...]) -> Running:
+    """The number in a larger shape."""
+    error = np.broadcast_to(a.error, (3, *shape))
+    return replace(a, value=np.broadcast_to(a.value, shape), error=error, size=np.broadcast_to(a.size, shape))
+
+
+def masked(a: Running, mask: Array) -> Running:
+    """0, without an error, where the mask is False."""
+    return replace(a, value=np.where(mask, a.value, 0.0), error=np.where(mask, a.error, 0.0), size=np.where(mask, a.size, 0.0))
+
+
+def stored(value: Array, error: Array, narrow: Format, arithmetic: Format) -> Array:
+    """The bound once a number is rounded to a format that may be narrower."""
+    error = np.where(np.isnan(error) & np.isfinite(value), np.inf, error)
+    return error if narrow.bits >= arithmetic.bits else error + narrow.unit_roundoff * (value + error) + narrow.smallest_step

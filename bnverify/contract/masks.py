@@ -1,0 +1,54 @@
+"""Clauses about masks: which positions the statistics are taken over, and what masked positions give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnverify.contract.clause import KERAS_DOC, Clause
+from bnverify.contract.evidence import Evidence
+from bnverify.contract.moving import trains
+from bnverify.contract.outputs import clause_of
+from bnverify.model import Check
+
+MASK = KERAS_DOC + ", `mask`: “Masked elements of the current inputs are not taken into account for mean and variance”"
+
+
+def check_training(e: Evidence) -> Iterator[Check]:
+    return (e.output("masked-training", c) for c in e.calls if clause_of(c) == "masked-training")
+
+
+def check_statistics(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        if trains(c) and clause_of(c) == "masked-training":
+            for name in e.case.config.statistics:
+                yield e.moving("masked-statistics", name, c)
+
+
+def check_inference(e: Evidence) -> Iterator[Check]:
+    return (e.output("masked-inference", c) for c in e.calls if clause_of(c) == "masked-inference")
+
+
+CLAUSES = (
+    Clause(
+        "masked-training",
+        "output in training under a mask",
+        "training=True: mean and variance are taken over the positions where the mask is true, whatever the others hold; all "
+        "positions are normalized with them",
+        MASK,
+        check_training,
+    ),
+    Clause(
+        "masked-statistics",
+        "moving statistics under a mask",
+        "the moving statistics move towards mean and biased variance of the positions where the mask is true",
+        MASK,
+        check_statistics,
+    ),
+    Clause(
+        "masked-inference",
+        "output in inference under a mask",
+        "training=False: a mask changes nothing, the moving statistics normalize all positions",
+        MASK + " (“during training”)",
+        check_inference,
+    ),
+)

@@ -1,0 +1,44 @@
+"""Clauses about batch renormalization, where a version has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnverify.contract.clause import KERAS_DOC, Clause
+from bnverify.contract.evidence import Evidence
+from bnverify.contract.moving import trains
+from bnverify.contract.outputs import clause_of
+from bnverify.model import Check
+
+RENORM = "Ioffe 2017, Batch Renormalization, https://arxiv.org/abs/1702.03275; " + KERAS_DOC + ", `renorm`"
+
+
+def check_training(e: Evidence) -> Iterator[Check]:
+    return (e.output("renorm-training", c) for c in e.calls if clause_of(c) == "renorm-training")
+
+
+def check_statistics(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        if trains(c) and c.call.correction is not None:
+            for name in e.case.config.statistics:
+                yield e.moving("renorm-statistics", name, c)
+
+
+CLAUSES = (
+    Clause(
+        "renorm-training",
+        "output in training with renorm",
+        "renorm=True, training=True: y = (x̂*r + d)*gamma + beta with r = stddev/renorm_stddev in [rmin, rmax] and "
+        "d = (mean-renorm_mean)/renorm_stddev in [-dmax, dmax], of the statistics before the call; stddev = sqrt(var+epsilon)",
+        RENORM + ", algorithm 1",
+        check_training,
+    ),
+    Clause(
+        "renorm-statistics",
+        "moving statistics with renorm",
+        "moving_mean and moving_stddev move with momentum, renorm_mean and renorm_stddev with renorm_momentum; "
+        "moving_variance = max(moving_stddev^2-epsilon, 0)",
+        RENORM,
+        check_statistics,
+    ),
+)

@@ -1,0 +1,18 @@
+"""Hypotheses: batch normalization with one thing wrong, each a formula that someone really wrote or believed.
+
+Tested against a wrong observation, the hypothesis that gives its numbers names the cause. The same catalogue, turned into
+layers, makes the mutants that test the verifier. Formulas take the namespace `xp` (numpy or keras.ops).
+"""
+
+from __future__ import annotations
+
+from bnverify.reference.hypotheses.forward import FORWARD
+from bnverify.reference.hypotheses.gradients import GRADIENTS
+from bnverify.reference.hypotheses.hypothesis import Hypothesis
+from bnverify.reference.hypotheses.masks import MASKS
+from bnverify.reference.hypotheses.renorm import RENORM
+
+__all__ = ["BY_KEY", "HYPOTHESES", "Hypothesis"]
+
+HYPOTHESES: tuple[Hypothesis, ...] = (*FORWARD, *MASKS, *RENORM, *GRADIENTS)
+BY_KEY = {hypothesis.key: hypothesis for hypothesis in HYPOTHESES}

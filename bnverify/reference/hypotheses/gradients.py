@@ -1,0 +1,59 @@
+"""Hypotheses about gradients: the output is right, what flows back is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bnverify.reference import formulas as f
+from bnverify.reference.formulas import KERAS
+from bnverify.reference.hypotheses.hypothesis import Hypothesis
+
+
+def _gradient(key: str, cause: str, change):
+    """Other gradients, made from the right ones and what they are made of."""
+    return Hypothesis(key, cause, replace(KERAS, gradients=lambda b: change(b, *f.gradients(b))))
+
+
+def _without_variance(b, dx, of_gamma, of_beta):
+    own = b.gamma * b.inverse * b.dy
+    return own if b.n is None else own - b.within(b.gamma * b.inverse * of_beta / b.n), of_gamma, of_beta
+
+
+def _without_mean(b, dx, of_gamma, of_beta):
+    return dx if b.n is None else dx + b.within(b.gamma * b.inverse * of_beta / b.n), of_gamma, of_beta
+
+
+def _unbiased_gradient(b, dx, of_gamma, of_beta):
+    """With the variance's share divided by n-1."""
+    if b.n is None:
+        return dx, of_gamma, of_beta
+    constant, _, _ = _without_variance(b, dx, of_gamma, of_beta)
+    return constant + (dx - constant) * (b.n / (b.n - 0.999999)), of_gamma, of_beta
+
+
+def _second_of_constant_mean(b):
+    """With x - mean in the variance taken as x - constant."""
+    curve = b.gamma * b.inverse * b.inverse * b.inverse * b.total(b.dy * b.d)
+    return f.second_gradient(b) - b.within(curve * (b.total(b.within(b.direction)) / b.n) / b.n)
+
+
+GRADIENTS = (
+    _gradient(
+        "gradient-constant-statistics",
+        "the gradient takes mean and variance for constants",
+        lambda b, dx, g, beta: (b.gamma * b.inverse * b.dy, g, beta),
+    ),
+    _gradient("gradient-constant-variance", "the gradient takes the variance for a constant", _without_variance),
+    _gradient("gradient-constant-mean", "the gradient takes the mean for a constant", _without_mean),
+    _gradient("gradient-unbiased", "the gradient divides by n-1", _unbiased_gradient),
+    _gradient("gradient-without-gamma", "dL/dx lacks gamma", lambda b, dx, g, beta: (dx / b.gamma, g, beta)),
+    _gradient("gradient-raw-gamma", "dL/dgamma is summed over x-mean, not x̂", lambda b, dx, g, beta: (dx, g / b.inverse, beta)),
+    _gradient("gradient-beta-halved", "dL/dbeta is half of what it should be", lambda b, dx, g, beta: (dx, g, beta * 0.5)),
+    _gradient("gradient-swapped", "dL/dgamma and dL/dbeta are swapped", lambda b, dx, g, beta: (dx, beta, g)),
+    _gradient("gradient-negative", "dL/dx has the other sign", lambda b, dx, g, beta: (dx * -1.0, g, beta)),
+    Hypothesis(
+        "second-of-constant-mean",
+        "the mean inside the variance is taken as a constant when the gradient is differentiated again",
+        replace(KERAS, second_gradient=_second_of_constant_mean),
+    ),
+)

@@ -1,0 +1,22 @@
+"""What a hypothesis is: a name for one thing that is wrong, and the formulas that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnverify.reference.formulas import KERAS, Formulas
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A key, the cause in words that complete "the numbers fit if …", and the formulas that follow from it."""
+
+    key: str
+    cause: str
+    formulas: Formulas
+
+    @property
+    def backward(self) -> bool:
+        """Whether it is about gradients alone."""
+        f = self.formulas
+        return f.gradients is not KERAS.gradients or f.second_gradient is not KERAS.second_gradient
