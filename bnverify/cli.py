@@ -35,11 +35,17 @@ def cli() -> None:
         bnverify run --suite smoke --json report.json
         bnverify run --backend jax --baseline ci/baselines/keras-3.15.1-jax.json
         bnverify run --layer mypackage.layers:MyBatchNorm --known deviations.toml
+        bnverify run --target tf.nn.fused_batch_norm
         bnverify run --case shape:2x3x5x7/axis:1/fill:offset/steps:T3
     """,
 )
 @selection
-@click.option("--target", default="keras", metavar="NAME", help="Which Keras: keras, tf_keras, tf.keras.  [keras]")
+@click.option(
+    "--target",
+    default="keras",
+    metavar="NAME",
+    help="Which Keras: keras, tf_keras, tf.keras; or a function as tf.nn.moments, tf.nn.moments@symbolic.  [keras]",
+)
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Backend of Keras 3 (repeatable: one run for each).")
 @click.option("--layer", metavar="MODULE:NAME", help="A layer class, or a factory of layers, instead of Keras' own.")
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
@@ -75,7 +81,7 @@ def run(
     baseline: Path | None,
     verbose: bool,
 ) -> None:
-    """Verify the installed keras.layers.BatchNormalization, or a layer of yours."""
+    """Verify the installed keras.layers.BatchNormalization, a function that gives the same numbers, or a layer of yours."""
     from bnverify.cases.suites import choose
     from bnverify.files import write_whole
     from bnverify.matrix.records import as_text, load_record, record_of

@@ -70,7 +70,7 @@ class Harness:
         verdict = excused(one, self.deviations, self.seed)
         if not verdict.status.fails:
             return verdict
-        return name_causes([dataclasses.replace(one, verdict=verdict)], self.seed)[0]
+        return name_causes([dataclasses.replace(one, verdict=verdict)], self.seed, self.target.observe)[0]
 
     def check(self, case: Case) -> None:
         """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""

@@ -187,8 +187,8 @@ class Check:
 class Verdict:
     """All checks of one case.
 
-    `cause` names the hypothesis that fits a failure; `reason` says why a case was unsupported, or gives the cause's numbers in
-    this case.
+    `cause` names the hypothesis that fits a failure; `stage` the first quantity that is off, from the mean on; `reason` says
+    why a case was unsupported, or gives the cause's numbers in this case.
     """
 
     case: Case
@@ -196,6 +196,7 @@ class Verdict:
     status: Status
     reason: str = ""
     cause: str = ""
+    stage: str = ""
 
     @cached_property
     def failures(self) -> tuple[Check, ...]:

@@ -16,9 +16,11 @@ from bnverify.errors import BadInput
 from bnverify.model import GRADES, Failure, Grade, Observation, Results, Status, Verdict
 from bnverify.precision import Precision
 from bnverify.reference.formulas import Formulas
+from bnverify.targets.routes import lacks
 from bnverify.targets.target import Target
 from bnverify.verdicts import known
-from bnverify.verdicts.diagnose import TRIED, Failing, name_causes
+from bnverify.verdicts.diagnose import TRIED, name_causes
+from bnverify.verdicts.failing import Failing
 from bnverify.verdicts.judge import judge
 from bnverify.verdicts.known import Deviation
 
@@ -26,7 +28,7 @@ from bnverify.verdicts.known import Deviation
 def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUENTIAL) -> Failing:
     """The verdict on one case, without its cause, and the observation that a diagnosis needs."""
     era = era_of(target.environment)
-    if reason := unsupported(case, era, target.environment):
+    if reason := unsupported(case, era, target.environment) or lacks(target.environment.target, case):
         return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
     inputs = make_inputs(case, seed)
     observation = target.observe(case, inputs)
@@ -109,7 +111,7 @@ def run(
             if fail_fast and verdict.status.fails:
                 complete = len(verdicts) == len(cases)
                 break
-        for index, verdict in zip(failing, name_causes(list(failing.values()), seed), strict=True):
+        for index, verdict in zip(failing, name_causes(list(failing.values()), seed, target.observe), strict=True):
             verdicts[index] = verdict
     except KeyboardInterrupt:
         complete, interrupted = False, True
@@ -136,12 +138,13 @@ def verify_target(
     recorded: Sequence[Deviation] = (),
     **options: Any,
 ) -> Results:
-    """Runs the cases. Deviations recorded for Keras excuse other layers, too, but may be absent from them."""
+    """Runs the cases. Deviations recorded for Keras excuse other layers and routes, too, but may be absent from them."""
     if min_grade not in GRADES:
         raise BadInput(f"min_grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
     if not isinstance(seed, int) or seed < 0:
         raise BadInput(f"seed {seed!r} is not allowed; allowed: an integer of 0 or more")
     shipped = known.shipped()
-    strict, lenient = ((*recorded, *shipped), ()) if target.environment.own else (recorded, shipped)
+    meant = [d for d in shipped if target.environment.own or d.target]
+    strict, lenient = (*recorded, *meant), [d for d in shipped if d not in meant]
     required = GRADES[min_grade]
     return run(cases, target, suite=label, seed=seed, required=required, strict=strict, lenient=lenient, **options)

@@ -20,7 +20,10 @@ from bnverify.errors import BadInput
 from bnverify.files import check_writable, write_whole
 
 SMALL = "shape:2x2/steps:TI"
-FIELDS = "shape, axis, momentum, epsilon, center, scale, policy, dtype, fill, weights, steps"
+FIELDS = (
+    "shape, axis, momentum, epsilon, center, scale, gamma_regularizer, beta_regularizer, gamma_constraint, beta_constraint, "
+    "renorm, renorm_clipping, renorm_momentum, policy, dtype, fill, mask, weights, gradients, law, steps"
+)
 
 # Runs bnverify as a user to whom permissions apply: root loses CAP_DAC_OVERRIDE (1) from what it may ever have (24).
 WITHOUT_PRIVILEGE = """
@@ -74,6 +77,8 @@ def test_expression_that_selects_nothing(cli: Cli) -> None:
 # --- case ids
 
 
+LETTERS = "letters T, I, N, F, U, each with an optional count, as T5IFTI, and O at the end"
+CLIPPING = "rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax=3.0+rmin=0.3+dmax=5.0"
 MALFORMED = (
     ("", f"'' is not field:value with a field of {FIELDS}"),
     ("foo", f"'foo' is not field:value with a field of {FIELDS}"),
@@ -87,20 +92,22 @@ MALFORMED = (
     ("steps:T", "no shape; an id needs shape and steps, as shape:4x3/steps:TI"),
     ("shape:2x2/shape:2x2/steps:T", "the field shape stands twice"),
     ("shape:2x2/steps:T/steps:I", "the field steps stands twice"),
-    ("shape:4/steps:T", "shape is '4'; allowed: two or more positive sizes joined by x, as 4x3"),
-    ("shape:/steps:T", "shape is ''; allowed: two or more positive sizes joined by x, as 4x3"),
-    ("shape:2x0/steps:T", "shape is '2x0'; allowed: two or more positive sizes joined by x, as 4x3"),
-    ("shape:-2x2/steps:T", "shape is '-2x2'; allowed: two or more positive sizes joined by x, as 4x3"),
-    ("shape:2X2/steps:T", "shape is '2X2'; allowed: two or more positive sizes joined by x, as 4x3"),
-    ("shape:2x2.5/steps:T", "shape is '2x2.5'; allowed: two or more positive sizes joined by x, as 4x3"),
-    ("shape:2,2/steps:T", "shape is '2,2'; allowed: two or more positive sizes joined by x, as 4x3"),
-    ("shape:2x2/steps:", "steps is ''; allowed: letters T, I, N, F, U, each with an optional count, as T5IFTI"),
-    ("shape:2x2/steps:t", "steps is 't'; allowed: letters T, I, N, F, U, each with an optional count, as T5IFTI"),
-    ("shape:2x2/steps:X", "steps is 'X'; allowed: letters T, I, N, F, U, each with an optional count, as T5IFTI"),
-    ("shape:2x2/steps:5", "steps is '5'; allowed: letters T, I, N, F, U, each with an optional count, as T5IFTI"),
-    ("shape:2x2/steps:T0I0N", "steps is 'T0I0N'; allowed: letters T, I, N, F, U, each with an optional count, as T5IFTI"),
-    ("shape:2x2/steps:T-1", "steps is 'T-1'; allowed: letters T, I, N, F, U, each with an optional count, as T5IFTI"),
-    ("shape:2x2/steps:FU", "steps is 'FU'; allowed: at least one call (T, I or N)"),
+    ("shape:4/steps:T", "shape is '4'; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:/steps:T", "shape is ''; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:2x0/steps:T", "the kept axis has size 0; allowed: sizes of 0 on reduced axes"),
+    ("shape:2x03/steps:T", "shape is '2x03'; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:-2x2/steps:T", "shape is '-2x2'; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:2X2/steps:T", "shape is '2X2'; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:2x2.5/steps:T", "shape is '2x2.5'; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:2,2/steps:T", "shape is '2,2'; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:2x2/steps:", "steps is ''; allowed: at least one call (T, I, N or O)"),
+    ("shape:2x2/steps:t", f"steps is 't'; allowed: {LETTERS}"),
+    ("shape:2x2/steps:X", f"steps is 'X'; allowed: {LETTERS}"),
+    ("shape:2x2/steps:5", f"steps is '5'; allowed: {LETTERS}"),
+    ("shape:2x2/steps:T0I0N", f"steps is 'T0I0N'; allowed: {LETTERS}"),
+    ("shape:2x2/steps:T-1", f"steps is 'T-1'; allowed: {LETTERS}"),
+    ("shape:2x2/steps:FU", "steps is 'FU'; allowed: at least one call (T, I, N or O)"),
+    ("shape:2x2/steps:OT", f"steps is 'OT'; allowed: {LETTERS}"),
     ("shape:2x2/axis:2/steps:T", "axis 2 is out of range -2…1 of the shape"),
     ("shape:2x3x4/axis:-4/steps:T", "axis -4 is out of range -3…2 of the shape"),
     ("shape:2x3x4/axis:0+3/steps:T", "axis 0+3 is out of range -3…2 of the shape"),
@@ -113,8 +120,8 @@ MALFORMED = (
     ("shape:2x2/momentum:-0.1/steps:T", "momentum is '-0.1'; allowed: a number from 0 to 1"),
     ("shape:2x2/momentum:nan/steps:T", "momentum is 'nan'; allowed: a number from 0 to 1"),
     ("shape:2x2/momentum:high/steps:T", "momentum is 'high'; allowed: a number from 0 to 1"),
-    ("shape:2x2/epsilon:-1e-3/steps:T", "epsilon is '-1e-3'; allowed: a number from 1e-20 to 1e+06"),
-    ("shape:2x2/epsilon:inf/steps:T", "epsilon is 'inf'; allowed: a number from 1e-20 to 1e+06"),
+    ("shape:2x2/epsilon:-1e-3/steps:T", "epsilon is '-1e-3'; allowed: a number from 0 to 1e+06"),
+    ("shape:2x2/epsilon:inf/steps:T", "epsilon is 'inf'; allowed: a number from 0 to 1e+06"),
     ("shape:2x2/center:true/steps:T", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
     ("shape:2x2/scale:0/steps:T", "scale is '0'; allowed: one of True, False"),
     (
@@ -132,7 +139,11 @@ MALFORMED = (
         "fill is 'ofset'; allowed: one of normal, exact, offset, constant, tiny, spike, huge, subnormal, nonfinite; "
         "did you mean fill:offset?",
     ),
-    ("shape:2x2/weights:ones/steps:T", "weights is 'ones'; allowed: one of random, initial"),
+    ("shape:2x2/weights:ones/steps:T", "weights is 'ones'; allowed: one of random, initial, negative, subnormal"),
+    ("shape:2x2/gradients:3/steps:T", "gradients is '3'; allowed: one of 0, 1, 2"),
+    ("shape:2x2/renorm_momentum:0.5/steps:T", "renorm_clipping and renorm_momentum need renorm:True"),
+    ("shape:2x2/renorm:True/renorm_clipping:rmax/steps:T", f"renorm_clipping is 'rmax'; allowed: {CLIPPING}"),
+    ("shape:2x2/renorm:True/renorm_clipping:rmin=3+rmax=2/steps:T", f"renorm_clipping is 'rmin=3+rmax=2'; allowed: {CLIPPING}"),
 )
 
 
@@ -200,12 +211,17 @@ def record(**changes: str | None) -> str:
 
 
 CLAUSE_KEYS = (
-    "returns, arguments, weights, weight-shapes, weight-dtypes, trainable-weights, initial-values, output-shape, output-dtype, "
-    "training-output, inference-output, training-not-given, frozen-output, moving-mean, moving-variance, "
-    "inference-updates-nothing, frozen-updates-nothing, unfrozen, calls-keep-parameters, shift-invariance"
+    "numbers alone, returns, arguments, weights, weight-shapes, weight-dtypes, trainable-weights, initial-values, "
+    "output-shape, output-dtype, training-output, inference-output, training-not-given, frozen-output, moving-mean, "
+    "moving-variance, inference-updates-nothing, frozen-updates-nothing, unfrozen, calls-keep-parameters, masked-training, "
+    "masked-statistics, masked-inference, renorm-training, renorm-statistics, gradient-training, gradient-inference, "
+    "gradient-frozen, masked-gradient, renorm-gradient, gradient-second, gradient-dtypes, regularizer-losses, optimizer-step, "
+    "shift-invariance, scale-invariance, permutation, channel-independence, transposition, merged-axes, "
+    "epsilon-beside-variance, training-as-inference, full-mask, renorm-of-nothing"
 )
 RECORD_FIELDS = (
-    "clauses, why, link, evidence, case, quantity, computes, arithmetic, variable, read, grade, raises, backend, keras"
+    "clauses, why, link, evidence, case, quantity, computes, arithmetic, variable, read, output, grade, raises, backend, "
+    "keras, target"
 )
 
 

@@ -11,7 +11,7 @@ from _pytest.mark.expression import Expression
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnverify.cases.case import FILLS, Case, LayerConfig, Step, parse
+from bnverify.cases.case import CONSTRAINTS, FILLS, LAWS, MASKS, REGULARIZERS, WEIGHTS, Case, LayerConfig, Step, parse
 from bnverify.cases.expression import compile_expression
 from bnverify.cases.fills import describe, make_inputs
 from bnverify.cases.suites import SUITES, choose, matches, smaller_first, suite
@@ -20,28 +20,48 @@ from bnverify.precision import FORMATS, INTEGERS, POLICIES
 from bnverify.reference.machine import trace
 
 numbers = st.floats(0, 1, allow_nan=False)
+limits = st.floats(0, 1e6, allow_nan=False)
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    shape = tuple(draw(st.lists(st.integers(1, 12), min_size=2, max_size=6)))
+    shape = draw(st.lists(st.integers(1, 12), min_size=2, max_size=6))
     rank = len(shape)
     several = st.lists(st.integers(0, rank - 1), min_size=2, max_size=rank, unique=True).map(tuple)
-    steps = draw(st.lists(st.sampled_from(Step), min_size=1, max_size=12).filter(lambda s: any(step.is_call for step in s)))
+    axis = draw(st.integers(-rank, rank - 1) | several)
+    if isinstance(axis, int) and draw(st.booleans()):
+        shape[(axis + 1) % rank] = 0  # a reduced axis may be empty
+    before = [step for step in Step if step is not Step.OPTIMIZE]
+    steps = draw(st.lists(st.sampled_from(before), max_size=12))
+    last = draw(st.lists(st.just(Step.OPTIMIZE), min_size=not any(step.is_call for step in steps), max_size=1))
+    renorm = draw(st.booleans())
+    clipping = {name: draw(limits) for name in draw(st.sets(st.sampled_from(("rmax", "rmin", "dmax")))) if renorm}
+    if clipping.get("rmin", 0.0) > clipping.get("rmax", 1e6):
+        del clipping["rmin"]
     return Case(
-        shape=shape,
-        steps=tuple(steps),
+        shape=tuple(shape),
+        steps=tuple(steps + last),
         config=LayerConfig(
-            axis=draw(st.integers(-rank, rank - 1) | several),
+            axis=axis,
             momentum=draw(numbers),
-            epsilon=draw(st.floats(1e-20, 1e6)),
+            epsilon=draw(st.floats(0, 1e6)),
             center=draw(st.booleans()),
             scale=draw(st.booleans()),
+            gamma_regularizer=draw(st.sampled_from(REGULARIZERS)),
+            beta_regularizer=draw(st.sampled_from(REGULARIZERS)),
+            gamma_constraint=draw(st.sampled_from(CONSTRAINTS)),
+            beta_constraint=draw(st.sampled_from(CONSTRAINTS)),
+            renorm=renorm,
+            renorm_clipping=tuple(clipping.items()),
+            renorm_momentum=draw(numbers) if renorm else LayerConfig.renorm_momentum,
         ),
         policy=draw(st.sampled_from(sorted(POLICIES))),
         dtype=draw(st.sampled_from((*FORMATS, *INTEGERS))),
         fill=draw(st.sampled_from(FILLS)),
-        weights=draw(st.sampled_from(("random", "initial"))),
+        mask=draw(st.sampled_from(MASKS)),
+        weights=draw(st.sampled_from(WEIGHTS)),
+        gradients=draw(st.integers(0, 2)),
+        law=draw(st.sampled_from(LAWS)),
     )
 
 
@@ -55,7 +75,7 @@ def test_ids_parse_back(case: Case) -> None:
 @given(cases())
 def test_ids_need_no_quoting(case: Case) -> None:
     """An id is one word for a shell and for pytest's -k."""
-    assert all(c.isalnum() or c in ":/.+-_" for c in case.id)
+    assert all(c.isalnum() or c in ":/.+-_=" for c in case.id)
     assert Expression.compile(case.id).evaluate(lambda word, **_: word == case.id)
 
 
@@ -74,15 +94,32 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("steps:T", "no shape"),
         ("shape:4x3/steps:T/fil:normal", "did you mean fill:…?"),
         ("shape:4x3/steps:T/fill:ofset", "did you mean fill:offset?"),
-        ("shape:4/steps:T", "shape is '4'; allowed: two or more positive sizes"),
-        ("shape:4x0/steps:T", "shape is '4x0'"),
+        ("shape:4/steps:T", "shape is '4'; allowed: two or more sizes joined by x"),
+        ("shape:4x0/steps:T", "the kept axis has size 0; allowed: sizes of 0 on reduced axes"),
+        ("shape:0x3/axis:0/steps:T", "the kept axis has size 0"),
+        ("shape:4x03/steps:T", "shape is '4x03'"),
         ("shape:4x3/steps:X", "steps is 'X'; allowed: letters T, I, N, F, U"),
+        (
+            "shape:4x3/steps:OT",
+            "steps is 'OT'; allowed: letters T, I, N, F, U, each with an optional count",
+        ),
+        ("shape:4x3/steps:TO2", "steps is 'TO2'"),
         ("shape:4x3/steps:FU", "at least one call"),
         ("shape:4x3/steps:T/axis:2", "axis 2 is out of range -2…1"),
         ("shape:4x3/steps:T/axis:1+-1", "names an axis twice"),
         ("shape:4x3/steps:T/axis:1.5", "axis is '1.5'; allowed: an integer"),
         ("shape:4x3/steps:T/momentum:2", "momentum is '2'; allowed: a number from 0 to 1"),
-        ("shape:4x3/steps:T/epsilon:nan", "epsilon is 'nan'; allowed: a number from 1e-20 to"),
+        ("shape:4x3/steps:T/epsilon:nan", "epsilon is 'nan'; allowed: a number from 0 to 1e+06"),
+        ("shape:4x3/steps:T/epsilon:-1e-3", "epsilon is '-1e-3'; allowed: a number from 0 to 1e+06"),
+        ("shape:4x3/steps:T/gradients:3", "gradients is '3'; allowed: one of 0, 1, 2"),
+        ("shape:4x3/steps:T/mask:hiden", "did you mean mask:hidden?"),
+        ("shape:4x3/steps:T/law:shifts", "did you mean law:shift?"),
+        ("shape:4x3/steps:T/gamma_constraint:nonneg", "did you mean gamma_constraint:non_neg?"),
+        ("shape:4x3/steps:T/renorm_clipping:rmax=2", "renorm_clipping and renorm_momentum need renorm:True"),
+        ("shape:4x3/steps:T/renorm_momentum:0.5", "renorm_clipping and renorm_momentum need renorm:True"),
+        ("shape:4x3/steps:T/renorm:True/renorm_clipping:rmax=1+rmax=2", "allowed: rmax, rmin and dmax, each at most once"),
+        ("shape:4x3/steps:T/renorm:True/renorm_clipping:rmin=2+rmax=1", "rmin <= rmax"),
+        ("shape:4x3/steps:T/renorm:True/renorm_clipping:dmax=-1", "allowed: rmax, rmin and dmax"),
         ("shape:4x3/steps:T/center:true", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
         ("shape:4x3/steps:T/steps:I", "the field steps stands twice"),
     ],

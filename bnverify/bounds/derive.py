@@ -104,9 +104,8 @@ def follow(case: Case, calls: Sequence[Call], formats: Precision) -> tuple[CallB
 def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Precision) -> CallBounds:
     """The bounds of one call, given those of the statistics before it."""
     arithmetic, used, after = formats.arithmetic, moving, dict(moving)
-    how = Arithmetic(
-        arithmetic, summation_error(call.batch.most if call.batch else call.x[..., 0].size, arithmetic.unit_roundoff)
-    )
+    per_channel = call.x.size // call.mean.size  # masked positions have gradients, too
+    how = Arithmetic(arithmetic, summation_error(max(1, per_channel), arithmetic.unit_roundoff))
     parts: tuple[Running, Running, Running] | None = None
     if call.batch is not None:
         own = moments_error(call.batch, arithmetic, exact_sums(case, call, arithmetic))
@@ -176,7 +175,7 @@ def exact_sums(case: Case, call: Call, arithmetic: Format) -> tuple[bool, bool]:
     They are when the values are multiples of some q and every partial sum stays below 2^bits multiples of q (q^2 for
     squares). Looked for only under the fill that is made so, and read off the values, not off its name.
     """
-    if case.fill != "exact" or call.batch is None or call.mask is not None:
+    if case.fill != "exact" or call.batch is None or call.mask is not None or not call.x.size:
         return False, False
     limit = 2.0**arithmetic.bits
     q, n = 0.5, call.batch.n

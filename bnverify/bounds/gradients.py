@@ -47,6 +47,7 @@ def gradient_numbers(
     size = np.abs(call.x.astype(exact.d.dtype)) + np.abs(call.mean)
     with_errors = Backward(
         dy=how.number(exact.dy),
+        mean=how.number(exact.mean, mean),
         d=how.number(exact.d, mean + 3 * u * size, size),
         n=exact.n,
         inverse=how.number(exact.inverse, inverse),
@@ -54,7 +55,7 @@ def gradient_numbers(
         r=r,
         shift=shift,
         total=lambda terms: how.sum(spread(terms, exact.d.shape), reduced, keepdims=True),
-        within=lambda terms: terms if call.mask is None else masked(spread(terms, exact.d.shape), call.mask),
+        within=lambda terms: terms if call.counted is None else masked(spread(terms, exact.d.shape), call.counted),
         direction=None if exact.direction is None else how.number(exact.direction),
     )
     values = call.gradients()

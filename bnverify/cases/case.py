@@ -204,7 +204,7 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 def _parse_clipping(text: str) -> tuple[tuple[str, float], ...]:
     pairs = [pair.partition("=")[::2] for pair in text.split("+")]
     names = [name for name, _ in pairs]
-    limits = {name: _parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?", value)}
+    limits = {name: _parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", value)}
     in_order = limits.get("rmin", 0) <= limits.get("rmax", 1e6)
     if len(limits) < len(names) or not set(names) <= {"rmax", "rmin", "dmax"} or not in_order:
         raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax=3.0+rmin=0.3+dmax=5.0")

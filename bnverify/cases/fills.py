@@ -84,7 +84,7 @@ def _make_batch(rng: Rng, case: Case) -> Array:
     reduced = tuple(axis for axis in range(len(case.shape)) if axis not in kept)
     rows = int(np.prod([case.shape[axis] for axis in reduced]))
     channels = int(np.prod([case.shape[axis] for axis in kept]))
-    values = _FILL[case.fill](rng, rows, channels, case)
+    values = _FILL[case.fill](rng, rows, channels, case) if rows else np.zeros((0, channels))
     order = np.argsort(reduced + kept)
     arranged = values.reshape([case.shape[axis] for axis in reduced + kept]).transpose(order)
     return _to_dtype(np.ascontiguousarray(arranged), case.dtype)
@@ -106,8 +106,8 @@ def _make_mask(rng: Rng, case: Case) -> Array:
     if case.mask == "padding" and len(shape) > 1:
         mask[...] = True
         for row in mask:
-            row[rng.integers(1, shape[1] + 1) :] = False
-        mask[-1] = shape[0] == 1
+            row[rng.integers(1, max(shape[1], 1) + 1) :] = False
+        mask[-1:] = shape[0] == 1
     elif case.mask == "padding":
         mask = np.arange(shape[0]) <= shape[0] // 2
     elif case.mask in ("full", "empty", "one"):

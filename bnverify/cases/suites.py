@@ -59,13 +59,15 @@ def select(cases: Iterable[Case], expression: str) -> tuple[Case, ...]:
 
 
 def matches(case: Case, selection: str) -> bool:
-    """Whether every `field:value` of `selection` is the case's, defaults included; `|` separates alternative values.
+    """Whether every `field:value` of `selection` is the case's, defaults included.
 
-    Beside the fields of ids, `rank` is that of the shape.
+    `|` separates alternative values, a leading `!` excludes them.
+
+    Beside the fields of ids, `rank` is that of the shape and `channels` the number of values that each weight has.
     """
-    fields = {**case.fields, "rank": str(len(case.shape))}
+    fields = {**case.fields, "rank": str(len(case.shape)), "channels": str(math.prod(case.channels_shape))}
     parts = (part.partition(":") for part in selection.split("/") if part)
-    return all(fields.get(name) in values.split("|") for name, _, values in parts)
+    return all((fields.get(name) in values.lstrip("!").split("|")) is not values.startswith("!") for name, _, values in parts)
 
 
 def smaller_first(cases: Iterable[Case]) -> list[Case]:

@@ -6,7 +6,7 @@ them for the numbers. What a backend cannot do in any era is beside them, in `LI
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from packaging.specifiers import SpecifierSet
@@ -28,8 +28,8 @@ class Era:
     rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in
     16 bits. direct_casts: whether the backend casts float64 to a half format at once.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm"), why it cannot be asked of this era. later: the same for what some releases of the era do have:
-    which do not, as a version range, and why.
+    "policy", "mask", "renorm", "gradients of other dtypes"), why it cannot be asked of this era. later: the same for what some
+    releases of the era do have: which do not, as a version range, and why.
     """
 
     name: str
@@ -64,6 +64,7 @@ _GRAPH_LACKS = {
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
     "mask": "the layer takes no mask before Keras 2.12",
     "renorm": "multi-backend Keras has no batch renormalization",
+    "gradients of other dtypes": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
 }
 
 ERAS = (
@@ -144,24 +145,28 @@ def era_of(environment: Environment) -> Era:
 
 def unsupported(case: Case, era: Era, environment: Environment) -> str:
     """Why `era`, or its backend, cannot express `case`; empty where it can."""
+    return next(_obstacles(case, era, environment), "")
+
+
+def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
     asked = {
         "several axes": isinstance(case.config.axis, tuple),
         "integers": case.dtype in INTEGERS,
         "policy": case.policy not in era.policies,
         "mask": case.mask != "none" or case.law == "mask",
         "renorm": case.config.renorm or case.law == "renorm",
+        "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
     }
     lacks = {**era.lacks, **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)}}
-    for what, wanted in asked.items():
-        if wanted and what in lacks:
-            return lacks[what]
-    differentiates = case.gradients > 0 or Step.OPTIMIZE in case.steps
-    if differentiates and environment.backend in NO_GRADIENTS:
-        return NO_GRADIENTS[environment.backend]
-    if differentiates and case.dtype in INTEGERS:
-        return "integers have no gradient"
+    yield from (lacks[what] for what, wanted in asked.items() if wanted and what in lacks)
     if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
-        return LIMITS[environment.backend]
+        yield LIMITS[environment.backend]
     if case.policy == "float64" and not environment.float64:
-        return f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
-    return ""
+        yield f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
+    if case.gradients > 0 or Step.OPTIMIZE in case.steps:
+        if environment.backend in NO_GRADIENTS:
+            yield NO_GRADIENTS[environment.backend]
+        if case.dtype in INTEGERS:
+            yield "integers have no gradient"
+        if case.dtype == "float64" and not environment.float64:
+            yield f"{environment.backend} holds no float64 here, and so no gradient in it"

@@ -31,12 +31,17 @@ def _moved(case: Case, inputs: Inputs, change: Callable[[Array], Array], **chang
     """The case with a changed batch (and fields); None where the layer's entry would round the change away."""
     x = inputs.batches[0]
     assert x is not None
-    moved = change(x).astype(x.dtype)
+    with np.errstate(all="ignore"):
+        changed = change(x.astype(np.int64) if case.dtype in INTEGERS else x)
+        moved = changed.astype(x.dtype)
+    if case.dtype in INTEGERS and not np.array_equal(moved, changed):
+        return None
     formats = () if case.dtype in INTEGERS else (FORMATS[case.dtype], precision(case.policy, case.dtype).output)
     if not all(np.array_equal(f.round(moved), moved, equal_nan=True) for f in formats if f.bits < 53):
         return None
     mask = inputs.masks[:1]
-    return replace(case, steps=case.steps[:1], law="none", **changes), replace(inputs, batches=(moved,), masks=mask)  # type: ignore[arg-type]
+    plain = replace(inputs, batches=(moved,), masks=mask, upstream=(), direction=())
+    return replace(case, steps=case.steps[:1], law="none", gradients=0, **changes), plain  # type: ignore[arg-type]
 
 
 def _per_channel(case: Case, values: Array) -> Array:
@@ -108,7 +113,8 @@ def loaded(case: Case, inputs: Inputs) -> Other:
         return None
     formats = ERAS[-1].formats(case)
     mask = None if not inputs.masks or inputs.masks[0] is None else np.broadcast_to(inputs.masks[0][..., None] != 0, x.shape)
-    batch = batch_statistics(entered(x, formats), mask, case.kept, KERAS, formats.wide)
+    with np.errstate(all="ignore"):
+        batch = batch_statistics(entered(x, formats), mask, case.kept, KERAS, formats.wide)
     found = {"moving_mean": batch.mean, "moving_variance": batch.variance}
     weights = {k: formats.variable.round(v.reshape(case.channels_shape)).astype(np.float64) for k, v in found.items()}
     return _with(case, inputs, weights, steps=(Step.INFER,))
@@ -150,20 +156,28 @@ class Law:
 
     def check(self, e: Evidence) -> Iterator[Check]:
         other = e.companions.get(self.key)
-        if other is None or not e.calls or not other.calls:
+        if other is None or not e.calls:
+            return
+        if not other.calls:
+            yield e.texts(self.key, f"y, {self.name}", 0, expected="a second call", actual="none")
             return
         one, two = e.calls[0], other.calls[0]
         y, other_y = one.observed.y, two.observed.y
         assert y is not None
         assert other_y is not None
-        if y.shape != e.case.shape or other_y.shape != other.case.shape:
+        if y.shape != e.case.shape:
+            return
+        if other_y.shape != other.case.shape:
+            expected_shape, shape = f"shape {other.case.shape}", f"shape {other_y.shape}"
+            yield e.texts(self.key, f"y, {self.name}", 0, expected=expected_shape, actual=shape)
             return
         expected, of_one, of_two = (
             one.call.y(),
             _bound(one),
             np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(_bound(two), _bound(one), strict=True)]),
         )
-        rounded = np.abs(self.put_back(two.call.y(), expected, e.case) - expected)
+        with np.errstate(all="ignore"):
+            rounded = np.abs(self.put_back(two.call.y(), expected, e.case) - expected)
         own = np.broadcast_to(y.astype(expected.dtype), e.case.shape)
         numbers = weight_numbers(own, of_one + of_two + rounded, e.formats.output)
         yield e.numbers(self.key, f"y, {self.name}", 0, self.put_back(other_y, y, e.case), numbers, e.channel_axis)

@@ -27,7 +27,10 @@ def moments(xp: Any, x: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
 
 
 def masked_moments(xp: Any, x: Tensor, mask: Tensor, axes: Axes) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance of the values where `mask`, of the shape of x, is True, and their count; 0/0 where none is."""
+    """Mean and biased variance of the values where `mask` is True, and their count; 0/0 where none is.
+
+    mask: of the rank of x, with size 1 where one decision holds for a whole axis.
+    """
     n = xp.sum(xp.where(mask, xp.ones_like(x), 0.0), axis=axes, keepdims=True)
     mean = xp.sum(xp.where(mask, x, 0.0), axis=axes, keepdims=True) / n
     return mean, xp.sum(xp.square(xp.where(mask, x - mean, 0.0)), axis=axes, keepdims=True) / n, n
@@ -107,12 +110,14 @@ def renorm_variance(xp: Any, stddev: Tensor, epsilon: float) -> Tensor:
 class Backward:
     """What the gradient of a call is made of, for an upstream gradient dy = dL/dy.
 
-    d: x - mean; within: puts 0 where a value is no part of the statistics; n: the count of those that are, or None where the
-    statistics do not depend on x; inverse: 1/sqrt(variance + epsilon); gamma: r*gamma with renorm; r, shift: the correction of
-    renorm, else 1 and 0; direction: the one in which dL/dx is differentiated again; total: sums over the reduced axes.
+    mean: that of the statistics; d: x - mean; within: puts 0 where a value is no part of the statistics; n: the count of those
+    that are, or None where the statistics do not depend on x; inverse: 1/sqrt(variance + epsilon); gamma: r*gamma with renorm;
+    r, shift: the correction of renorm, else 1 and 0; direction: the one in which dL/dx is differentiated again; total: sums
+    over the reduced axes.
     """
 
     dy: Tensor
+    mean: Tensor
     d: Tensor
     n: Tensor
     inverse: Tensor
@@ -149,8 +154,8 @@ def second_gradient(b: Backward) -> Tensor:
     of_beta, of_scale, of_scale_ = b.total(b.dy), b.total(b.dy * b.d), b.total(b.dy * d)
     curve = b.gamma * b.inverse * b.inverse * b.inverse * of_scale
     curve_ = b.gamma * b.inverse * b.inverse * (3.0 * inverse * of_scale + b.inverse * of_scale_)
-    scale = b.gamma * inverse
-    return scale * b.dy - b.within((scale * of_beta + curve_ * b.d + curve * d) / b.n)
+    scale, off, off_ = b.gamma * inverse, b.total(b.within(b.d)) / b.n, b.total(b.within(d)) / b.n
+    return scale * b.dy - b.within((scale * of_beta + curve_ * (b.d - off) + curve * (d - off_)) / b.n)
 
 
 @dataclass(frozen=True)

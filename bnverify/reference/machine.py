@@ -86,6 +86,11 @@ class Call:
     def normalizes_with_batch(self) -> bool:
         return self.batch is not None and self.mean is self.batch.mean
 
+    @property
+    def counted(self) -> Array | None:
+        """Which values the statistics are taken over; None where all are."""
+        return None if self.batch is None or np.ndim(self.batch.n) == 0 else self.mask
+
     def part(self, index: Index, mean: Array, inverse: Array, gamma: Array, beta: Array) -> Array:
         """The expected output there, the statistics and parameters being given in the shape of x."""
         x = self.x[index].astype(self.mean.dtype, copy=False)
@@ -162,7 +167,7 @@ def advance(case: Case, state: State, index: int, given: Mapping[str, Array | No
     step, config = case.steps[index], case.config
     x, mask, wide = given["x"], given["mask"], precision(case.policy, case.dtype).wide
     assert x is not None
-    mask = None if mask is None else np.broadcast_to(mask[..., None] != 0, x.shape)
+    mask = None if mask is None else mask[..., None] != 0
     mean, variance = state.weights["moving_mean"], state.weights["moving_variance"]
     uses_batch, updates = (f(step.training, state.frozen) for f in (formulas.normalizes_with_batch, formulas.updates))
     batch, after, correction = None, state, None
@@ -180,7 +185,9 @@ def advance(case: Case, state: State, index: int, given: Mapping[str, Array | No
                 np, batch.mean, stddev, *renorm, config.epsilon, dict(config.renorm_clipping)
             )
     inverse = formulas.inverse_deviation(np, variance, config.epsilon)
-    call = Call(index, step, x, batch, mean, variance, inverse, state, after, formulas, mask, correction)
+    call = Call(index, step, x, batch, mean, variance, inverse, state, after, formulas, correction=correction)
+    if mask is not None:
+        call = replace(call, mask=np.broadcast_to(mask, x.shape))
     if given["upstream"] is None:
         return call
     call = replace(call, backward=backward(call, given["upstream"], given["direction"], case.kept))
@@ -212,6 +219,7 @@ def backward(call: Call, dy: Array, direction: Array | None, kept: tuple[int, ..
     r, shift = call.correction or (np.ones_like(call.mean), np.zeros_like(call.mean))
     return Backward(
         dy=dy.astype(wide),
+        mean=call.mean,
         d=call.x.astype(wide) - call.mean,
         n=call.batch.n if call.batch is not None and call.normalizes_with_batch else None,
         inverse=call.inverse,
@@ -219,7 +227,7 @@ def backward(call: Call, dy: Array, direction: Array | None, kept: tuple[int, ..
         r=r,
         shift=shift,
         total=lambda terms: np.sum(np.broadcast_to(terms, call.x.shape), axis=axes, keepdims=True),
-        within=lambda terms: terms if call.mask is None else np.where(call.mask, terms, 0.0),
+        within=lambda terms: terms if call.counted is None else np.where(call.counted, terms, 0.0),
         direction=None if direction is None else direction.astype(wide),
     )
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from bnverify.errors import BadInput
 from bnverify.targets.isolated import Isolated, WorkerLost
+from bnverify.targets.routes import check_target, is_route, on_tensorflow
 from bnverify.targets.target import InProcess
-from bnverify.targets.worker.frameworks import MODULES
+from bnverify.targets.worker.routes import NoRoute
 
 
 def open_target(layer: Callable[..., Any] | None = None, name: str = "", module: str = "keras", backend: str = "") -> InProcess:
-    """The target in this process: Keras' own layer, or `layer`; of the Keras named `module`, on `backend` where one is named.
+    """The target in this process: Keras' own layer, a route's, or `layer`; of `module`, on `backend` where one is named.
 
     Raises BadInput where Keras cannot be imported or `layer` gives no Keras layer.
     """
@@ -26,8 +27,11 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "", module:
     try:
         with quiet_import():
             target = InProcess(layer, name or _name(layer), module)
+    except NoRoute as error:
+        raise BadInput(f"--target {module}: {error}") from None
     except (Exception, SystemExit) as error:
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        module = "keras" if is_route(module) else module
         needs = NEEDS.get(os.environ.get("KERAS_BACKEND", "tensorflow"), "tensorflow") if module == "keras" else ""
         packages = f"{module.replace('tf.keras', 'tensorflow')} {needs}".strip()
         raise BadInput(f"{module} cannot be imported ({kind}{_one_line(error)}); pip install {packages}") from None
@@ -43,13 +47,15 @@ def open_targets(
 
     Raises BadInput for what `open_target` refuses, for a module that is no Keras, and for a layer on several backends.
     """
-    if module not in MODULES:
-        raise BadInput(f"--target {module!r} is unknown; allowed: {', '.join(MODULES)}")
+    check_target(module)
+    if layer is not None and is_route(module):
+        raise BadInput(f"--layer {name}: is one target, and --target {module} another; allowed: one of them")
     for backend in backends:
         if backend not in NEEDS:
             raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
-    if module != "keras" and set(backends) - {"tensorflow"}:
-        raise BadInput(f"--backend {backends[0]}: {module} runs on tensorflow alone; allowed: --target keras")
+    anywhere = module == "keras" or (is_route(module) and not on_tensorflow(module))
+    if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
+        raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow alone; allowed: --target keras")
     if len(backends) < 2:
         yield open_target(layer, name, module, backends[0] if backends else "")
         return

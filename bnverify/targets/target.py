@@ -24,7 +24,7 @@ class Target(Protocol):
 class InProcess:
     """A layer in this process. `factory` takes Keras' keyword arguments and returns a fresh layer; None is Keras' own.
 
-    module: which Keras is meant: "keras", "tf_keras" or "tf.keras".
+    module: which Keras is meant: "keras", "tf_keras" or "tf.keras"; or the name of a route.
     """
 
     def __init__(self, factory: Callable[..., Any] | None = None, name: str = "", module: str = "keras") -> None:
@@ -45,8 +45,8 @@ class InProcess:
 
 
 def environment(said: Mapping[str, Any], name: str = "") -> Environment:
-    """Where a worker says that it runs; `name` is that of a layer which is not Keras' own."""
-    return Environment(target=name or f"{said['module']}.layers.BatchNormalization", **said)
+    """Where a worker says that it runs; `name` is that of a layer which is neither Keras' own nor a route's."""
+    return Environment(**{"target": name or f"{said['module']}.layers.BatchNormalization", **said})
 
 
 def interface(said: Mapping[str, Any]) -> Interface:

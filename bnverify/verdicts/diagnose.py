@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
-from bnverify.contract.eras import ERAS, Era
 from bnverify.contract.evidence import Evidence, Expectation, expect, with_bounds
 from bnverify.model import Grade, Observation, Status, StepObservation, Verdict
 from bnverify.precision import FORMATS, Precision
+from bnverify.reference.formulas import Formulas
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.reference.machine import Call, trace
+from bnverify.verdicts.failing import Failing
 from bnverify.verdicts.fitted import fitted
+from bnverify.verdicts.stages import Observe, stage_of
 
 UNSTABLE_CAUSES = {
     Grade.SEQUENTIAL: "sums taken one after another round more than blocked sums",
@@ -25,38 +26,24 @@ UNSTABLE_CAUSES = {
 SEARCHED = 1 << 15  # numbers up to which a case is searched through the catalogue; a smaller case tells as much
 TRIED = 1 << 20  # numbers up to which a case is held against the causes that smaller ones gave
 SEARCHES = 24  # cases searched through the catalogue in one run
+LOOKS = 48  # cases observed once more for their stage in one run
 SAME_MARGIN = 0.01  # a hypothesis closer than this share of its bounds to the right numbers changes nothing in the case
 NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to be that format's
 
 
 @dataclass(frozen=True)
-class Failing:
-    """A verdict that fails, with what is needed to find out why.
-
-    companions: by clause key, the case, inputs and observation that the clause asked for beside the case's own.
-    """
-
-    verdict: Verdict
-    observation: Observation
-    era: Era = ERAS[-1]
-    companions: Mapping[str, tuple[Case, Inputs, Observation]] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        return sum(step.y.size for step in self.observation.steps if step.y is not None)
-
-
-@dataclass(frozen=True)
 class Cause:
-    """A cause that fits a case, and its numbers there."""
+    """A cause that fits a case, its numbers there, and the formulas that it stands for."""
 
     text: str
     detail: str = ""
+    formulas: Formulas | None = None
 
 
-def name_causes(failing: Sequence[Failing], seed: int) -> list[Verdict]:
-    """The verdicts of `failing`, in that order, each with its cause where one is found.
+def name_causes(failing: Sequence[Failing], seed: int, observe: Observe) -> list[Verdict]:
+    """The verdicts of `failing`, in that order, each with its cause where one is found, and with the stage that is off.
 
+    observe: the target's own, for a second look at cases without a cause.
     Cases are searched from the smallest on. Where several hypotheses fit a case, the one that fits most cases is meant.
     """
     fits: dict[int, list[Cause]] = {}
@@ -75,7 +62,17 @@ def name_causes(failing: Sequence[Failing], seed: int) -> list[Verdict]:
         fits[index] = found
         votes.update(cause.text for cause in found)
     stable = not any(_numbers_wrong(one.verdict) for one in failing)
-    return [_with_cause(one.verdict, fits.get(index, []), votes, stable) for index, one in enumerate(failing)]
+    looks = 0
+    found_all = []
+    for index, one in enumerate(failing):
+        verdict = _with_cause(one.verdict, fits.get(index, []), votes, stable)
+        cause = next((c for c in fits.get(index, []) if c.text in verdict.cause.split(" or: ")), None)
+        formulas = cause.formulas if cause else None
+        if one.observation.steps and one.size <= SEARCHED and (formulas is not None or looks < LOOKS):
+            looks += formulas is None
+            verdict = replace(verdict, stage=stage_of(one, seed, observe, formulas))
+        found_all.append(verdict)
+    return found_all
 
 
 def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
@@ -87,7 +84,7 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
             if hypothesis.backward and wanted(hypothesis.cause):
                 wrong = expect(case, inputs, one.era.apply(hypothesis.formulas), right.formats)
                 if fit_gradients(wrong, observation) <= 1.0 and fit_gradients(wrong, _as_observed(right)) > SAME_MARGIN:
-                    yield Cause(hypothesis.cause)
+                    yield Cause(hypothesis.cause, formulas=hypothesis.formulas)
         return
     found = False
     for hypothesis in HYPOTHESES:
@@ -95,7 +92,7 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
             calls = trace(case, inputs, one.era.apply(hypothesis.formulas), right.formats)
             if _closer(calls, one.verdict) and explains(with_bounds(case, calls, right.formats), observation, right):
                 found = True
-                yield Cause(hypothesis.cause)
+                yield Cause(hypothesis.cause, formulas=hypothesis.formulas)
     if found:
         return
     for hypothesis, detail in fitted(right, observation):
@@ -122,7 +119,8 @@ def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision
         if narrow.bits < formats.variable.bits and all(np.array_equal(v, narrow.round(v), equal_nan=True) for v in moving):
             yield f"the moving statistics are stored as {name}", replace(formats, variable=narrow)
         if narrow.bits < formats.arithmetic.bits and output_fails:
-            cause = f"the errors have the size of rounding to {name}, not to {formats.arithmetic.name}"
+            like = "float16 or TF32" if name == "float16" else name  # both have 11 bits of significand
+            cause = f"the errors have the size of rounding to {like}, not to {formats.arithmetic.name}"
             yield cause, replace(formats, arithmetic=narrow)
 
 

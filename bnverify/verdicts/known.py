@@ -24,6 +24,7 @@ from bnverify.precision import FORMATS, Precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
 from bnverify.tables import Record, parse_tables, read_text
+from bnverify.targets.routes import NAMES, route_of
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class Deviation:
     cases, values separated by | being alternatives (`policy:float64/dtype:int32|int64`, and `rank:4` of the shape; empty
     selects all); backend: of Keras, or empty for all; keras: version range (PEP 440), or empty; why: the cause in words;
     link: where it is documented or reported;
-    evidence: id of a case that shows it. where: file and line of the record.
+    evidence: id of a case that shows it. target: the route that deviates (`--target`; without @symbolic both forms of it),
+    alternatives separated by |; empty for layers. where: file and line of the record.
 
     A record may say exactly what comes out instead; it then excuses only numbers that are just that. computes: the key of a
     hypothesis, or several joined by +; arithmetic, variable, read: the format that is computed in, stored in, or
-    rounded to when weights are read; grade: the worst grade. quantity: the one
+    rounded to when weights are read; output: the format of y; grade: the worst grade. quantity: the one
     quantity that deviates. raises: part of the exception's type and text, alternatives separated by |.
     """
 
@@ -52,13 +54,17 @@ class Deviation:
     arithmetic: str = ""
     variable: str = ""
     read: str = ""
+    output: str = ""
     grade: str = ""
     raises: str = ""
     backend: str = ""
     keras: str = ""
+    target: str = ""
     where: str = ""
 
     def applies(self, environment: Environment) -> bool:
+        if self.target and not {environment.target, route_of(environment.target)} & set(self.target.split("|")):
+            return False
         version = keras_version(environment.keras)
         in_range = SpecifierSet(self.keras, prereleases=True).contains(version)
         return in_range and self.backend in ("", environment.backend)
@@ -72,7 +78,7 @@ class Deviation:
     @property
     def exact(self) -> bool:
         """Whether the record says what comes out instead."""
-        return bool(self.computes or self.arithmetic or self.variable or self.read or self.grade)
+        return any((self.computes, self.arithmetic, self.variable, self.read, self.output, self.grade))
 
     def formulas(self, promised: Formulas) -> Formulas:
         """What is computed instead of the promised formulas."""
@@ -89,6 +95,7 @@ class Deviation:
             arithmetic=FORMATS.get(self.arithmetic, promised.arithmetic),
             variable=FORMATS.get(self.variable, promised.variable),
             read=FORMATS.get(self.read, promised.read),
+            output=FORMATS.get(self.output, promised.output),
         )
 
     def required(self, required: Grade) -> Grade:
@@ -126,12 +133,15 @@ def _deviation(record: Record) -> Deviation:
         raise record.fail("keras", f"{texts['keras']!r} is no version range; allowed: as >=3.0,<3.5") from None
     if texts.get("backend", BACKENDS[0]) not in BACKENDS:
         raise record.fail("backend", f"{texts['backend']!r} is unknown; allowed: {', '.join(BACKENDS)}")
+    if not set(texts.get("target", NAMES[0]).split("|")) <= set(NAMES):
+        raise record.fail("target", f"{texts['target']!r} is unknown; allowed: {', '.join(NAMES)}")
     formats = ("float16", "bfloat16", "float32")
     choices = {
         "computes": tuple(HYPOTHESES),
         "arithmetic": formats,
         "variable": formats,
         "read": formats,
+        "output": formats,
         "grade": ("sequential", "one-pass"),
     }
     for field, allowed in choices.items():
@@ -157,7 +167,7 @@ def _check_evidence(record: Record, case: str, selection: str) -> None:
     except BadInput as error:
         raise record.fail("evidence", str(error)) from None
     for part in selection.split("/") if selection else ():
-        if part.split(":")[0] not in (*shown.fields, "rank") or ":" not in part:
+        if part.split(":")[0] not in (*shown.fields, "rank", "channels") or ":" not in part:
             raise record.fail("case", f"{part!r} is not field:value with a field of {', '.join(shown.fields)}")
     if not matches(shown, selection):
         raise record.fail("evidence", f"the case {shown.id} is not among those that case = {selection!r} selects")
@@ -203,6 +213,10 @@ def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple
             continue
         gone = [clause for clause in deviation.clauses if not _shows(shown, clause)]
         if deviation.exact and len(gone) < len(deviation.clauses):
+            continue
+        if deviation.exact and len(gone) > 1:
+            told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
+            lines.append(f"{told}: none of its clauses shows it in its evidence {shown.case.id}")
             continue
         for clause in gone:
             checks = sum(check.clause == clause for check in shown.checks)

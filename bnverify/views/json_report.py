@@ -50,6 +50,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "case": verdict.case.id,
         "status": verdict.status.value,
         "cause": verdict.cause,
+        "stage": verdict.stage,
         "reason": verdict.reason,
         "checks": [_check(check) for check in verdict.checks],
     }

@@ -9,6 +9,7 @@ from bnverify.contract import BY_KEY
 from bnverify.contract.eras import ERAS, era_of
 from bnverify.model import Check, Environment, Grade, Results, Status, Verdict
 from bnverify.tally import Group
+from bnverify.targets.routes import is_route
 
 
 def number(value: int) -> str:
@@ -55,8 +56,12 @@ def reproduce(verdict: Verdict, results: Results) -> str:
         parts += ["--seed", str(results.seed)]
     if results.required is not Grade.SEQUENTIAL:
         parts += ["--min-grade", results.required.label]
-    if not results.environment.own:
-        parts += ["--layer", results.environment.target]
+    environment = results.environment
+    if is_route(environment.target):
+        parts += ["--target", environment.target]
+        parts += ["--backend", environment.backend] if environment.backend != "tensorflow" else []
+    elif not environment.own:
+        parts += ["--layer", environment.target]
     return shlex.join(parts)
 
 
@@ -96,6 +101,8 @@ def group_lines(group: Group, results: Results) -> list[str]:
         first = max(example.failures, key=lambda check: check.status is Status.CRASHED)
         lines.append(f"clause         {era_of(results.environment).rules.get(first.clause, BY_KEY[first.clause].rule)}")
         lines += [f"               {line}" for line in mismatch_lines(first, example.case.steps)]
+    if example.stage:
+        lines.append(f"first off      {example.stage}")
     if group.cause:
         detail = f" ({example.reason})" if example.reason else ""
         lines.append(f"cause          {group.cause}{detail}")

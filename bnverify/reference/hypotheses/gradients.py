@@ -37,6 +37,26 @@ def _second_of_constant_mean(b):
     return f.second_gradient(b) - b.within(curve * (b.total(b.within(b.direction)) / b.n) / b.n)
 
 
+def _of_square(b, dx, of_gamma, of_beta):
+    """With E[x^2] - mean^2 differentiated as E[x^2]: 2*x/n for the variance instead of 2*(x-mean)/n."""
+    if b.n is None:
+        return dx, of_gamma, of_beta
+    curve = b.gamma * b.inverse * b.inverse * b.inverse * b.total(b.dy * b.d)
+    return dx - b.within(curve * b.mean / b.n), of_gamma, of_beta
+
+
+def _second_of_square(b):
+    """The derivative of that, the variance's being 2*mean(x*v)."""
+    v, x = b.direction, b.d + b.mean
+    d = v - b.total(b.within(v)) / b.n
+    inverse = -1.0 * b.inverse * b.inverse * b.inverse * b.total(b.within(x * v)) / b.n
+    of_scale = b.total(b.dy * b.d)
+    curve = b.gamma * b.inverse * b.inverse * b.inverse * of_scale
+    curve_ = b.gamma * b.inverse * b.inverse * (3.0 * inverse * of_scale + b.inverse * b.total(b.dy * d))
+    scale = b.gamma * inverse
+    return scale * b.dy - b.within((scale * b.total(b.dy) + curve_ * x + curve * v) / b.n)
+
+
 GRADIENTS = (
     _gradient(
         "gradient-constant-statistics",
@@ -51,6 +71,11 @@ GRADIENTS = (
     _gradient("gradient-beta-halved", "dL/dbeta is half of what it should be", lambda b, dx, g, beta: (dx, g, beta * 0.5)),
     _gradient("gradient-swapped", "dL/dgamma and dL/dbeta are swapped", lambda b, dx, g, beta: (dx, beta, g)),
     _gradient("gradient-negative", "dL/dx has the other sign", lambda b, dx, g, beta: (dx * -1.0, g, beta)),
+    Hypothesis(
+        "gradient-of-square",
+        "the gradient takes the mean in E[x²]−mean² for a constant",
+        replace(KERAS, gradients=lambda b: _of_square(b, *f.gradients(b)), second_gradient=_second_of_square),
+    ),
     Hypothesis(
         "second-of-constant-mean",
         "the mean inside the variance is taken as a constant when the gradient is differentiated again",

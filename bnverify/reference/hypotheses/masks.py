@@ -36,12 +36,13 @@ def _as_zeros(xp, x, mask, axes):
     return _ignored(xp, xp.where(mask, x, 0.0), mask, axes)
 
 
-def _multiplied(more):
+def _multiplied(more, unbroadcast=False):
     """Masked values are multiplied by 0 instead of left out, which keeps NaN and makes NaN of infinities."""
 
     def moments(xp, x, mask, axes):
         weight = xp.where(mask, xp.ones_like(x), 0.0)
-        n = xp.sum(weight, axis=axes, keepdims=True) + more
+        counted = weight[tuple(slice(None if size > 1 else 1) for size in mask.shape)] if unbroadcast else weight
+        n = xp.sum(counted, axis=axes, keepdims=True) + more
         mean = xp.sum(weight * x, axis=axes, keepdims=True) / n
         return mean, xp.sum(weight * xp.square(x - mean), axis=axes, keepdims=True) / n, n
 
@@ -74,6 +75,11 @@ MASKS = (
         "mask-multiplied-epsilon",
         "masked values are multiplied by 0, which keeps their NaN, and sums are divided by their count + 1e-7",
         _multiplied(1e-7),
+    ),
+    _mask(
+        "mask-count-unbroadcast",
+        "masked sums are divided by the count of True in the mask itself, before it is broadcast to x",
+        _multiplied(1e-7, unbroadcast=True),
     ),
     _mask("mask-mean-only", "the variance is taken over masked positions, too", _mean_only),
     _mask("mask-unbiased", "under a mask the variance is divided by n-1", _unbiased),

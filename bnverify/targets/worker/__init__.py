@@ -5,6 +5,8 @@ in this process (`observing.Worker`) and, started by its path in any environment
 reads requests from standard input and writes answers to standard output (`wire`). What differs between generations of Keras
 is in `frameworks`.
 
+In place of the name of a Keras it takes that of a route (`routes`): a function that computes a part of the same.
+
 The worker first says where it runs: {"environment": {...}, "interface": {"arguments": {name: default}, "call": [names],
 "weights": [texts], "config": {...}}}, or
 {"error": text} where the framework cannot be imported. A request for a case:

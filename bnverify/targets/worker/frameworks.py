@@ -179,7 +179,9 @@ class Keras2(object):
         variables = list(layer.trainable_weights)
         y, found = taped(self.tensorflow, layer, variables, x, given, upstream, direction)
         if rate is not None and variables:
-            self.keras.optimizers.SGD(rate).apply_gradients(zip(found["weights"], variables))
+            optimizers = self.keras.optimizers  # which lacks its classes in Keras 2.6 to 2.8
+            kind = getattr(optimizers, "SGD", None) or self.tensorflow.keras.optimizers.SGD
+            kind(rate).apply_gradients(zip(found["weights"], variables))
         return y, found
 
     def losses(self, layer):

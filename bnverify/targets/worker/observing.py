@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 from .frameworks import open_framework
+from .routes import NAMES, route_layer
 
 ansi = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -16,19 +17,23 @@ ansi = re.compile(r"\x1b\[[0-9;]*m")
 class Worker(object):
     """Observes layers made by `factory(**kwargs)`; without one, the BatchNormalization of the framework named `keras`.
 
-    `tell` is called with the name of each stage before it begins.
+    With the name of a route in place of a framework's, Keras' layer with that route in it. `tell` is called with the name of each stage before it begins.
     """
 
     def __init__(self, keras="keras", factory=None, tell=lambda stage: None):
-        self.framework = open_framework(keras)
-        self.name = keras
+        self.route = keras if keras in NAMES else ""
+        self.name = "keras" if self.route else keras
+        self.framework = open_framework(self.name)
         self.keras = self.framework.keras
-        self.factory = factory or self.keras.layers.BatchNormalization
+        own = route_layer(self.route, self.keras) if self.route else self.keras.layers.BatchNormalization
+        self.factory = factory or own
         self.tell = tell
 
     def environment(self):
         framework = self.framework
+        route = {"target": self.route} if self.route else {}
         return {
+            **route,
             "module": self.name,
             "keras": self.keras.__version__,
             "backend": framework.backend,

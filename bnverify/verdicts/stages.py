@@ -1,0 +1,121 @@
+"""Stages: the first quantity that is off in a case, in the order in which a layer computes them.
+
+mean, variance, inverse deviation, x̂, output, moving averages, gradients. Where a cause is known, its formulas say which. Else
+the layer is observed once more with gamma 1 and beta 0, so that its output is x̂ itself. If x̂ is right, the output is what is
+off. Per channel x̂ = a*x + b: it is 0 at the mean, and a is the inverse deviation; the moving variance tells whether
+the variance is off or what is made of it. What is no such line is off value by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from bnverify.cases.case import Case
+from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
+from bnverify.model import Grade, Observation, Status
+from bnverify.precision import Array
+from bnverify.reference.formulas import Formulas
+from bnverify.reference.machine import Call, trace
+from bnverify.verdicts.failing import Failing
+
+STAGES = ("mean", "variance", "inverse deviation", "x̂", "output", "moving averages", "gradients")
+Observe = Callable[[Case, Inputs], Observation]
+SAME = 1e-9  # relative, between two references in float64
+
+
+def stage_of(one: Failing, seed: int, observe: Observe, formulas: Formulas | None) -> str:
+    """The first quantity that is off; empty where no number is. formulas: those of the cause, where it is a known one."""
+    failing = [check for check in one.verdict.failures if check.grade is not None and check.step is not None]
+    if not failing:
+        return ""
+    first = min(check.step or 0 for check in failing)
+    quantities = {check.quantity for check in failing if check.step == first}
+    inputs = make_inputs(one.verdict.case, seed)
+    moved, normalized = quantities & set(one.verdict.case.config.statistics), {q for q in quantities if q.startswith("y")}
+    if not moved and not normalized:
+        return "gradients"
+    if formulas is not None:
+        found = _by_formulas(one, inputs, first, one.era.apply(formulas))
+        return found or ("output" if normalized else "moving averages")
+    return _by_observation(one, inputs, first, observe) if normalized else "moving averages"
+
+
+def _by_formulas(one: Failing, inputs: Inputs, step: int, wrong: Formulas) -> str:
+    """The first intermediate in which a call under the cause's formulas differs from the right one; empty where none does."""
+    case, formats = one.verdict.case, one.era.formats(one.verdict.case)
+    right, other = (
+        next(call for call in trace(case, inputs, formulas, formats) if call.index == step)
+        for formulas in (one.era.formulas, wrong)
+    )
+    parts: tuple[tuple[str, Callable[[Call], tuple[Array | None, ...]]], ...] = (
+        ("mean", lambda call: (call.mean, None if call.batch is None else call.batch.mean)),
+        ("variance", lambda call: (call.variance, None if call.batch is None else call.batch.variance)),
+        ("inverse deviation", lambda call: (call.inverse,)),
+    )
+    return next((name for name, part in parts if not all(map(_same, part(right), part(other)))), "")
+
+
+def _same(a: Array | None, b: Array | None) -> bool:
+    """Whether two intermediates agree; one that is not made at all says nothing."""
+    return a is None or b is None or bool(np.allclose(a, b, rtol=SAME, atol=0.0, equal_nan=True))
+
+
+def _by_observation(one: Failing, inputs: Inputs, step: int, observe: Observe) -> str:
+    case = one.verdict.case
+    plain = replace(inputs, weights=_plain(case, inputs)) if case.weights != "initial" else inputs
+    seen = observe(case, plain)
+    evidence = Evidence(_expected(one, case, plain), seen, Grade.SEQUENTIAL)
+    c = next((c for c in evidence.calls if c.call.index == step), None)
+    if c is None or c.observed.y is None or c.observed.y.shape != case.shape:
+        return "output"
+    if not evidence.output("", c).status.fails:
+        return "output"
+    if c.call.correction is not None or len(case.kept) > 1:
+        return "x̂"
+    return _of_line(evidence, c)
+
+
+def _plain(case: Case, inputs: Inputs) -> dict[str, Array]:
+    assert inputs.weights is not None
+    shape = case.channels_shape
+    values = {"gamma": np.ones(shape), "beta": np.zeros(shape)}
+    return {name: values.get(name, value) for name, value in inputs.weights.items()}
+
+
+def _expected(one: Failing, case: Case, inputs: Inputs) -> Expectation:
+    return expect(case, inputs, one.era.formulas, one.era.formats(case))
+
+
+def _of_line(evidence: Evidence, c: CallEvidence) -> str:
+    """Which of mean, variance and inverse deviation the line x̂ = a*x + b has wrong."""
+    case, call = evidence.case, c.call
+    kept = case.kept[0]
+    channels = case.shape[kept]
+
+    def rows(values: Array) -> Array:
+        return np.moveaxis(np.broadcast_to(values, case.shape), kept, -1).reshape(-1, channels).astype(np.float64)
+
+    assert c.observed.y is not None
+    x, y, mean = rows(call.x), rows(c.observed.y), call.mean.reshape(-1)
+    u = evidence.formats.output.unit_roundoff
+    room = 2 * rows(np.abs(call.x - call.mean) * c.bounds.slope[1] + c.bounds.offset[1]) + 4 * u * np.abs(y).max(0)
+    fine = np.isfinite(x).all(0) & np.isfinite(y).all(0) & np.isfinite(room).all(0) & (x.std(0) > 0)
+    if not fine.any():
+        return "x̂"
+    d = x - x.mean(0)
+    with np.errstate(all="ignore"):
+        a = (d * y).sum(0) / (d * d).sum(0)
+        b = y.mean(0) - a * x.mean(0)
+        line = np.abs(y - (a * x + b)) <= room
+        reach = 1 + np.abs(x.mean(0) - mean) / x.std(0)  # how far the mean is from the data that the line was laid through
+        at_mean = np.abs(a * mean + b) <= room.max(0) * reach
+    if not line[:, fine].all():
+        return "x̂"
+    if not at_mean[fine].all():
+        return "mean"
+    moved = call.batch is not None and evidence.moving("", "moving_variance", c).status is Status.WRONG
+    return "variance" if moved else "inverse deviation"
