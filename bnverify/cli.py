@@ -202,7 +202,7 @@ def contract(suite: str) -> None:
 
     out = terminal.console()
     for line in contract_lines(suite):
-        out.print(line, markup=False)
+        out.print(line, markup=False, soft_wrap=True)
 
 
 @cli.command(cls=Example, example="bnverify selftest\nbnverify selftest -k epsilon")

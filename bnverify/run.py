@@ -105,8 +105,8 @@ def run(
             verdict = excused(one, (*strict, *lenient), seed, required)
             verdicts.append(verdict)
             if verdict.status.fails:
-                keep = one.size <= TRIED
-                failing[len(verdicts) - 1] = Failing(verdict, one.observation if keep else Observation(), era)
+                kept = (one.observation, era, one.companions) if one.size <= TRIED else (Observation(), era)
+                failing[len(verdicts) - 1] = Failing(verdict, *kept)
             progress(verdict)
             if fail_fast and verdict.status.fails:
                 complete = len(verdicts) == len(cases)

@@ -260,6 +260,7 @@ def test_k_selects_in_a_suite(cli: Cli, layers: Path) -> None:
         "shape:4x3/momentum:0.0/steps:TI",
         "shape:4x3/momentum:1.0/steps:TI",
         "shape:4x3/weights:initial/steps:FTUT",
+        "shape:4x3/momentum:0.9/steps:T50I",
     ]
     assert report(layers)["suite"] == "smoke suite with -k 'shape:4x3/ and (momentum or weights)'"
 

@@ -22,6 +22,11 @@ STEP = 1e-30  # of the complex step, which subtracts nothing
 TURN = 1e-6  # of the central difference of first derivatives, which errs by about TURN^2
 
 
+def whole(case: Case, mask: np.ndarray) -> np.ndarray:
+    """The mask in the rank of x, True where a value counts."""
+    return (mask if mask.ndim == len(case.shape) else mask[..., None]) != 0
+
+
 def forward(call: Call, case: Case, weights: dict[str, Any], x: Any, mask: Any) -> Callable[..., Any]:
     """y of x, gamma and beta, as the textbooks have it; r and d of renorm are constants taken of `x`."""
     axes = tuple(axis for axis in range(len(case.shape)) if axis != case.kept[0])
@@ -60,7 +65,7 @@ def derivatives(call: Call, case: Case, inputs: Inputs) -> dict[str, np.ndarray]
     weights = {"gamma": ones, "beta": 0 * ones, **(inputs.weights or {})}
     shape = [size if axis == case.kept[0] else 1 for axis, size in enumerate(case.shape)]
     arguments = [x.astype(C), weights["gamma"].astype(C).reshape(shape), weights["beta"].astype(C).reshape(shape)]
-    mask = np.broadcast_to(True if given["mask"] is None else given["mask"][..., None] != 0, case.shape)
+    mask = np.ones(case.shape, bool) if given["mask"] is None else np.broadcast_to(whole(case, given["mask"]), case.shape)
 
     def gradient(place: int, x: Any) -> np.ndarray:
         y = forward(call, case, weights, x.real, mask)
@@ -100,6 +105,7 @@ FIRST = (
     "shape:4x5x3/mask:full/gradients:1/steps:T",
     "shape:4x5x3/mask:int32/gradients:1/steps:T",
     "shape:4x5x3/mask:broadcast/gradients:1/steps:T",
+    "shape:4x5x3/mask:whole/gradients:1/steps:T",
     "shape:4x3x2x3/axis:1/mask:random/gradients:1/steps:T",
     "shape:3x2x3/axis:0/mask:random/gradients:1/steps:T",
     "shape:6x3/renorm:True/gradients:1/steps:TI",
@@ -188,7 +194,7 @@ def taped(tf: Any, case: Case, inputs: Inputs, folded: bool) -> dict[str, np.nda
     given = inputs.at(0)
     w = {name: tf.constant(value.reshape(shape), tf.float32) for name, value in (inputs.weights or {}).items()}
     x, dy, direction = (None if given[k] is None else tf.constant(given[k], tf.float32) for k in ("x", "upstream", "direction"))
-    mask = tf.ones(case.shape, bool) if given["mask"] is None else tf.broadcast_to(given["mask"][..., None] != 0, case.shape)
+    mask = tf.ones(case.shape, bool) if given["mask"] is None else tf.broadcast_to(whole(case, given["mask"]), case.shape)
 
     def y() -> Any:
         mean, variance = w["moving_mean"], w["moving_variance"]

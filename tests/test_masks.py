@@ -27,7 +27,7 @@ def mask_of(id_: str, seed: int = 0) -> np.ndarray:
 
 def whole(case: Case, mask: np.ndarray) -> np.ndarray:
     """The mask in the shape of x: True where a value counts."""
-    return np.broadcast_to(np.asarray(mask != 0)[..., None], case.shape)
+    return np.broadcast_to(mask if mask.ndim == len(case.shape) else mask[..., None], case.shape) != 0
 
 
 def by_definition(case: Case, x: np.ndarray, mask: np.ndarray) -> tuple[list[float], list[float], list[int]]:
@@ -52,20 +52,21 @@ def by_definition(case: Case, x: np.ndarray, mask: np.ndarray) -> tuple[list[flo
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_masks_have_the_shape_and_dtype_that_keras_takes(kind: str, shape: str) -> None:
-    """The shape of x without its last axis; of size 1 beyond the first for broadcast; booleans, but for int32 and float32."""
+    """Of x without its last axis; of size 1 there for whole, and beyond the first axis for broadcast; boolean but for two."""
     case = parse(f"shape:{shape}/mask:{kind}/steps:T2IFTN")
     masks = make_inputs(case).masks
     assert [mask is None for mask in masks] == [not step.is_call for step in case.steps]
+    positions = case.shape[:-1]
+    expected = {"broadcast": (positions[0], *(1 for _ in positions[1:])), "whole": (*positions, 1)}.get(kind, positions)
     for mask in masks:
         if mask is not None:
-            whole_shape = case.shape[:-1]
-            assert mask.shape == (whole_shape if kind != "broadcast" else (whole_shape[0], *(1 for _ in whole_shape[1:])))
+            assert mask.shape == expected
             assert mask.dtype == (kind if kind in ("int32", "float32") else "bool")
             assert set(np.unique(mask).tolist()) <= {0, 1}
 
 
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape not in ("1x1", "1x6x2")])
-@pytest.mark.parametrize("kind", ["random", "int32", "float32", "broadcast", "hidden"])
+@pytest.mark.parametrize("kind", ["random", "int32", "float32", "broadcast", "hidden", "whole"])
 def test_random_masks_have_both_values(kind: str, shape: str) -> None:
     """For every seed some positions count and some do not, and different seeds and steps have different masks."""
     masks = [mask_of(f"shape:{shape}/mask:{kind}/steps:T", seed) for seed in range(20)]

@@ -73,6 +73,8 @@ def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> 
         bound = np.abs(x - mean[index])
         bound *= spread(slope[grade])[index]
         bound += spread(offset[grade])[index]
+        if call.mask is not None:  # a hypothesis may put a number of its own where x and the statistics have none
+            bound[np.isfinite(expected) & (np.isnan(bound) | ~np.isfinite(x))] = 0.0
         return expected, bound
 
     def screen(grade: Grade) -> Screen | None:

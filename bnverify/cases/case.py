@@ -222,7 +222,7 @@ def _parse_bool(text: str) -> bool:
 LARGEST_RANK = 16
 LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make before they round
 FILLS = ("normal", "exact", "offset", "constant", "tiny", "spike", "huge", "subnormal", "nonfinite")
-MASKS = ("none", "random", "padding", "one", "full", "empty", "hidden", "int32", "float32", "broadcast")
+MASKS = ("none", "random", "padding", "one", "full", "empty", "hidden", "int32", "float32", "broadcast", "whole")
 WEIGHTS = ("random", "initial", "negative", "subnormal")
 LAWS = ("none", "shift", "scale", "permutation", "channels", "transposition", "epsilon", "statistics", "axes", "mask", "renorm")
 REGULARIZERS = ("", "l1", "l2")

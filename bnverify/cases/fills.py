@@ -90,13 +90,22 @@ def _make_batch(rng: Rng, case: Case) -> Array:
     return _to_dtype(np.ascontiguousarray(arranged), case.dtype)
 
 
-def _make_mask(rng: Rng, case: Case) -> Array:
-    """A mask of the shape of x without its last axis, as Keras takes it; True, or 1, where a position counts.
+MASK_WORDS = {
+    "random": "about half of the positions count",
+    "padding": "the later positions of each sample, and the whole last one, are masked",
+    "one": "a single position counts",
+    "full": "all positions count",
+    "empty": "no position counts",
+    "hidden": "about half of the positions count; the others hold NaN and infinities",
+    "int32": "about half of the positions count, as integers 1 and 0",
+    "float32": "about half of the positions count, as 1.0 and 0.0",
+    "broadcast": "one decision for all positions of a sample, of size 1 on the other axes",
+    "whole": "about half of the positions count; the mask has the rank of x, with size 1 on its last axis",
+}
 
-    random, and with other dtypes int32 and float32: about half of the positions; padding: the later positions of each sample,
-    and the whole last one, are masked; one: a single position counts; full, empty: all, none; broadcast: one decision for
-    all positions of a sample, of size 1 elsewhere; hidden: random, with NaN and infinities in the masked positions of x.
-    """
+
+def _make_mask(rng: Rng, case: Case) -> Array:
+    """A mask of the shape of x without its last axis, as Keras takes it; True, or 1, where a position counts (`MASK_WORDS`)."""
     shape = case.shape[:-1]
     if case.mask == "broadcast":
         shape = (case.shape[0], *(1,) * (len(shape) - 1))
@@ -114,6 +123,8 @@ def _make_mask(rng: Rng, case: Case) -> Array:
         mask[...] = case.mask == "full"
         if case.mask == "one" and mask.size:
             mask.flat[rng.integers(mask.size)] = True
+    if case.mask == "whole":
+        return mask[..., None]
     return mask.astype(case.mask) if case.mask in ("int32", "float32") else mask
 
 

@@ -112,7 +112,9 @@ def loaded(case: Case, inputs: Inputs) -> Other:
     if inputs.weights is None or x is None or case.config.renorm:
         return None
     formats = ERAS[-1].formats(case)
-    mask = None if not inputs.masks or inputs.masks[0] is None else np.broadcast_to(inputs.masks[0][..., None] != 0, x.shape)
+    mask = inputs.masks[0] if inputs.masks else None
+    if mask is not None:
+        mask = np.broadcast_to(mask if mask.ndim == x.ndim else mask[..., None], x.shape) != 0
     with np.errstate(all="ignore"):
         batch = batch_statistics(entered(x, formats), mask, case.kept, KERAS, formats.wide)
     found = {"moving_mean": batch.mean, "moving_variance": batch.variance}

@@ -10,7 +10,11 @@ from bnverify.contract.moving import trains
 from bnverify.contract.outputs import clause_of
 from bnverify.model import Check
 
-MASK = KERAS_DOC + ", `mask`: “Masked elements of the current inputs are not taken into account for mean and variance”"
+MASK = (
+    KERAS_DOC
+    + ", `mask`: “Binary tensor of shape broadcastable to `inputs` tensor”; “Masked elements of the current inputs are "
+    "are not taken into account for mean and variance computation during training”"
+)
 
 
 def check_training(e: Evidence) -> Iterator[Check]:

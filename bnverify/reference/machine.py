@@ -167,7 +167,7 @@ def advance(case: Case, state: State, index: int, given: Mapping[str, Array | No
     step, config = case.steps[index], case.config
     x, mask, wide = given["x"], given["mask"], precision(case.policy, case.dtype).wide
     assert x is not None
-    mask = None if mask is None else mask[..., None] != 0
+    mask = None if mask is None else (mask[..., None] if mask.ndim < x.ndim else mask) != 0
     mean, variance = state.weights["moving_mean"], state.weights["moving_variance"]
     uses_batch, updates = (f(step.training, state.frozen) for f in (formulas.normalizes_with_batch, formulas.updates))
     batch, after, correction = None, state, None

@@ -12,9 +12,9 @@ from typing import Any
 
 from bnverify.errors import BadInput
 from bnverify.targets.isolated import Isolated, WorkerLost
-from bnverify.targets.routes import check_target, is_route, on_tensorflow
+from bnverify.targets.routes import check_target, is_route
 from bnverify.targets.target import InProcess
-from bnverify.targets.worker.routes import NoRoute
+from bnverify.targets.worker.routes import ON_TENSORFLOW, NoRoute
 
 
 def open_target(layer: Callable[..., Any] | None = None, name: str = "", module: str = "keras", backend: str = "") -> InProcess:
@@ -53,7 +53,7 @@ def open_targets(
     for backend in backends:
         if backend not in NEEDS:
             raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
-    anywhere = module == "keras" or (is_route(module) and not on_tensorflow(module))
+    anywhere = module == "keras" or (is_route(module) and module not in ON_TENSORFLOW)
     if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
         raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow alone; allowed: --target keras")
     if len(backends) < 2:

@@ -9,7 +9,7 @@ from bnverify.cases.case import Case
 from bnverify.errors import BadInput
 from bnverify.precision import POLICIES
 from bnverify.targets.worker.frameworks import MODULES
-from bnverify.targets.worker.routes import NAMES, ROUTES, SYMBOLIC, on_tensorflow
+from bnverify.targets.worker.routes import NAMES, ROUTES, SYMBOLIC
 
 _Lacks = Mapping[str, Callable[[Case], bool]]
 
@@ -56,4 +56,4 @@ def check_target(name: str) -> None:
     raise BadInput(f"--target {name!r} is unknown; allowed: {allowed}, functions with {SYMBOLIC}, too{hint}")
 
 
-__all__ = ["ALL", "FUSED", "NAMES", "check_target", "is_route", "lacks", "on_tensorflow", "route_of"]
+__all__ = ["ALL", "FUSED", "NAMES", "check_target", "is_route", "lacks", "route_of"]

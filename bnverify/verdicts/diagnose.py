@@ -17,6 +17,7 @@ from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.reference.machine import Call, trace
 from bnverify.verdicts.failing import Failing
 from bnverify.verdicts.fitted import fitted
+from bnverify.verdicts.judge import judge
 from bnverify.verdicts.stages import Observe, stage_of
 
 UNSTABLE_CAUSES = {
@@ -53,12 +54,12 @@ def name_causes(failing: Sequence[Failing], seed: int, observe: Observe) -> list
         one = failing[index]
         if not one.observation.steps or one.size > TRIED or _other_weights(one.verdict) or not _numbers_fail(one.verdict):
             continue
-        inputs = make_inputs(one.verdict.case, seed)
-        found = list(search(one, inputs, votes.__contains__))
+        shown, inputs = _shown(one, seed)
+        found = list(search(shown, inputs, votes.__contains__))
         open_ = _numbers_wrong(one.verdict) and one.size <= SEARCHED and searched < SEARCHES
         if open_ and (searched < 4 or not found):
             searched += 1
-            found = list(search(one, inputs, lambda cause: True))
+            found = list(search(shown, inputs, lambda cause: True))
         fits[index] = found
         votes.update(cause.text for cause in found)
     stable = not any(_numbers_wrong(one.verdict) for one in failing)
@@ -106,6 +107,16 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
         if wanted(cause) and NARROW_MARGIN <= fit(narrow, observation, unknown_fits=False) <= 1.0:
             yield Cause(cause)
             return
+
+
+def _shown(one: Failing, seed: int) -> tuple[Failing, Inputs]:
+    """The case and its inputs; where a law alone is broken, its second observation, judged as a case of its own."""
+    broken = {check.clause for check in one.verdict.failures}
+    if len(broken) > 1 or not broken <= set(one.companions):
+        return one, make_inputs(one.verdict.case, seed)
+    case, inputs, observation = one.companions[broken.pop()]
+    verdict = judge(expect(case, inputs, one.era.formulas, one.era.formats(case)), observation)
+    return replace(one, verdict=verdict, observation=observation, companions={}), inputs
 
 
 def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision]]:

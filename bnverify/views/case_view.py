@@ -6,15 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bnverify.bounds.derive import GRADES
+from bnverify.bounds.derive import GRADES, CallBounds
 from bnverify.cases.case import Case
-from bnverify.cases.fills import describe, make_inputs
+from bnverify.cases.fills import MASK_WORDS, describe, make_inputs
+from bnverify.contract import CLAUSES
 from bnverify.contract.evidence import expect
+from bnverify.contract.laws import LAWS
 from bnverify.precision import Array
 from bnverify.reference.formulas import count
+from bnverify.reference.machine import Call
 from bnverify.views.text import plural, short
 
 SHOWN = 4  # channels
+LAW_CLAUSES = {law.name: law.key for law in LAWS}
 
 
 def case_lines(case: Case, seed: int) -> Iterator[str]:
@@ -37,6 +41,11 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
         f"reference in {np.dtype(formats.wide).name}"
     )
+    if case.mask != "none":
+        yield f"  mask      {case.mask}, {len(case.shape) - 1} axes: {MASK_WORDS[case.mask]}"
+    if case.law != "none":
+        law = next(clause for clause in CLAUSES if clause.key == LAW_CLAUSES[case.law])
+        yield f"  law       {law.rule}; the layer is observed once more for it"
     for name, value in (inputs.weights or {}).items():
         yield f"  {name:<15} {_values(value)}"
     found = {call.index: (call, bounds) for call, bounds in zip(expectation.calls, expectation.bounds, strict=True)}
@@ -44,19 +53,33 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         yield f"  step {index}    {step.words}"
         if index not in found:
             continue
-        call, bounds = found[index]
-        y = call.y()
-        bound = np.abs(call.x - call.mean) * bounds.slope[GRADES[0]] + bounds.offset[GRADES[0]]
-        source = "batch" if call.batch is not None and call.mean is call.batch.mean else "moving"
-        yield f"    {source} mean      {_values(call.mean)}"
-        yield f"    {source} variance  {_values(call.variance)}"
-        finite = y[np.isfinite(y)]
+        yield from _call_lines(*found[index])
+
+
+def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
+    """What must come out of one call."""
+    y = call.y()
+    bound = np.abs(call.x - call.mean) * bounds.slope[GRADES[0]] + bounds.offset[GRADES[0]]
+    source = "batch" if call.batch is not None and call.mean is call.batch.mean else "moving"
+    yield f"    {source} mean      {_values(call.mean)}"
+    yield f"    {source} variance  {_values(call.variance)}"
+    finite = y[np.isfinite(y)]
+    if finite.size:
+        yield f"    y  from {finite.min():.6g} to {finite.max():.6g}, bound at most {short(_largest(bound))}"
+    if call.correction is not None:
+        for name, value in zip("rd", call.correction, strict=True):
+            yield f"    {name} of renorm      {_values(value)}"
+    if call.after is not call.before:
+        for name in bounds.moving:
+            largest = short(_largest(bounds.moving[name][GRADES[0]]))
+            yield f"    {name:<15} {_values(call.after.weights[name])}, bound at most {largest}"
+
+    for name, gradient in bounds.gradients.items():
+        what = "dL/dx differentiated again" if name == "second" else f"dL/d{name}"
+        largest = short(_largest(gradient.bound[GRADES[0]]))
+        finite = gradient.value[np.isfinite(gradient.value)]
         if finite.size:
-            yield f"    y  from {finite.min():.6g} to {finite.max():.6g}, bound at most {short(_largest(bound))}"
-        if call.after is not call.before:
-            for name in ("moving_mean", "moving_variance"):
-                largest = short(_largest(bounds.moving[name][GRADES[0]]))
-                yield f"    {name:<15} {_values(call.after.weights[name])}, bound at most {largest}"
+            yield f"    {what}  from {finite.min():.6g} to {finite.max():.6g}, bound at most {largest}"
 
 
 def _largest(bounds: Array) -> float:

@@ -17,7 +17,8 @@ ansi = re.compile(r"\x1b\[[0-9;]*m")
 class Worker(object):
     """Observes layers made by `factory(**kwargs)`; without one, the BatchNormalization of the framework named `keras`.
 
-    With the name of a route in place of a framework's, Keras' layer with that route in it. `tell` is called with the name of each stage before it begins.
+    With the name of a route in place of a framework's, Keras' layer with that route in it.
+    `tell` is called with the name of each stage before it begins.
     """
 
     def __init__(self, keras="keras", factory=None, tell=lambda stage: None):

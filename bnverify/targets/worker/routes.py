@@ -1,8 +1,9 @@
 """Other routes to the same number: each inside a layer that computes the rest of batch normalization by plain operations.
 
 A route gives the normalized output from given statistics ("normalize"), the batch's statistics ("moments"), or both at once
-("fused"). As from Keras' layer it gets half formats in float32, but for the fused ones, which compute in float32 themselves. With the suffix @symbolic it runs in a graph: those of TensorFlow inside tf.function, those of Keras as a keras.Function
-made from symbolic inputs. Statistics are assigned outside of it.
+("fused"). As from Keras' layer it gets half formats in float32, but for the fused ones, which compute in float32 themselves.
+With the suffix @symbolic it runs in a graph: those of TensorFlow inside tf.function, those of Keras as a keras.Function made
+from symbolic inputs. Statistics are assigned outside of it.
 """
 
 import importlib
@@ -69,15 +70,11 @@ ROUTES = {
     "tf.raw_ops.FusedBatchNormV3": ("fused", raw_fused_batch_norm),
 }
 NAMES = tuple(ROUTES) + tuple(name + SYMBOLIC for name in ROUTES)
+ON_TENSORFLOW = tuple(name for name in NAMES if name.startswith("tf."))  # alone: no other backend has them
 
 
 class NoRoute(Exception):
     """This Keras cannot have a route in its layer; the text says why."""
-
-
-def on_tensorflow(name):
-    """Whether a route is TensorFlow's own, which no other backend has."""
-    return name.startswith("tf.")
 
 
 def route_layer(name, keras):
@@ -85,11 +82,11 @@ def route_layer(name, keras):
     if not hasattr(keras, "Function"):
         raise NoRoute("%s is verified inside a layer of Keras 3, and this is Keras %s" % (name, keras.__version__))
     backend = keras.backend.backend()
-    if on_tensorflow(name) and backend != "tensorflow":
+    if name in ON_TENSORFLOW and backend != "tensorflow":
         raise NoRoute("%s runs on tensorflow alone, and Keras on %s" % (name, backend))
     route, symbolic = name.partition("@")[::2]
     piece, function = ROUTES[route]
-    run = in_keras_graph if symbolic and not on_tensorflow(name) else in_function if symbolic else at_once
+    run = in_keras_graph if symbolic and name not in ON_TENSORFLOW else in_function if symbolic else at_once
     ops = keras.ops
 
     class Route(keras.layers.BatchNormalization):
