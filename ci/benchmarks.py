@@ -63,11 +63,14 @@ def tightness() -> Iterator[Row]:
 def sensitivity() -> Iterator[Row]:
     """The smallest relative error of an argument that the default suite notices in float32, found by halving."""
     from bnverify.cases.suites import suite
+    from bnverify.model import Status
     from bnverify.run import verify
-    from bnverify.targets.mutants import KERAS, formula_layer, with_argument
+    from bnverify.targets.mutants import KERAS, formula_layer, gradient_layer, with_argument
     from bnverify.targets.target import InProcess
 
     cases = [case for case in suite("default") if case.policy == case.dtype == "float32" and max(case.shape) <= 4096]
+    real = InProcess()
+    cases = [case for case in cases if verify(case, real, 0).verdict.status is Status.CONFORMS]
 
     def noticed(layer: Any, among: Sequence[Any] = cases) -> bool:
         target = InProcess(layer, "mutant")
@@ -89,6 +92,17 @@ def sensitivity() -> Iterator[Row]:
     yield "sensitivity: momentum", "≤ 1e-5", f"{smallest(lambda e: with_argument('momentum', lambda v: v * (1 - e)), 1e-4):.1e}"
     yield "sensitivity: gamma", "≤ 1e-6", f"{smallest(scaled, 1e-5):.1e}"
     yield "sensitivity: beta", "≤ 1e-6", f"{smallest(shifted, 1e-5):.1e}"
+
+    differentiated = [case for case in cases if case.gradients == 1]
+
+    def off(of_x: float, of_gamma: float) -> Any:
+        return gradient_layer(1 + of_x, 1 + of_gamma)
+
+    for name, make in (("dL/dx", lambda e: off(e, 0.0)), ("dL/dgamma", lambda e: off(0.0, e))):
+        error = 1e-3
+        while error > 1e-9 and noticed(make(error / 2), differentiated):
+            error /= 2
+        yield f"sensitivity: {name}", "≤ 1e-4", f"{error:.1e}"
 
     from bnverify.cases.case import parse
     from bnverify.reference.hypotheses import HYPOTHESES

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bnverify.bounds.compare import compare, weight_numbers
-from bnverify.bounds.derive import summation_error
+from bnverify.bounds.derive import inverse_error, moments_error, summation_error
 from bnverify.bounds.gradients import Gradient
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
@@ -290,6 +291,29 @@ def test_bounds_of_sums_are_not_much_larger_than_those_of_the_sums_alone(rows: i
         roundings = 20 * u * terms[..., None]
         assert np.all(alone <= bound)
         assert np.all(bound <= most * alone + roundings)
+
+
+@pytest.mark.parametrize("signs", [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1)])
+def test_errors_of_mean_and_inverse_deviation_carry_over(signs: tuple[int, int]) -> None:
+    """Statistics that are off by almost their own bounds, and nothing else, give gradients within the bounds of gradients."""
+    case, _, expectation = expected("shape:3000x3/gradients:2/steps:T")
+    (call,), (bounds,) = expectation.calls, expectation.bounds
+    assert call.batch is not None
+    assert call.backward is not None
+    arithmetic = expectation.formats.arithmetic
+    own = moments_error(call.batch, arithmetic, (False, False))
+    of_inverse = inverse_error(call, own["moving_variance"], case.config.epsilon, arithmetic.unit_roundoff)
+    off = replace(
+        call.backward,
+        inverse=call.inverse + signs[0] * 0.99 * of_inverse[Grade.SEQUENTIAL],
+        d=call.backward.d + signs[1] * 0.99 * own["moving_mean"][Grade.SEQUENTIAL],
+    )
+    found = replace(call, backward=off).gradients()
+    margins = {}
+    for name, gradient in bounds.gradients.items():
+        margins[name] = float((np.abs(found[name] - gradient.value) / gradient.bound[Grade.SEQUENTIAL]).max())
+    assert max(margins.values()) <= 1.0
+    assert margins["gamma"] > 0.01
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16/dtype:float16", "bfloat16/dtype:bfloat16", "float64/dtype:float64"])

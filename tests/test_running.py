@@ -77,10 +77,10 @@ def parts(a: Running) -> tuple[tuple[np.ndarray, tuple[int, ...]], ...]:
 
 @pytest.mark.parametrize("name", sorted(set(OPERATIONS) - {"max", "min"}))
 def test_the_bound_of_an_operation_is_no_larger_than_it_must_be(name: str) -> None:
-    """The largest error of one operation on many numbers is a hundredth of its bound or more.
+    """The largest error of one operation on many numbers is a sixth of its bound or more, that of a sum 1/sqrt(N) of that.
 
-    One rounding reaches unit roundoff itself, its bound is ROUNDINGS of them: 1/3, and less where a constant is rounded,
-    too. A sum of N terms may err by (N-1) unit roundoffs; a random one errs by about sqrt(N) of them, a fifth.
+    One rounding reaches unit roundoff itself, and its bound is ROUNDINGS of them. A sum of N terms may err by N-1 unit
+    roundoffs; a random one errs by about sqrt(N) of them.
     """
     rng = np.random.default_rng(1)
     a, b = (rng.uniform(0.03, 2.0, (4000, N)).astype(F) for _ in range(2))

@@ -457,6 +457,7 @@ def test_a_report_in_json_as_a_whole() -> None:
                 "case": "shape:4x2/steps:T",
                 "status": "wrong",
                 "cause": EPSILON_OUTSIDE,
+                "stage": "",
                 "reason": "a detail",
                 "checks": [
                     {

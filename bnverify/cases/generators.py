@@ -80,7 +80,7 @@ def _small() -> Iterator[str]:
     yield "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/gradients:1/steps:TI"
     yield "shape:6x4/gamma_constraint:non_neg/beta_constraint:unit_norm/steps:TO"
     yield from each("shape:5x4x3/mask:{}/steps:T2I", MASKS[1:-1])
-    yield "shape:8x4x3/policy:float64/dtype:float64/fill:nonfinite/mask:broadcast/steps:TI"  # tells ways to count apart
+    yield "shape:6x4x3/momentum:0.5/policy:float64/dtype:float64/fill:nonfinite/mask:broadcast/steps:TI"  # ways to count
     yield "shape:5x4x3/mask:padding/gradients:2/steps:TI"
     yield "shape:5x4x3/mask:padding/fill:offset/steps:TIN"
     yield "shape:4x3x2x5/axis:1/mask:random/steps:TFTI"

@@ -90,6 +90,7 @@ def _expected(one: Failing, case: Case, inputs: Inputs) -> Expectation:
     return expect(case, inputs, one.era.formulas, one.era.formats(case))
 
 
+@np.errstate(all="ignore")
 def _of_line(evidence: Evidence, c: CallEvidence) -> str:
     """Which of mean, variance and inverse deviation the line x̂ = a*x + b has wrong."""
     case, call = evidence.case, c.call
@@ -107,12 +108,11 @@ def _of_line(evidence: Evidence, c: CallEvidence) -> str:
     if not fine.any():
         return "x̂"
     d = x - x.mean(0)
-    with np.errstate(all="ignore"):
-        a = (d * y).sum(0) / (d * d).sum(0)
-        b = y.mean(0) - a * x.mean(0)
-        line = np.abs(y - (a * x + b)) <= room
-        reach = 1 + np.abs(x.mean(0) - mean) / x.std(0)  # how far the mean is from the data that the line was laid through
-        at_mean = np.abs(a * mean + b) <= room.max(0) * reach
+    a = (d * y).sum(0) / (d * d).sum(0)
+    b = y.mean(0) - a * x.mean(0)
+    line = np.abs(y - (a * x + b)) <= room
+    reach = 1 + np.abs(x.mean(0) - mean) / x.std(0)  # how far the mean is from the data that the line was laid through
+    at_mean = np.abs(a * mean + b) <= room.max(0) * reach
     if not line[:, fine].all():
         return "x̂"
     if not at_mean[fine].all():

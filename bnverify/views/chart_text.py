@@ -61,7 +61,7 @@ def legend_lines() -> list[str]:
 
 
 def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
-    """What does not conform in an environment, and why: one line for each cause, then numbers and how to see them.
+    """What does not conform in an environment, and why: one line for each cause, failures first, with numbers.
 
     verbose: numbers of known deviations, too, and why cases are unsupported.
     """
@@ -72,7 +72,7 @@ def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
     for cell in row.cells:
         for group in cell.groups:
             causes.setdefault((group.status, group.cause), []).append((cell, group))
-    for (status, cause), found in causes.items():
+    for (status, cause), found in sorted(causes.items(), key=lambda item: not Status(item[0][0]).fails):
         titles = ", ".join(f"{cell.clause.title} ({number(len(group.cases))})" for cell, group in found)
         lines.append(f"{row.name}: {status}: {cause or 'no cause named'}: {titles}")
         if Status(status).fails or verbose:

@@ -103,7 +103,7 @@ def with_argument(name: str, change: Callable[[float], float]) -> type:
     def call(self: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         given = getattr(self, name)
         setattr(self, name, change(given))
-        y = KerasLayer.call(self, inputs, training=training)
+        y = KerasLayer.call(self, inputs, training=training, mask=mask)
         setattr(self, name, given)
         return y
 

@@ -89,21 +89,22 @@ class GradientLayer(KerasLayer):
         axis = self.axis % len(inputs.shape)
         axes = tuple(i for i in range(len(inputs.shape)) if i != axis)
         shape = [inputs.shape[axis] if i == axis else 1 for i in range(len(inputs.shape))]
-        x = ops.stop_gradient(ops.cast(inputs, "float32"))
-        old = [ops.reshape(ops.cast(w, "float32"), shape) for w in (self.moving_mean, self.moving_variance)]
+        dtype = keras.backend.result_type(inputs.dtype, "float32")
+        x = ops.stop_gradient(ops.cast(inputs, dtype))
+        old = [ops.reshape(ops.cast(w, dtype), shape) for w in (self.moving_mean, self.moving_variance)]
         mean, variance = ops.moments(x, axes, keepdims=True) if trains else old
-        y = ops.stop_gradient(super().call(inputs, training=training))
+        y = ops.stop_gradient(super().call(inputs, training=training, mask=mask))
 
         @ops.custom_gradient
         def through(inputs: Any, gamma: Any, beta: Any) -> Any:
             def gradient(*upstream: Any) -> Any:
                 b = Backward(
-                    dy=ops.cast(upstream[-1], "float32"),
+                    dy=ops.cast(upstream[-1], dtype),
                     mean=mean,
                     d=x - mean,
                     n=float(np.prod([x.shape[a] for a in axes])) if trains else None,
                     inverse=1.0 / ops.sqrt(variance + self.epsilon),
-                    gamma=ops.reshape(ops.cast(gamma, "float32"), shape),
+                    gamma=ops.reshape(ops.cast(gamma, dtype), shape),
                     r=1.0,
                     shift=0.0,
                     total=lambda terms: ops.sum(ops.broadcast_to(terms, x.shape), axis=axes, keepdims=True),

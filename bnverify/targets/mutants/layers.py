@@ -52,14 +52,14 @@ class FloatOutput(KerasLayer):
     """y stays in float32 under half policies."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        return ops.cast(super().call(inputs, training=training), "float32")
+        return ops.cast(super().call(inputs, training=training, mask=mask), "float32")
 
 
 class FlatOutput(KerasLayer):
     """y loses axes of size 1."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        return ops.squeeze(super().call(inputs, training=training))
+        return ops.squeeze(super().call(inputs, training=training, mask=mask))
 
 
 class SingleWeights(KerasLayer):
@@ -108,7 +108,7 @@ class AlwaysBeta(KerasLayer):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         center, self.center = self.center, True
-        y = super().call(inputs, training=training)
+        y = super().call(inputs, training=training, mask=mask)
         self.center = center
         return y
 
@@ -146,14 +146,14 @@ class KeepsFrozen(KerasLayer):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         self.was_frozen = self.was_frozen or not self.trainable
-        return super().call(inputs, training=bool(training) and not self.was_frozen)
+        return super().call(inputs, training=bool(training) and not self.was_frozen, mask=mask)
 
 
 class MovesBeta(KerasLayer):
     """A training call nudges beta."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        y = super().call(inputs, training=training)
+        y = super().call(inputs, training=training, mask=mask)
         if training and self.center:
             self.beta.assign(self.beta + 1e-6)
         return y
@@ -166,7 +166,7 @@ class FirstStepOnly(KerasLayer):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         before = [ops.copy(self.moving_mean.value), ops.copy(self.moving_variance.value)]
-        y = super().call(inputs, training=training)
+        y = super().call(inputs, training=training, mask=mask)
         if training and self.trainable:
             if self.moved:
                 self.moving_mean.assign(before[0])
