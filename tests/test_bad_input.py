@@ -78,7 +78,7 @@ def test_expression_that_selects_nothing(cli: Cli) -> None:
 
 
 LETTERS = "letters T, I, N, F, U, each with an optional count, as T5IFTI, and O at the end"
-CLIPPING = "rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax=3.0+rmin=0.3+dmax=5.0"
+CLIPPING = "rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax3.0+rmin0.3+dmax5.0"
 MALFORMED = (
     ("", f"'' is not field:value with a field of {FIELDS}"),
     ("foo", f"'foo' is not field:value with a field of {FIELDS}"),
@@ -143,7 +143,7 @@ MALFORMED = (
     ("shape:2x2/gradients:3/steps:T", "gradients is '3'; allowed: one of 0, 1, 2"),
     ("shape:2x2/renorm_momentum:0.5/steps:T", "renorm_clipping and renorm_momentum need renorm:True"),
     ("shape:2x2/renorm:True/renorm_clipping:rmax/steps:T", f"renorm_clipping is 'rmax'; allowed: {CLIPPING}"),
-    ("shape:2x2/renorm:True/renorm_clipping:rmin=3+rmax=2/steps:T", f"renorm_clipping is 'rmin=3+rmax=2'; allowed: {CLIPPING}"),
+    ("shape:2x2/renorm:True/renorm_clipping:rmin3+rmax2/steps:T", f"renorm_clipping is 'rmin3+rmax2'; allowed: {CLIPPING}"),
 )
 
 

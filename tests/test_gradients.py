@@ -110,7 +110,7 @@ FIRST = (
     "shape:4x3x2x3/axis:1/mask:random/gradients:1/steps:T",
     "shape:3x2x3/axis:0/mask:random/gradients:1/steps:T",
     "shape:6x3/renorm:True/gradients:1/steps:TI",
-    "shape:6x3/renorm:True/renorm_clipping:rmax=1.1+rmin=0.9+dmax=0.1/gradients:1/steps:T",
+    "shape:6x3/renorm:True/renorm_clipping:rmax1.1+rmin0.9+dmax0.1/gradients:1/steps:T",
     "shape:6x3/renorm:True/scale:False/gradients:1/steps:T",
     "shape:6x3/renorm:True/center:False/gradients:1/steps:T",
     "shape:2x3x4/axis:1/renorm:True/gradients:1/steps:T",

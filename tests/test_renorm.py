@@ -19,11 +19,11 @@ from bnverify.targets.reference_target import ReferenceTarget
 
 LAYERS = (
     "shape:6x4/renorm:True/momentum:0.9/renorm_momentum:0.5/steps:T5",
-    "shape:6x4/renorm:True/renorm_clipping:rmax=1.5+rmin=0.8+dmax=0.5/steps:T3",
-    "shape:6x4/renorm:True/renorm_clipping:rmax=1.1/steps:T3",
-    "shape:6x4/renorm:True/renorm_clipping:rmin=1.2/steps:T3",
-    "shape:6x4/renorm:True/renorm_clipping:dmax=0.1/steps:T3",
-    "shape:6x4/renorm:True/renorm_clipping:rmax=1.0+rmin=1.0+dmax=0.0/steps:T3",
+    "shape:6x4/renorm:True/renorm_clipping:rmax1.5+rmin0.8+dmax0.5/steps:T3",
+    "shape:6x4/renorm:True/renorm_clipping:rmax1.1/steps:T3",
+    "shape:6x4/renorm:True/renorm_clipping:rmin1.2/steps:T3",
+    "shape:6x4/renorm:True/renorm_clipping:dmax0.1/steps:T3",
+    "shape:6x4/renorm:True/renorm_clipping:rmax1.0+rmin1.0+dmax0.0/steps:T3",
     "shape:2x3x5x4/axis:1/renorm:True/momentum:0.7/renorm_momentum:0.3/steps:T3I",
     "shape:4x5/axis:0/renorm:True/renorm_momentum:0.0/steps:T2I",
     "shape:6x4/renorm:True/momentum:0.0/renorm_momentum:1.0/steps:T2I",

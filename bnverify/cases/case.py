@@ -202,12 +202,12 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def _parse_clipping(text: str) -> tuple[tuple[str, float], ...]:
-    pairs = [pair.partition("=")[::2] for pair in text.split("+")]
+    pairs = [(pair[:4], pair[4:]) for pair in text.split("+")]
     names = [name for name, _ in pairs]
     limits = {name: _parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", value)}
     in_order = limits.get("rmin", 0) <= limits.get("rmax", 1e6)
     if len(limits) < len(names) or not set(names) <= {"rmax", "rmin", "dmax"} or not in_order:
-        raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax=3.0+rmin=0.3+dmax=5.0")
+        raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax3.0+rmin0.3+dmax5.0")
     return tuple(limits.items())
 
 
@@ -241,7 +241,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "gamma_constraint": (str, _one_of(*CONSTRAINTS)),
     "beta_constraint": (str, _one_of(*CONSTRAINTS)),
     "renorm": (str, _parse_bool),
-    "renorm_clipping": (lambda pairs: "+".join(f"{name}={value!r}" for name, value in pairs), _parse_clipping),
+    "renorm_clipping": (lambda pairs: "+".join(f"{name}{value!r}" for name, value in pairs), _parse_clipping),
     "renorm_momentum": (repr, _parse_number(0, 1)),
     "policy": (str, _one_of(*POLICIES)),
     "dtype": (str, _one_of(*FORMATS, *INTEGERS)),

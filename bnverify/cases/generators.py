@@ -87,7 +87,7 @@ def _small() -> Iterator[str]:
     yield "shape:9x4/mask:random/fill:constant/steps:TI"
     yield "shape:6x4/renorm:True/weights:initial/steps:TI"
     yield "shape:6x4/renorm:True/momentum:0.9/renorm_momentum:0.5/gradients:1/steps:T3I"
-    yield "shape:6x4/renorm:True/renorm_clipping:rmax=1.5+rmin=0.8+dmax=0.5/gradients:1/steps:T2I"
+    yield "shape:6x4/renorm:True/renorm_clipping:rmax1.5+rmin0.8+dmax0.5/gradients:1/steps:T2I"
     yield "shape:6x4/renorm:True/epsilon:0.5/fill:tiny/steps:T2FTI"
     yield "shape:5x4x3/renorm:True/mask:random/steps:TI"
     yield from each("shape:6x4/weights:{}/steps:IT", WEIGHTS[2:])
@@ -219,7 +219,7 @@ def _masks() -> Iterator[str]:
 def _renorm() -> Iterator[str]:
     """Batch renormalization: clipping, both momenta, every rank, policy and special fill, frozen, under masks, gradients."""
     layer = "shape:8x4/renorm:True"
-    clippings = ("rmax=1.1", "rmin=0.9", "dmax=0.1", "rmax=1.0+rmin=1.0+dmax=0.0", "rmax=3.0+rmin=0.3+dmax=5.0")
+    clippings = ("rmax1.1", "rmin0.9", "dmax0.1", "rmax1.0+rmin1.0+dmax0.0", "rmax3.0+rmin0.3+dmax5.0")
     yield from each(layer + "/renorm_clipping:{}/gradients:1/steps:T3I", clippings)
     yield from each(layer + "/momentum:{}/renorm_momentum:{}/steps:T3I", (0.0, 0.5, 1.0), (0.0, 0.9, 1.0))
     yield from each("shape:{}/renorm:True/gradients:2/steps:T2I", SHAPES)
@@ -248,6 +248,7 @@ def _laws() -> Iterator[str]:
     yield from each("shape:7x5x3/{}/law:{}/steps:T", (POLICIES[0], POLICIES[1], POLICIES[3]), laws)
     yield from each("shape:7x5x3/fill:{}/law:{}/steps:T", ("exact", "offset", "constant", "nonfinite"), laws)
     yield from each("shape:7x5x3/{}/law:epsilon/steps:I", ("epsilon:1e-05", "epsilon:1.0", *POLICIES[:2]))
+    yield from each("shape:{}/fill:{}/law:epsilon/steps:I", ("6x5", "4x6x3/axis:1", "2x3x4x2x5/axis:0"), ("normal", "offset"))
     yield from each("shape:5x4x3/mask:full/{}/law:mask/steps:T", ("axis:1", "fill:exact", "fill:offset", *POLICIES[:2]))
     yield from each("shape:5x4x3/mask:random/law:{}/steps:T", ("shift", "scale", "permutation", "channels", "statistics"))
 

@@ -49,6 +49,15 @@ def _multiplied(more, unbroadcast=False):
     return moments
 
 
+def _no_nan(xp, x, mask, axes):
+    """As multiplied, with 0 for 0/0."""
+    weight = xp.where(mask, xp.ones_like(x), 0.0)
+    n = xp.sum(weight, axis=axes, keepdims=True)
+    count = xp.where(n > 0, n, 1.0)
+    mean = xp.where(n > 0, xp.sum(weight * x, axis=axes, keepdims=True) / count, 0.0)
+    return mean, xp.where(n > 0, xp.sum(weight * xp.square(x - mean), axis=axes, keepdims=True) / count, 0.0), n
+
+
 def _mean_only(xp, x, mask, axes):
     mean, _, n = f.masked_moments(xp, x, mask, axes)
     return mean, xp.mean(xp.square(x - mean), axis=axes, keepdims=True), n
@@ -75,6 +84,11 @@ MASKS = (
         "mask-multiplied-epsilon",
         "masked values are multiplied by 0, which keeps their NaN, and sums are divided by their count + 1e-7",
         _multiplied(1e-7),
+    ),
+    _mask(
+        "mask-multiplied-no-nan",
+        "masked values are multiplied by 0, which keeps their NaN, and where all are masked mean and variance are 0",
+        _no_nan,
     ),
     _mask(
         "mask-count-unbroadcast",
