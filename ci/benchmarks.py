@@ -6,6 +6,7 @@ disturbs both alike.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -134,26 +135,33 @@ def cost() -> Iterator[Row]:
 
 
 def bare_calls() -> None:
-    """Builds and calls the layers of the default suite, and nothing else; prints the seconds."""
-    import keras
-
+    """Builds, calls and differentiates the layers of the default suite, and nothing else; prints the seconds."""
     from bnverify.cases.fills import make_inputs
     from bnverify.cases.suites import suite
     from bnverify.targets.target import request
+    from bnverify.targets.worker.frameworks import open_framework
 
     jobs = [request(case, make_inputs(case)) for case in suite("default") if not isinstance(case.config.axis, tuple)]
-    convert, layer_class = keras.ops.convert_to_tensor, keras.layers.BatchNormalization
-    layer_class()(convert([[1.0]]), training=True)
+    framework = open_framework("keras")
+    layer_class = framework.keras.layers.BatchNormalization
+    layer_class()(framework.tensor([[1.0]], "float32"), training=True)
     started = time.perf_counter()
     for job in jobs:
         layer = layer_class(**job["layer"], dtype=job["policy"])
         layer.build(job["shape"])
         for step in job["steps"]:
-            if step["do"] == "call":
-                given = {} if step["training"] is None else {"training": step["training"]}
-                layer(convert(step["x"], dtype=job["dtype"]), **given)
-            else:
+            if step["do"] == "trainable":
                 layer.trainable = step["value"]
+                continue
+            given = {} if step["training"] is None else {"training": step["training"]}
+            if step["mask"] is not None:
+                given["mask"] = framework.mask(step["mask"])
+            x = framework.tensor(step["x"], job["dtype"])
+            with contextlib.suppress(ValueError):  # of a mask that Keras does not take
+                if step["upstream"] is None:
+                    layer(x, **given)
+                else:
+                    framework.differentiate(layer, x, given, step["upstream"], step["direction"], step["rate"])
     print(time.perf_counter() - started)
 
 

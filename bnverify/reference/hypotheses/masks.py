@@ -79,17 +79,12 @@ MASKS = (
     _mask("mask-inverted", "the mask is taken for its opposite", _inverted),
     _mask("mask-count-epsilon", "masked sums are divided by their count + 1e-7", _counted_with(1e-7)),
     _mask("mask-as-zeros", "masked values count as zeros", _as_zeros),
-    _mask("mask-multiplied", "masked values are multiplied by 0, which keeps their NaN", _multiplied(0.0)),
     _mask(
         "mask-multiplied-epsilon",
         "masked values are multiplied by 0, which keeps their NaN, and sums are divided by their count + 1e-7",
         _multiplied(1e-7),
     ),
-    _mask(
-        "mask-multiplied-no-nan",
-        "masked values are multiplied by 0, which keeps their NaN, and where all are masked mean and variance are 0",
-        _no_nan,
-    ),
+    _mask("mask-multiplied", "masked values are multiplied by 0, which keeps their NaN", _no_nan),
     _mask(
         "mask-count-unbroadcast",
         "masked sums are divided by the count of True in the mask itself, before it is broadcast to x",
