@@ -67,11 +67,16 @@ def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> 
 
     mean, inverse, gamma, beta = map(spread, (call.mean, call.inverse, call.gamma, call.beta))
 
+    steep = bool(np.isinf(slope).any())
+
     def piece(grade: Grade, index: Index) -> Piece:
         expected = call.part(index, mean, inverse, gamma, beta)
         x = call.x[index].astype(wide, copy=False)
         bound = np.abs(x - mean[index])
+        at_mean = bound == 0.0 if steep else None
         bound *= spread(slope[grade])[index]
+        if at_mean is not None:
+            bound[at_mean] = 0.0  # not 0*inf
         bound += spread(offset[grade])[index]
         if call.mask is not None:  # a hypothesis may put a number of its own where x and the statistics have none
             bound[np.isfinite(expected) & (np.isnan(bound) | ~np.isfinite(x))] = 0.0
