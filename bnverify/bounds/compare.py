@@ -28,8 +28,8 @@ Piece = tuple[Array, Array]  # expected values, bounds
 class Numbers:
     """Expected numbers and their bounds, of an array of `shape` in `format`, part by part.
 
-    piece(grade, index): the expected values and bounds there. bounded(grade): whether any bound is finite. screen(grade):
-    a cheap upper bound of a block's largest margin, or None.
+    piece(grade, index): the expected values and bounds there. bounded(grade): whether any element can be told to be wrong: by a
+    finite bound, or because only NaN is right. screen(grade): a cheap upper bound of a block's largest margin, or None.
     """
 
     shape: tuple[int, ...]
@@ -54,7 +54,7 @@ def weight_numbers(value: Array, bounds: Array, format_: Format) -> Numbers:
         value.shape,
         format_,
         piece=lambda grade, index: (value[index], bounds[grade][index]),
-        bounded=lambda grade: bool(np.isfinite(bounds[grade]).any()),
+        bounded=lambda grade: bool((np.isfinite(bounds[grade]) | (np.isnan(bounds[grade]) & ~np.isfinite(value))).any()),
     )
 
 
@@ -87,7 +87,7 @@ def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> 
         return output_screen(call, slope[grade], offset[grade]) if large else None
 
     def bounded(grade: Grade) -> bool:
-        return bool(np.isfinite(offset[grade]).any())
+        return bool((np.isfinite(offset[grade]) | np.isnan(call.mean)).any())
 
     return Numbers(shape, format_, piece, bounded, screen)
 

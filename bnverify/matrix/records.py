@@ -38,8 +38,9 @@ class ClauseRecord:
 
     @property
     def status(self) -> str:
-        """The gravest status of its checks; empty where none was made."""
-        return max(self.checks, key=gravity, default="")
+        """The gravest status of its checks, of those that tested something where any did; empty where none was made."""
+        tested = [status for status in self.checks if Status(status).tested]
+        return max(tested or self.checks, key=gravity, default="")
 
 
 @dataclass(frozen=True)
