@@ -113,7 +113,7 @@ def default() -> Iterator[str]:
     yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
-    for part in (_gradients, _masks, _renorm, _edges, _laws):
+    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws):
         yield from part()
 
 
@@ -227,7 +227,22 @@ def _renorm() -> Iterator[str]:
     yield from each("shape:29x5/renorm:True/fill:{}/steps:TI", SPECIAL)
     yield from each("shape:29x5/renorm:True/{}/steps:T2I", POLICIES)
     yield from each(layer + "/{}/steps:TFTUTI", ("weights:initial", "center:False", "scale:False", "epsilon:0.1"))
+    yield from each(layer + "/{}/steps:ITI", ("epsilon:0.001", "epsilon:4.0", *POLICIES))
     yield from each("shape:5x4x3/renorm:True/mask:{}/gradients:1/steps:T2I", ("random", "one", "full"))
+
+
+def _gradients_of_pairs() -> Iterator[str]:
+    """Gradients where masks and renorm meet policies, ranks, axes, freezing and a layer without gamma or beta."""
+    layers = ("shape:7x5x3/mask:random", "shape:29x5/renorm:True")
+    yield from each("{}/{}/gradients:1/steps:TI", layers, POLICIES)
+    yield from each("{}/{}/gradients:1/steps:TFTUT", layers, ("center:False", "scale:False", "momentum:0.5"))
+    shapes = ("9x4", "5x4x3/axis:1", "2x3x5x4", "2x3x5x4/axis:1", "2x3x4x2x5")
+    yield from each("shape:{}/{}/gradients:1/steps:TI", shapes, ("mask:random", "renorm:True"))
+    yield from each("shape:5x4x3/mask:{}/gradients:1/steps:TI", ("padding", "float32", "int32", "full"))
+    yield from each("shape:8x4/renorm:True/{}/gradients:2/steps:TI", ("center:False", "scale:False"))
+    yield from each("shape:{}/gradients:1/steps:TI", ("4096x3", "64x2x64/axis:1"))
+    yield from each("shape:8x4/{}/steps:TI", ("scale:False/beta_regularizer:l2", "center:False/gamma_regularizer:l1"))
+    yield "shape:8x4/gamma_constraint:non_neg/renorm:True/steps:TO"
 
 
 def _edges() -> Iterator[str]:
