@@ -211,7 +211,7 @@ def record(**changes: str | None) -> str:
 
 
 CLAUSE_KEYS = (
-    "numbers alone, returns, arguments, weights, weight-shapes, weight-dtypes, trainable-weights, initial-values, "
+    "numbers, returns, arguments, weights, weight-shapes, weight-dtypes, trainable-weights, initial-values, "
     "output-shape, output-dtype, training-output, inference-output, training-not-given, frozen-output, moving-mean, "
     "moving-variance, inference-updates-nothing, frozen-updates-nothing, unfrozen, calls-keep-parameters, masked-training, "
     "masked-statistics, masked-inference, renorm-training, renorm-statistics, gradient-training, gradient-inference, "

@@ -38,6 +38,9 @@ def cases(draw: st.DrawFn) -> Case:
     clipping = {name: draw(limits) for name in draw(st.sets(st.sampled_from(("rmax", "rmin", "dmax")))) if renorm}
     if clipping.get("rmin", 0.0) > clipping.get("rmax", 1e6):
         del clipping["rmin"]
+    mask = draw(st.sampled_from(MASKS))
+    asked = {Step.TRAIN: set(LAWS) - {"epsilon"} - ({"mask"} if mask != "full" else set()), Step.INFER: {"none", "epsilon"}}
+    laws = sorted(asked.get((steps + last)[0], {"none"}))
     return Case(
         shape=tuple(shape),
         steps=tuple(steps + last),
@@ -58,10 +61,10 @@ def cases(draw: st.DrawFn) -> Case:
         policy=draw(st.sampled_from(sorted(POLICIES))),
         dtype=draw(st.sampled_from((*FORMATS, *INTEGERS))),
         fill=draw(st.sampled_from(FILLS)),
-        mask=draw(st.sampled_from(MASKS)),
+        mask=mask,
         weights=draw(st.sampled_from(WEIGHTS)),
         gradients=draw(st.integers(0, 2)),
-        law=draw(st.sampled_from(LAWS)),
+        law=draw(st.sampled_from(laws)),
     )
 
 
@@ -114,6 +117,8 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/steps:T/gradients:3", "gradients is '3'; allowed: one of 0, 1, 2"),
         ("shape:4x3/steps:T/mask:hiden", "did you mean mask:hidden?"),
         ("shape:4x3/steps:T/law:shifts", "did you mean law:shift?"),
+        ("shape:4x3/steps:T/law:epsilon", "law:epsilon is about a first step I, got steps:T"),
+        ("shape:4x3/steps:T/law:mask", "law:mask is about mask:full, got mask:none"),
         ("shape:4x3/steps:T/gamma_constraint:nonneg", "did you mean gamma_constraint:non_neg?"),
         ("shape:4x3/steps:T/renorm_clipping:rmax2", "renorm_clipping and renorm_momentum need renorm:True"),
         ("shape:4x3/steps:T/renorm_momentum:0.5", "renorm_clipping and renorm_momentum need renorm:True"),

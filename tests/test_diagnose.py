@@ -57,3 +57,30 @@ def test_a_hypothesis_that_changes_nothing_explains_nothing() -> None:
     (verdict,) = run([case], Doubled()).verdicts
     assert verdict.status is Status.WRONG
     assert verdict.cause == ""
+
+
+def test_a_loss_and_a_constraint_have_no_formula_to_blame() -> None:
+    """Where only a regularizer's loss, or gamma after a step, is wrong, no momentum or epsilon is fitted to it."""
+    target = ReferenceTarget()
+
+    class Off:
+        environment = target.environment
+
+        def observe(self, case, inputs):  # type: ignore[no-untyped-def]
+            import dataclasses
+
+            seen = target.observe(case, inputs)
+            steps = [dataclasses.replace(step, losses=tuple(2 * loss for loss in step.losses)) for step in seen.steps]
+            if "gamma_constraint" in case.id:
+                steps[-1] = dataclasses.replace(
+                    steps[-1], weights={**steps[-1].weights, "gamma": steps[-1].weights["gamma"] + 1}
+                )
+            return dataclasses.replace(seen, steps=tuple(steps))
+
+    for id_ in (
+        "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/gradients:1/steps:TI",
+        "shape:6x4/gamma_constraint:non_neg/steps:TO",
+    ):
+        (verdict,) = run([parse(id_)], Off()).verdicts
+        assert verdict.status is Status.WRONG
+        assert (verdict.cause, verdict.stage) == ("", "")

@@ -62,7 +62,7 @@ def gradient_numbers(
     found = dict(zip(("x", "gamma", "beta"), call.formulas.gradients(with_errors), strict=True))
     if "second" in values:
         found["second"] = call.formulas.second_gradient(with_errors)
-    entry = min((formats.autocast or formats.arithmetic, FORMATS[dtype]), key=lambda f: f.bits)
+    entry = min((formats.autocast or formats.arithmetic, FORMATS.get(dtype, formats.arithmetic)), key=lambda f: f.bits)
     own = {"x": entry, "second": entry, "gamma": formats.variable, "beta": formats.variable}
     bounds = {name: stored(np.abs(values[name]), found[name].error, own[name], how.format) for name in values}
     return {name: Gradient(values[name], bounds[name], own[name]) for name in values}

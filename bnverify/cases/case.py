@@ -300,5 +300,10 @@ def _validate(case: Case, text: str) -> None:
         raise BadInput(f"case id {text!r}: the kept axis has size 0; allowed: sizes of 0 on reduced axes")
     if (case.config.renorm_clipping or case.config.renorm_momentum != LayerConfig.renorm_momentum) and not case.config.renorm:
         raise BadInput(f"case id {text!r}: renorm_clipping and renorm_momentum need renorm:True")
+    begins = "I" if case.law == "epsilon" else "T"
+    if case.law != "none" and case.steps[0].value != begins:
+        raise BadInput(f"case id {text!r}: law:{case.law} is about a first step {begins}, got steps:{case.fields['steps']}")
+    if case.law == "mask" and case.mask != "full":
+        raise BadInput(f"case id {text!r}: law:mask is about mask:full, got mask:{case.mask}")
     if len({axis % rank for axis in axes}) < len(axes):
         raise BadInput(f"case id {text!r}: axis {case.fields['axis']} names an axis twice")

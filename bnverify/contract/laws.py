@@ -167,7 +167,7 @@ class Law:
         y, other_y = one.observed.y, two.observed.y
         assert y is not None
         assert other_y is not None
-        if y.shape != e.case.shape:
+        if y.shape != e.case.shape or y.dtype.kind not in "biuf" or other_y.dtype.kind not in "biuf":
             return
         if other_y.shape != other.case.shape:
             expected_shape, shape = f"shape {other.case.shape}", f"shape {other_y.shape}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract.evidence import Evidence, Expectation, expect, with_bounds
 from bnverify.model import Grade, Observation, Status, StepObservation, Verdict
@@ -27,7 +28,7 @@ UNSTABLE_CAUSES = {
 SEARCHED = 1 << 15  # numbers up to which a case is searched through the catalogue; a smaller case tells as much
 TRIED = 1 << 20  # numbers up to which a case is held against the causes that smaller ones gave
 SEARCHES = 24  # cases searched through the catalogue in one run
-LOOKS = 48  # cases observed once more for their stage in one run
+LOOKS = 400  # cases observed once more for their stage in one run
 SAME_MARGIN = 0.01  # a hypothesis closer than this share of its bounds to the right numbers changes nothing in the case
 NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to be that format's
 
@@ -80,12 +81,8 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
     """The wanted causes that explain the case: of the catalogue; else an argument fitted to the numbers; else a format."""
     case, observation = one.verdict.case, one.observation
     right = expect(case, inputs, one.era.formulas, one.era.formats(case))
-    if not any(_forward(check.quantity) for check in one.verdict.failures):
-        for hypothesis in HYPOTHESES:
-            if hypothesis.backward and wanted(hypothesis.cause):
-                wrong = expect(case, inputs, one.era.apply(hypothesis.formulas), right.formats)
-                if fit_gradients(wrong, observation) <= 1.0 and fit_gradients(wrong, _as_observed(right)) > SAME_MARGIN:
-                    yield Cause(hypothesis.cause, formulas=hypothesis.formulas)
+    if not any(_forward(check.quantity, case) for check in one.verdict.failures):
+        yield from _of_gradients(one, right, inputs, wanted)
         return
     found = False
     for hypothesis in HYPOTHESES:
@@ -119,6 +116,17 @@ def _shown(one: Failing, seed: int) -> tuple[Failing, Inputs]:
     return replace(one, verdict=verdict, observation=observation, companions={}), inputs
 
 
+def _of_gradients(one: Failing, right: Expectation, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
+    """The wanted causes of a case whose output and statistics are right; none for a loss, or for gamma after a step."""
+    if not any(check.quantity.startswith("dL/") for check in one.verdict.failures):
+        return
+    for hypothesis in HYPOTHESES:
+        if hypothesis.backward and wanted(hypothesis.cause):
+            wrong = expect(right.case, inputs, one.era.apply(hypothesis.formulas), right.formats)
+            if fit_gradients(wrong, one.observation) <= 1.0 and fit_gradients(wrong, _as_observed(right)) > SAME_MARGIN:
+                yield Cause(hypothesis.cause, formulas=hypothesis.formulas)
+
+
 def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision]]:
     """Formats that the numbers may have been computed in or stored in, widest first, each with its cause in words."""
     outputs = [check for check in one.verdict.checks if check.quantity == "y" and check.grade is not None]
@@ -129,7 +137,8 @@ def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision
         narrow = FORMATS[name]
         if narrow.bits < formats.variable.bits and all(np.array_equal(v, narrow.round(v), equal_nan=True) for v in moving):
             yield f"the moving statistics are stored as {name}", replace(formats, variable=narrow)
-        if narrow.bits < formats.arithmetic.bits and output_fails:
+        plain = one.verdict.case.mask == "none" and not one.verdict.case.config.renorm  # else few values make up a bound
+        if narrow.bits < formats.arithmetic.bits and output_fails and plain:
             like = "float16 or TF32" if name == "float16" else name  # both have 11 bits of significand
             cause = f"the errors have the size of rounding to {like}, not to {formats.arithmetic.name}"
             yield cause, replace(formats, arithmetic=narrow)
@@ -195,9 +204,9 @@ def fit_gradients(expectation: Expectation, observation: Observation) -> float:
     return max((check.margin or 0.0 for check in checks), default=0.0)
 
 
-def _forward(quantity: str) -> bool:
+def _forward(quantity: str, case: Case) -> bool:
     """Whether a quantity comes out of the forward pass."""
-    return not quantity.startswith("dL/")
+    return quantity.startswith("y") or quantity in case.config.statistics
 
 
 def _numbers_wrong(verdict: Verdict) -> bool:

@@ -153,12 +153,10 @@ def _deviation(record: Record) -> Deviation:
 
 def _clauses(record: Record) -> tuple[str, ...]:
     clauses = record.texts("clauses", '["moving-mean"]')
-    if clauses == ("numbers",):
-        return NUMBERS
     for clause in clauses:
-        if clause not in BY_KEY:
-            raise record.fail("clauses", f"{clause!r} is unknown; allowed: numbers alone, {', '.join(BY_KEY)}")
-    return clauses
+        if clause not in ("numbers", *BY_KEY):
+            raise record.fail("clauses", f"{clause!r} is unknown; allowed: numbers, {', '.join(BY_KEY)}")
+    return tuple(dict.fromkeys(key for clause in clauses for key in (NUMBERS if clause == "numbers" else (clause,))))
 
 
 def _check_evidence(record: Record, case: str, selection: str) -> None:

@@ -37,7 +37,7 @@ def stage_of(one: Failing, seed: int, observe: Observe, formulas: Formulas | Non
     inputs = make_inputs(one.verdict.case, seed)
     moved, normalized = quantities & set(one.verdict.case.config.statistics), {q for q in quantities if q.startswith("y")}
     if not moved and not normalized:
-        return "gradients"
+        return "gradients" if any(quantity.startswith("dL/") for quantity in quantities) else ""
     if formulas is not None:
         found = _by_formulas(one, inputs, first, one.era.apply(formulas))
         return found or ("output" if normalized else "moving averages")

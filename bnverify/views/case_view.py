@@ -75,6 +75,8 @@ def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
             yield f"    {name:<15} {_values(call.after.weights[name])}, bound at most {largest}"
 
     for name, gradient in bounds.gradients.items():
+        if name in ("gamma", "beta") and (call.before.frozen or name not in call.before.weights):
+            continue
         what = "dL/dx differentiated again" if name == "second" else f"dL/d{name}"
         largest = short(_largest(gradient.bound[GRADES[0]]))
         finite = gradient.value[np.isfinite(gradient.value)]
@@ -83,7 +85,7 @@ def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
 
 
 def _largest(bounds: Array) -> float:
-    return float(np.fmax.reduce(bounds, axis=None))
+    return float(np.fmax.reduce(bounds, axis=None, initial=0.0))
 
 
 def _axes(axes: tuple[int, ...]) -> str:
