@@ -13,6 +13,7 @@ from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract import BY_KEY
 from bnverify.contract import laws as contract
 from bnverify.contract.evidence import expect
+from bnverify.errors import BadInput
 from bnverify.model import Failure, Observation, Status, Verdict
 from bnverify.run import run
 from bnverify.targets.reference_target import ReferenceTarget
@@ -217,6 +218,18 @@ def test_no_mask_and_renorm_that_corrects_nothing() -> None:
     [
         *(CASE_OF[law].replace("steps:T", "steps:IT") for law in OF_TRAINING),  # begins with inference
         CASE_OF["epsilon"].replace("steps:I", "steps:TI"),
+        "shape:5x4x3/mask:random/law:mask/steps:T",
+    ],
+)
+def test_a_law_that_is_about_something_else_is_refused(id_: str) -> None:
+    """A law of training is no question to a case that begins with inference, nor that of full masks to another mask."""
+    with pytest.raises(BadInput, match="is about"):
+        parse(id_)
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
         "shape:12x3/fill:exact/steps:TI",  # names no law
         # the shift, or the factor, would be rounded away where values enter the arithmetic
         "shape:12x3/dtype:bfloat16/law:shift/steps:T",
@@ -232,7 +245,6 @@ def test_no_mask_and_renorm_that_corrects_nothing() -> None:
         "shape:12x3/law:axes/steps:T",
         "shape:5x4x3/mask:random/law:axes/steps:T",
         "shape:5x4x3/mask:random/law:transposition/steps:T",
-        "shape:5x4x3/mask:random/law:mask/steps:T",
         "shape:5x4x3/weights:initial/law:epsilon/steps:I",
         "shape:5x4x3/weights:initial/law:statistics/steps:T",
         "shape:5x4x3/renorm:True/law:renorm/steps:T",
