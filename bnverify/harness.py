@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, NoReturn, TypeVar
@@ -67,10 +66,11 @@ class Harness:
     def verdict(self, case: Case) -> Verdict:
         """The verdict on a case with its cause; expected failures are known deviations."""
         one = verify(case, self.target, self.seed)
-        verdict = excused(one, self.deviations, self.seed)
+        one = excused(one, self.deviations)
+        verdict = one.verdict
         if not verdict.status.fails:
             return verdict
-        return name_causes([dataclasses.replace(one, verdict=verdict)], self.seed, self.target.observe)[0]
+        return name_causes([one], self.target.observe)[0]
 
     def check(self, case: Case) -> None:
         """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""
@@ -90,7 +90,7 @@ class Harness:
         """Ends as expected to fail at the first case in which the clause does fail, the smallest cases first."""
         why = self.expected_clauses[clause]
         for case in suites.smaller_first(cases):
-            verdict = excused(verify(case, self.target, self.seed), self.shipped, self.seed)
+            verdict = excused(verify(case, self.target, self.seed), self.shipped).verdict
             if any(check.clause == clause for check in verdict.failures):
                 pytest.xfail(f"{why} (seen in {case.id})")
         fail(f"[XPASS(strict)] clause {clause} was expected to fail ({why}), but conforms in every case")

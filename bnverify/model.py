@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from bnverify.cases.case import Case
 from bnverify.precision import Array
@@ -75,7 +76,8 @@ class StepObservation:
     """What one step left behind. y is None for a step that is no call; weights are values by name.
 
     gradients: by what they belong to (x, gamma, beta; second for that of x in a direction), None where the framework gives
-    none; dtypes: theirs. losses: what regularizers add.
+    none; dtypes: theirs. losses: what regularizers add. config: what get_config() said before a layer was saved, and what it
+    says of the loaded one, by argument. hidden: which of "weights" and "gradients" nobody could see in this way of running.
     """
 
     weights: Mapping[str, Array]
@@ -85,6 +87,30 @@ class StepObservation:
     gradients: Mapping[str, Array | None] = field(default_factory=dict)
     dtypes: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[float, ...] = ()
+    config: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class InnerCall:
+    """A call that was watched inside a step: of a layer in a network, or on a replica.
+
+    label: whose; arguments: the layer's, by Keras' names, empty for the case's own; before: its weights by name; after: what
+    the call left behind; weights: as the layer lists them, empty where nobody asked.
+    """
+
+    label: str
+    step: int
+    training: bool | None
+    trainable: bool
+    policy: str
+    dtype: str
+    x: Array
+    mask: Array | None
+    before: Mapping[str, Array]
+    after: StepObservation
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[WeightInfo, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,13 +124,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the target returned for a case, step by step, as far as it came."""
+    """What the target returned for a case, step by step, as far as it came.
+
+    made: the weights as the layer was made with, and those of a second layer made in the same way, where initializers draw;
+    inner: the calls that were watched inside the steps.
+    """
 
     weights: tuple[WeightInfo, ...] = ()
     initial: Mapping[str, Array] = field(default_factory=dict)
     config: Mapping[str, object] | None = None
     steps: tuple[StepObservation, ...] = ()
     failure: Failure | None = None
+    made: tuple[Mapping[str, Array], ...] = ()
+    inner: tuple[InnerCall, ...] = ()
 
     @property
     def built(self) -> bool:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from bnverify.cases.case import Case
-from bnverify.cases.fills import Inputs, make_inputs
-from bnverify.contract import CLAUSES
+from bnverify.cases.fills import make_inputs
+from bnverify.contract import CLAUSES, OF_CALLS
 from bnverify.contract.eras import era_of, unsupported
-from bnverify.contract.evidence import expect
+from bnverify.contract.evidence import Expectation, expect
 from bnverify.errors import BadInput
 from bnverify.model import GRADES, Failure, Grade, Observation, Results, Status, Verdict
+from bnverify.parts import parts_of
 from bnverify.precision import Precision
 from bnverify.reference.formulas import Formulas
 from bnverify.targets.routes import lacks
@@ -32,42 +33,56 @@ def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUEN
         return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
     inputs = make_inputs(case, seed)
     observation = target.observe(case, inputs)
-    if refused := _refused_argument(observation.failure, case):
+    if refused := _refused(observation.failure, case):
         return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
     companions = {
         clause.key: (*second, target.observe(*second))
         for clause in CLAUSES
         if clause.companion is not None and (second := clause.companion(case, inputs)) is not None
     }
-    one = Failing(Verdict(case, (), Status.INCONCLUSIVE), observation, era, companions)
-    return replace(one, verdict=judged(one, inputs, era.formulas, era.formats, required))
+    one = Failing(Verdict(case, (), Status.INCONCLUSIVE), observation, era, companions, inputs)
+    return judged(one, era.formulas, era.formats, required)
 
 
-def judged(one: Failing, inputs: Inputs, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> Verdict:
+def judged(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> Failing:
     """The verdict on what was observed, if these formulas and formats are what is promised."""
-    promised = expect(one.verdict.case, inputs, formulas, formats(one.verdict.case))
-    others = {
-        key: (expect(case, second, formulas, formats(case)), observation)
-        for key, (case, second, observation) in one.companions.items()
-    }
-    return judge(promised, one.observation, required, others)
+    case, observation = one.verdict.case, one.observation
+    parts = parts_of(case, one.inputs, observation, one.era.slices)
+    if parts is None:
+        promised = expect(case, one.inputs, formulas, formats(case))
+        others = {
+            key: (expect(case, second, formulas, formats(case)), observation)
+            for key, (case, second, observation) in one.companions.items()
+        }
+        return replace(one, verdict=judge(promised, observation, required, others))
+    own = judge(Expectation(case, (), (), formats(case)), observation, required)
+    found = []
+    for part in parts:
+        promised = expect(part.case, part.inputs, formulas, formats(part.case))
+        verdict = judge(promised, part.observation, required, clauses=OF_CALLS)
+        found.append((part, Failing(verdict, part.observation, one.era, inputs=part.inputs)))
+    return one.with_parts(own, tuple(found))
 
 
-def excused(one: Failing, deviations: Sequence[Deviation], seed: int, required: Grade = Grade.SEQUENTIAL) -> Verdict:
-    """The verdict with what is known turned into known deviations."""
+def excused(one: Failing, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL) -> Failing:
+    """The verdict with what is known turned into known deviations, in each part of the case by what is known of that."""
 
     def under(deviation: Deviation) -> Verdict:
-        case = one.verdict.case
         formulas = one.era.apply(deviation.formulas(one.era.formulas))
-        inputs = make_inputs(case, seed)
-        return judged(one, inputs, formulas, lambda c: deviation.formats(one.era.formats(c)), deviation.required(required))
+        formats = lambda case: deviation.formats(one.era.formats(case))  # noqa: E731
+        return judged(replace(one, parts=()), formulas, formats, deviation.required(required)).verdict
 
-    return known.excuse(one.verdict, deviations, under)
+    if one.own is None:
+        return replace(one, verdict=known.excuse(one.verdict, deviations, under))
+    parts = tuple((part, excused(inner, deviations, required)) for part, inner in one.parts)
+    return one.with_parts(known.excuse(one.own, deviations), parts)
 
 
-def _refused_argument(failure: Failure | None, case: Case) -> str:
-    """Why a user's layer cannot be asked for this case: its constructor does not take an argument that Keras' does."""
-    if failure is None or failure.stage != "constructor" or failure.type != "TypeError":
+def _refused(failure: Failure | None, case: Case) -> str:
+    """Why a case cannot be asked here: the environment lacks what it needs, or a user's layer takes no such argument."""
+    if failure is not None and failure.type == "NotHere":
+        return failure.text
+    if failure is None or case.misuse != "none" or failure.stage != "constructor" or failure.type != "TypeError":
         return ""
     refused = [name for name in (*case.config.arguments(), "dtype") if f"'{name}'" in failure.text]
     return f"the layer's constructor takes no {refused[0]}" if refused and "unexpected" in failure.text else ""
@@ -102,16 +117,16 @@ def run(
     try:
         for case in cases:
             one = verify(case, target, seed, required)
-            verdict = excused(one, (*strict, *lenient), seed, required)
+            one = excused(one, (*strict, *lenient), required)
+            verdict = one.verdict
             verdicts.append(verdict)
             if verdict.status.fails:
-                kept = (one.observation, era, one.companions) if one.size <= TRIED else (Observation(), era)
-                failing[len(verdicts) - 1] = Failing(verdict, *kept)
+                failing[len(verdicts) - 1] = one if one.size <= TRIED else Failing(verdict, Observation(), era)
             progress(verdict)
             if fail_fast and verdict.status.fails:
                 complete = len(verdicts) == len(cases)
                 break
-        for index, verdict in zip(failing, name_causes(list(failing.values()), seed, target.observe), strict=True):
+        for index, verdict in zip(failing, name_causes(list(failing.values()), target.observe), strict=True):
             verdicts[index] = verdict
     except KeyboardInterrupt:
         complete, interrupted = False, True

@@ -80,7 +80,7 @@ def first_failure(cases: tuple[Case, ...], target: Target, step: Callable[..., N
     for case in cases:
         one = verify(case, target, 0)
         if one.verdict.status.fails:
-            return name_causes([one], 0, target.observe)[0]
+            return name_causes([one], target.observe)[0]
         if one.verdict.status is Status.UNSUPPORTED:
             return one.verdict
     return None

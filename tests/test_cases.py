@@ -11,9 +11,10 @@ from _pytest.mark.expression import Expression
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnverify.cases.case import CONSTRAINTS, FILLS, LAWS, MASKS, REGULARIZERS, WEIGHTS, Case, LayerConfig, Step, parse
+from bnverify.cases.case import FILLS, LAWS, MASKS, WEIGHTS, Case, Step, parse
 from bnverify.cases.expression import compile_expression
 from bnverify.cases.fills import describe, make_inputs
+from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS, LayerConfig
 from bnverify.cases.suites import SUITES, choose, matches, smaller_first, suite
 from bnverify.errors import BadInput
 from bnverify.precision import FORMATS, INTEGERS, POLICIES

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnverify.cases.case import CONSTRAINTS, RATE, REGULARIZERS, Case, parse
+from bnverify.cases.case import RATE, Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
 from bnverify.model import Observation, Status, StepObservation, Verdict
 from bnverify.reference.machine import trace
 from bnverify.reference.parameters import constrained, regularization

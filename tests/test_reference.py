@@ -11,8 +11,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from bnverify.cases.case import Case, LayerConfig, Step, parse
+from bnverify.cases.case import Case, Step, parse
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.layer_config import LayerConfig
 from bnverify.reference import formulas
 from bnverify.reference.machine import trace
 from bnverify.reference.moments import blocked_moments

@@ -55,7 +55,7 @@ def test_the_stage_found_by_a_second_look(key: str, stage: str) -> None:
     """Without knowing the cause, the layer's own numbers give the same stage, in nine of ten cases."""
     target = ReferenceTarget(BY_KEY[key].formulas)
     failing = [one for one in (verify(case, target, 0) for case in PLAIN) if one.verdict.status.fails]
-    stages = Counter(stage_of(one, 0, target.observe, None) for one in failing)
+    stages = Counter(stage_of(one, target.observe, None) for one in failing)
     assert stages[stage] >= 0.9 * stages.total(), stages
 
 
@@ -93,4 +93,4 @@ def test_a_case_that_conforms_has_no_stage() -> None:
     """Nothing is off in a perfect layer, nor in one whose attributes alone differ."""
     assert {verdict.stage for verdict in run(PLAIN, ReferenceTarget()).verdicts} == {""}
     one = verify(parse("shape:4x3/steps:T"), ReferenceTarget(), 0)
-    assert stage_of(Failing(one.verdict, one.observation), 0, ReferenceTarget().observe, None) == ""
+    assert stage_of(Failing(one.verdict, one.observation, inputs=one.inputs), ReferenceTarget().observe, None) == ""

@@ -60,7 +60,8 @@ import numpy as np
 
 from bnverify.bounds.gradients import Gradient, gradient_numbers
 from bnverify.bounds.running import Arithmetic, Running
-from bnverify.cases.case import RATE, Case, LayerConfig, Step
+from bnverify.cases.case import RATE, Case, Step
+from bnverify.cases.layer_config import LayerConfig
 from bnverify.model import Grade
 from bnverify.precision import Array, Format, Precision
 from bnverify.reference.formulas import KERAS

@@ -8,11 +8,15 @@ import enum
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from bnverify.cases.layer_config import CONSTRAINTS, INITIALIZERS, REGULARIZERS, LayerConfig
+from bnverify.cases.misuse import MISUSES
+from bnverify.cases.modes import FILES, LAYOUTS, MASKERS, MODES, TRAINERS, replicas
+from bnverify.cases.networks import NETWORKS
 from bnverify.errors import BadInput
 from bnverify.precision import FORMATS, INTEGERS, POLICIES
 
@@ -20,7 +24,7 @@ RATE = 0.125  # learning rate of an optimizer step, exact in every format
 
 
 class Step(enum.Enum):
-    """One entry of a trace: a call of the layer, or a change of its `trainable` attribute."""
+    """One entry of a trace: a call of the layer, a change of its `trainable` attribute, or a file."""
 
     TRAIN = "T"
     INFER = "I"
@@ -28,6 +32,7 @@ class Step(enum.Enum):
     FREEZE = "F"
     UNFREEZE = "U"
     OPTIMIZE = "O"
+    SAVE = "S"
 
     @property
     def is_call(self) -> bool:
@@ -50,64 +55,24 @@ _WORDS = {
     Step.NOT_GIVEN: "call, training not given",
     Step.FREEZE: "set trainable=False",
     Step.UNFREEZE: "set trainable=True",
+    Step.SAVE: "save, and load what was saved",
     Step.OPTIMIZE: f"call with training=True, then a step of SGD({RATE}) on gamma and beta",
 }
 
 
-RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")  # the further weights of batch renormalization
-
-
-@dataclass(frozen=True)
-class LayerConfig:
-    """Constructor arguments of `keras.layers.BatchNormalization`, with Keras' names and defaults.
-
-    axis: the axis that is kept, or several; momentum in [0, 1]; epsilon in [0, 1e6]; renorm_clipping: pairs of rmax, rmin or
-    dmax with its value; regularizers and constraints by Keras' names, empty for none.
-    """
-
-    axis: int | tuple[int, ...] = -1
-    momentum: float = 0.99
-    epsilon: float = 1e-3
-    center: bool = True
-    scale: bool = True
-    gamma_regularizer: str = ""
-    beta_regularizer: str = ""
-    gamma_constraint: str = ""
-    beta_constraint: str = ""
-    renorm: bool = False
-    renorm_clipping: tuple[tuple[str, float], ...] = ()
-    renorm_momentum: float = 0.99
-
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments that differ from the defaults: what is not passed tests Keras' own default."""
-        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
-        if isinstance(self.axis, tuple):
-            given["axis"] = list(self.axis)
-        if self.renorm_clipping:
-            given["renorm_clipping"] = dict(self.renorm_clipping)
-        return given
-
-    def weight_names(self) -> tuple[str, ...]:
-        """The weights that the layer must have, in Keras' order."""
-        return ("gamma",) * self.scale + ("beta",) * self.center + self.statistics
-
-    @property
-    def statistics(self) -> tuple[str, ...]:
-        """The weights that training calls move."""
-        return ("moving_mean", "moving_variance") + RENORM * self.renorm
-
-
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Layer config + input (shape, dtype, fill, mask) + initial weights + steps + dtype policy.
+    """Layer config + input (shape, dtype, fill, mask, layout) + initial weights + steps + dtype policy + way of running.
 
-    gradients: up to which order the calls are differentiated; law: the law that a second observation is held against.
+    gradients: up to which order the calls are differentiated; law: the law that a second observation is held against;
+    mode: how the calls are made; file: what a step S writes; misuse: a mistake that must be refused; network: the model whose
+    batch normalizations are looked at while it trains, `shape` being that of its batches.
     `cause` says why a regression case exists; it is no part of the identity.
     """
 
     shape: tuple[int, ...]
     steps: tuple[Step, ...]
-    config: LayerConfig = LayerConfig()
+    config: LayerConfig = LayerConfig()  # noqa: RUF009, as frozen as any value
     policy: str = "float32"
     dtype: str = "float32"
     fill: str = "normal"
@@ -115,6 +80,11 @@ class Case:
     weights: str = "random"
     gradients: int = 0
     law: str = "none"
+    layout: str = "plain"
+    mode: str = "call"
+    file: str = "none"
+    misuse: str = "none"
+    network: str = "none"
     cause: str = field(default="", compare=False)
 
     @cached_property
@@ -157,9 +127,9 @@ def _format_steps(steps: tuple[Step, ...]) -> str:
 
 
 def _parse_steps(text: str) -> tuple[Step, ...]:
-    if not re.fullmatch(r"([TINFU]([1-9]\d{0,5})?)*O?", text):
-        raise ValueError("letters T, I, N, F, U, each with an optional count, as T5IFTI, and O at the end")
-    runs = re.findall(r"([TINFUO])(\d*)", text)
+    if not re.fullmatch(r"([TINFUS]([1-9]\d{0,5})?)*O?", text):
+        raise ValueError("letters T, I, N, F, U, S, each with an optional count, as T5IFTI, and O at the end")
+    runs = re.findall(r"([TINFUSO])(\d*)", text)
     steps = tuple(Step(letter) for letter, count in runs for _ in range(int(count or 1)))
     if not any(step.is_call for step in steps):
         raise ValueError("at least one call (T, I, N or O)")
@@ -224,9 +194,21 @@ LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make 
 FILLS = ("normal", "exact", "offset", "constant", "tiny", "spike", "huge", "subnormal", "nonfinite")
 MASKS = ("none", "random", "padding", "one", "full", "empty", "hidden", "int32", "float32", "broadcast", "whole")
 WEIGHTS = ("random", "initial", "negative", "subnormal")
-LAWS = ("none", "shift", "scale", "permutation", "channels", "transposition", "epsilon", "statistics", "axes", "mask", "renorm")
-REGULARIZERS = ("", "l1", "l2")
-CONSTRAINTS = ("", "non_neg", "unit_norm", "max_norm")
+LAWS = (
+    "none",
+    "shift",
+    "scale",
+    "permutation",
+    "channels",
+    "transposition",
+    "epsilon",
+    "statistics",
+    "axes",
+    "mask",
+    "renorm",
+    "repeat",
+    "threads",
+)
 
 _CONFIG_FIELDS = tuple(f.name for f in dataclasses.fields(LayerConfig))
 _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
@@ -236,6 +218,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "epsilon": (repr, _parse_number(0, 1e6)),
     "center": (str, _parse_bool),
     "scale": (str, _parse_bool),
+    **{f"{name}_initializer": (str, _one_of(*INITIALIZERS)) for name in ("gamma", "beta", "moving_mean", "moving_variance")},
     "gamma_regularizer": (str, _one_of(*REGULARIZERS)),
     "beta_regularizer": (str, _one_of(*REGULARIZERS)),
     "gamma_constraint": (str, _one_of(*CONSTRAINTS)),
@@ -243,6 +226,8 @@ _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "renorm": (str, _parse_bool),
     "renorm_clipping": (lambda pairs: "+".join(f"{name}{value!r}" for name, value in pairs), _parse_clipping),
     "renorm_momentum": (repr, _parse_number(0, 1)),
+    "synchronized": (str, _parse_bool),
+    "trainable": (str, _parse_bool),
     "policy": (str, _one_of(*POLICIES)),
     "dtype": (str, _one_of(*FORMATS, *INTEGERS)),
     "fill": (str, _one_of(*FILLS)),
@@ -250,6 +235,11 @@ _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "weights": (str, _one_of(*WEIGHTS)),
     "gradients": (str, _parse_order),
     "law": (str, _one_of(*LAWS)),
+    "layout": (str, _one_of(*LAYOUTS)),
+    "mode": (str, _one_of(*MODES)),
+    "file": (str, _one_of(*FILES)),
+    "misuse": (str, _one_of("none", *MISUSES)),
+    "network": (str, _one_of("none", *NETWORKS)),
     "steps": (_format_steps, _parse_steps),
 }
 _DEFAULT_TEXT = {
@@ -293,17 +283,54 @@ def _validate(case: Case, text: str) -> None:
         got = f"{rank} axes and {len(str(values))} digits of values in all steps"
         allowed = f"at most {LARGEST_RANK} axes and {LARGEST} values"
         raise BadInput(f"case id {text[:200]!r}: shape and steps make {got}; allowed: {allowed}")
-    axes = case.config.axis if isinstance(case.config.axis, tuple) else (case.config.axis,)
+    if objection := next(itertools.chain(_objections(case), _objections_to_the_way(case)), ""):
+        raise BadInput(f"case id {text!r}: {objection}")
+
+
+def _objections(case: Case) -> Iterator[str]:
+    """What does not go together in the layer, its input and the law."""
+    rank, config = len(case.shape), case.config
+    axes = config.axis if isinstance(config.axis, tuple) else (config.axis,)
     if not all(-rank <= axis < rank for axis in axes):
-        raise BadInput(f"case id {text!r}: axis {case.fields['axis']} is out of range -{rank}…{rank - 1} of the shape")
+        yield f"axis {case.fields['axis']} is out of range -{rank}…{rank - 1} of the shape"
+        return
     if 0 in (case.shape[axis] for axis in axes):
-        raise BadInput(f"case id {text!r}: the kept axis has size 0; allowed: sizes of 0 on reduced axes")
-    if (case.config.renorm_clipping or case.config.renorm_momentum != LayerConfig.renorm_momentum) and not case.config.renorm:
-        raise BadInput(f"case id {text!r}: renorm_clipping and renorm_momentum need renorm:True")
+        yield "the kept axis has size 0; allowed: sizes of 0 on reduced axes"
+    if (config.renorm_clipping or config.renorm_momentum != LayerConfig.renorm_momentum) and not config.renorm:
+        yield "renorm_clipping and renorm_momentum need renorm:True"
     begins = "I" if case.law == "epsilon" else "T"
-    if case.law != "none" and case.steps[0].value != begins:
-        raise BadInput(f"case id {text!r}: law:{case.law} is about a first step {begins}, got steps:{case.fields['steps']}")
+    if case.law not in ("none", "repeat", "threads") and case.steps[0].value != begins:
+        yield f"law:{case.law} is about a first step {begins}, got steps:{case.fields['steps']}"
     if case.law == "mask" and case.mask != "full":
-        raise BadInput(f"case id {text!r}: law:mask is about mask:full, got mask:{case.mask}")
+        yield f"law:mask is about mask:full, got mask:{case.mask}"
     if len({axis % rank for axis in axes}) < len(axes):
-        raise BadInput(f"case id {text!r}: axis {case.fields['axis']} names an axis twice")
+        yield f"axis {case.fields['axis']} names an axis twice"
+    if config.draws and case.weights == "initial":
+        yield f"{config.draws[0]} starts from random numbers, so that weights:initial says nothing of the calls"
+
+
+def _objections_to_the_way(case: Case) -> Iterator[str]:
+    """What does not go together in the way of running."""
+    mode, steps = case.mode, case.fields["steps"]
+    if (Step.SAVE in case.steps) != (case.file != "none"):
+        yield f"a step S needs a file, and a file a step S; got file:{case.file} with steps:{steps}"
+    if case.file == "export" and {"T", "O", "F", "U", "S"} & set(steps[steps.index("S") + 1 :]):
+        yield f"what file:export writes can only infer after S; got steps:{steps}"
+    if case.gradients and mode not in ("call", "unbuilt", "positional"):
+        yield f"gradients are taken of calls of the layer itself; got mode:{mode}"
+    if Step.OPTIMIZE in case.steps and mode not in ("call", "unbuilt", "positional", *TRAINERS):
+        yield f"a step O needs mode:call or {', '.join(TRAINERS)}; got mode:{mode}"
+    if mode == "unbuilt" and case.weights != "initial":
+        yield "a layer that is not built has no weights to set; mode:unbuilt needs weights:initial"
+    if mode == "shared" and any(len(list(run)) % 2 for _, run in itertools.groupby(case.steps)):
+        yield f"mode:shared makes two calls at once, each step must stand twice; got steps:{steps}"
+    if mode == "timedistributed" and (len(case.shape) < 3 or case.config.axis != -1):
+        yield "mode:timedistributed needs three axes or more, and axis -1"
+    if mode in MASKERS and case.mask not in ("random", "padding", "one", "full", "empty"):
+        yield f"mode:{mode} makes a mask: it needs mask:random, padding, one, full or empty, got mask:{case.mask}"
+    if mode in MASKERS and (case.config.axis != -1 or len(case.shape) < 3):
+        yield f"mode:{mode} needs three axes or more, and axis -1"
+    if replicas(mode) > max(1, case.shape[0]):
+        yield f"mode:{mode} needs a batch of {replicas(mode)} or more, got {case.shape[0]}"
+    if (case.misuse != "none" or case.network != "none") and mode != "call":
+        yield f"misuse and network are ways of running of their own; got mode:{mode}"

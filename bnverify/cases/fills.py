@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnverify.cases.case import FILLS, Case, Step
+from bnverify.cases.modes import MASKERS
 from bnverify.precision import FORMATS, INTEGERS, Array, Format, precision
 
 Rng = np.random.Generator
@@ -52,6 +53,10 @@ def make_inputs(case: Case, seed: int = 0) -> Inputs:
         masks = tuple(None if x is None else _make_mask(rng, case) for x in batches)
     if case.mask == "hidden":
         batches = tuple(x if m is None else _hide(x, m) for x, m in zip(batches, masks, strict=True))
+    if case.mode in MASKERS:
+        batches = tuple(
+            x if m is None or x is None else np.where(m[..., None], x, 0) for x, m in zip(batches, masks, strict=True)
+        )
     differentiates = [case.gradients > 0 or step is Step.OPTIMIZE for step in case.steps]
     upstream = tuple(_make_upstream(rng, case) if wanted else None for wanted in differentiates)
     direction = tuple(_make_upstream(rng, case) for _ in case.steps) if case.gradients > 1 else ()

@@ -9,5 +9,6 @@ CLAUSES: tuple[Clause, ...] = tuple(
     clause for part in (structure, outputs, moving, masks, renorm, gradients, laws) for clause in part.CLAUSES
 )
 _ATTRIBUTES = ("inference-updates-nothing", "frozen-updates-nothing", "calls-keep-parameters", "gradient-dtypes")
+OF_CALLS = tuple(c for c in CLAUSES if c not in structure.CLAUSES)  # what each part of a case is held against
 NUMBERS = tuple(c.key for c in CLAUSES if c not in structure.CLAUSES and c.key not in _ATTRIBUTES)  # held against bounds
 BY_KEY = {clause.key: clause for clause in CLAUSES}

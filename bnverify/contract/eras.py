@@ -26,7 +26,8 @@ class Era:
     """What the releases of `modules` in the range `keras` document.
 
     rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in
-    16 bits. direct_casts: whether the backend casts float64 to a half format at once.
+    16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
+    its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
     "policy", "mask", "renorm", "gradients of other dtypes"), why it cannot be asked of this era. later: the same for what some
     releases of the era do have: which do not, as a version range, and why.
@@ -40,6 +41,7 @@ class Era:
     formulas: Formulas = KERAS
     half_weights: bool = True
     direct_casts: bool = False
+    slices: bool = True
     policies: tuple[str, ...] = tuple(POLICIES)
     lacks: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, tuple[str, str]] = field(default_factory=dict)

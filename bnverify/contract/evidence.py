@@ -10,12 +10,14 @@ import numpy as np
 
 from bnverify.bounds.compare import Numbers, compare, largest_margin, locate, output_numbers, weight_numbers
 from bnverify.bounds.derive import CallBounds, follow
-from bnverify.cases.case import Case
+from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.model import Check, Grade, Mismatch, Observation, Status, StepObservation
 from bnverify.precision import Array, Precision, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, trace
+
+UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="nobody sees it in this way of running")  # the judge drops it
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ class Evidence:
             for trail in ("".join(s.value for s in self.case.steps[: c.index]) for c in self.expectation.calls)
         ]
 
+    def frozen_after(self, index: int) -> bool:
+        """Whether the layer is frozen after a step."""
+        changes = [s for s in self.case.steps[: index + 1] if s in (Step.FREEZE, Step.UNFREEZE)]
+        return changes[-1] is Step.FREEZE if changes else not self.case.config.trainable
+
     def weights_before(self, index: int) -> dict[str, Array]:
         """The weights that the target held just before step `index`."""
         return dict(self.observation.steps[index - 1].weights if index else self.observation.initial)
@@ -113,6 +120,8 @@ class Evidence:
 
     def moving(self, clause: str, name: str, evidence: CallEvidence) -> Check:
         """The check of a moving statistic after a call."""
+        if "weights" in evidence.observed.hidden:
+            return UNSEEN
         shape = self.case.channels_shape
         value = evidence.call.after.weights[name].reshape(shape)
         bounds = evidence.bounds.moving[name].reshape(3, *shape)
@@ -125,6 +134,8 @@ class Evidence:
     def gradient(self, clause: str, name: str, c: CallEvidence) -> Check:
         """The check of a gradient of a call: of x, gamma or beta, or "second", that of the gradient of x."""
         gradient, quantity = c.bounds.gradients[name], "dL/dx'" if name == "second" else f"dL/d{name}"
+        if "gradients" in c.observed.hidden:
+            return UNSEEN
         actual = c.observed.gradients.get(name)
         if actual is None:
             return self.texts(clause, quantity, c.call.index, expected="a gradient", actual="none")
@@ -162,6 +173,9 @@ class Evidence:
 
     def unchanged(self, clause: str, name: str, index: int) -> Check:
         """The check that step `index` left a weight bit for bit as it was (NaN equal to NaN)."""
+        near = self.observation.steps[max(index - 1, 0) : index + 1]
+        if any("weights" in step.hidden for step in near) or not (index or self.observation.initial):
+            return UNSEEN
         before, after = self.weights_before(index).get(name), self.observation.steps[index].weights.get(name)
         if before is None or after is None:
             return self.texts(clause, name, index, expected="present", actual="missing")

@@ -48,7 +48,7 @@ def check_inference(e: Evidence) -> Iterator[Check]:
 
 def check_frozen(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
-        if c.bounds.gradients and c.call.before.frozen:
+        if c.bounds.gradients and c.call.before.frozen and "gradients" not in c.observed.hidden:
             listed = [name for name in PARAMETERS if name in c.observed.gradients]
             yield e.texts("gradient-frozen", "of weights", c.call.index, expected="none", actual=", ".join(listed) or "none")
     yield from _gradients(e, "gradient-frozen")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bnverify.cases.layer_config import INITIAL
 from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, KERAS_LAYER_DOC, Clause
 from bnverify.contract.evidence import Evidence
 from bnverify.model import Check, Mismatch, Status
-from bnverify.reference.machine import INITIAL
 
 
 def check_returns(e: Evidence) -> Iterator[Check]:
@@ -57,16 +57,16 @@ def check_weight_dtypes(e: Evidence) -> Iterator[Check]:
 def check_trainable_weights(e: Evidence) -> Iterator[Check]:
     parameters = [name for name in e.case.config.weight_names() if name in ("gamma", "beta")]
     for weight in e.observation.weights:
-        expected = str(weight.name in parameters)
+        expected = str(weight.name in parameters and e.case.config.trainable)
         yield e.texts("trainable-weights", weight.name, None, expected=expected, actual=str(weight.trainable))
     for index, step in enumerate(e.observation.steps):
-        if not e.case.steps[index].is_call:
-            expected = ", ".join(parameters) if e.case.steps[index].name == "UNFREEZE" else ""
+        if not e.case.steps[index].is_call and "weights" not in step.hidden:
+            expected = "" if e.frozen_after(index) else ", ".join(parameters)
             yield e.texts("trainable-weights", "listed", index, expected=expected, actual=", ".join(step.trainable))
 
 
 def check_initial_values(e: Evidence) -> Iterator[Check]:
-    if e.case.weights != "initial" or not e.built:
+    if e.case.weights != "initial" or not e.built or e.case.mode == "unbuilt":
         return
     for name in e.case.config.weight_names():
         values = e.observation.initial.get(name)
@@ -82,6 +82,8 @@ def check_output_shape(e: Evidence) -> Iterator[Check]:
 
 def check_output_dtype(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
+        if "y_dtype" in c.observed.hidden:
+            continue
         yield e.texts("output-dtype", "y", c.call.index, expected=e.formats.output.name, actual=str(c.observed.y_dtype))
 
 

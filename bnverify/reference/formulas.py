@@ -61,6 +61,11 @@ def moving_variance(xp: Any, moving: Tensor, batch: Tensor, momentum: float, n: 
     return moving * momentum + batch * (1.0 - momentum)
 
 
+def told(training: bool | None, pinned: bool | None) -> bool | None:
+    """What a layer is told of `training`: what the call inside a model was made with, before what the model is called with."""
+    return training if pinned is None else pinned
+
+
 def normalizes_with_batch(training: bool | None, frozen: bool) -> bool:
     """Batch statistics only if training=True and the layer is not frozen; `training` not given means inference."""
     return bool(training) and not frozen
@@ -167,6 +172,7 @@ class Formulas:
     output: Callable[..., Tensor] = output
     moving_mean: Callable[..., Tensor] = moving_mean
     moving_variance: Callable[..., Tensor] = moving_variance
+    told: Callable[[bool | None, bool | None], bool | None] = told
     normalizes_with_batch: Callable[[bool | None, bool], bool] = normalizes_with_batch
     updates: Callable[[bool | None, bool], bool] = updates
     training_statistics: Callable[[Tensor, Tensor], Tensor] = training_statistics

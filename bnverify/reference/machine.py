@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 
 from bnverify.blocks import Index
-from bnverify.cases.case import RATE, Case, LayerConfig, Step
+from bnverify.cases.case import RATE, Case, Step
 from bnverify.cases.fills import Inputs
+from bnverify.cases.layer_config import LayerConfig
 from bnverify.precision import FORMATS, Array, Precision, precision
 from bnverify.reference import formulas as keras_formulas
 from bnverify.reference.formulas import KERAS, Backward, Formulas, count
 from bnverify.reference.moments import blocked_moments
 from bnverify.reference.parameters import constrained
-
-INITIAL = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0}
-INITIAL.update(moving_stddev=1.0, renorm_mean=0.0, renorm_stddev=1.0)
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
     with np.errstate(all="ignore"):
         for index, (step, batch) in enumerate(zip(case.steps, inputs.batches, strict=True)):
             if batch is None:
-                state = replace(state, frozen=step is Step.FREEZE)
+                state = state if step is Step.SAVE else replace(state, frozen=step is Step.FREEZE)
                 continue
             given = {**inputs.at(index), "x": entered(batch, formats)}
             call = advance(case, read(state, formats), index, given, formulas)
@@ -137,8 +135,10 @@ def initial_state(case: Case, inputs: Inputs) -> State:
     wide = precision(case.policy, case.dtype).wide
     given = inputs.weights or {}
     names = case.config.weight_names()
-    weights = {name: np.broadcast_to(given.get(name, INITIAL[name]), case.channels_shape) for name in names}
-    return State({name: np.asarray(value, wide).reshape(shape) for name, value in weights.items()})
+    values = {name: given.get(name, float(case.config.initializer(name) == "ones")) for name in names}
+    weights = {name: np.broadcast_to(value, case.channels_shape) for name, value in values.items()}
+    frozen = not case.config.trainable
+    return State({name: np.asarray(value, wide).reshape(shape) for name, value in weights.items()}, frozen)
 
 
 def entered(batch: Array, formats: Precision) -> Array:
@@ -169,7 +169,8 @@ def advance(case: Case, state: State, index: int, given: Mapping[str, Array | No
     assert x is not None
     mask = None if mask is None else (mask[..., None] if mask.ndim < x.ndim else mask) != 0
     mean, variance = state.weights["moving_mean"], state.weights["moving_variance"]
-    uses_batch, updates = (f(step.training, state.frozen) for f in (formulas.normalizes_with_batch, formulas.updates))
+    training = formulas.told(step.training, False if case.mode == "pinned" else None)
+    uses_batch, updates = (f(training, state.frozen) for f in (formulas.normalizes_with_batch, formulas.updates))
     batch, after, correction = None, state, None
     if uses_batch or updates:
         batch = batch_statistics(x, mask, case.kept, formulas, wide)

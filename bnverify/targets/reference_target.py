@@ -46,9 +46,9 @@ class ReferenceTarget:
 
         state = initial_state(case, inputs)
         calls = {call.index: call for call in trace(case, inputs, self._formulas)}
-        frozen, steps = False, []
+        frozen, steps = not case.config.trainable, []
         for index, step in enumerate(case.steps):
-            frozen = frozen if step.is_call else step is Step.FREEZE
+            frozen = frozen if step.is_call or step is Step.SAVE else step is Step.FREEZE
             call = calls.get(index)
             state = call.after if call else state
             listed = () if frozen else parameters

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
+
 from bnverify.cases.case import RATE, Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.model import Environment, Failure, Interface, Observation, StepObservation, WeightInfo
+from bnverify.cases.misuse import MISUSES
+from bnverify.model import Environment, Failure, InnerCall, Interface, Observation, StepObservation, WeightInfo
 from bnverify.targets.worker.observing import Worker
 
 
@@ -61,39 +64,73 @@ def interface(said: Mapping[str, Any]) -> Interface:
 
 def request(case: Case, inputs: Inputs) -> dict[str, Any]:
     """What the worker is asked for a case."""
-    steps: list[dict[str, Any]] = [
-        {"do": "call", "training": step.training, "rate": RATE if step is Step.OPTIMIZE else None, **inputs.at(index)}
-        if step.is_call
-        else {"do": "trainable", "value": step is Step.UNFREEZE}
-        for index, step in enumerate(case.steps)
-    ]
-    return {
+    asked = {
         "layer": case.config.arguments(),
         "policy": case.policy,
         "shape": case.shape,
         "dtype": case.dtype,
         "weights": inputs.weights,
-        "steps": steps,
+        "steps": [_step(case, inputs, index) for index in range(len(case.steps))],
+        "mode": case.mode,
+        "layout": case.layout,
+        "made": bool(case.config.draws),
+        "network": case.network if case.network != "none" else None,
     }
+    return asked if case.misuse == "none" else {**asked, **misused(case, asked)}
+
+
+def _step(case: Case, inputs: Inputs, index: int) -> dict[str, Any]:
+    step = case.steps[index]
+    if step.is_call:
+        rate = RATE if step is Step.OPTIMIZE else None
+        return {"do": "call", "training": step.training, "rate": rate, **inputs.at(index)}
+    if step is Step.SAVE:
+        return {"do": "file", "format": case.file}
+    return {"do": "trainable", "value": step is Step.UNFREEZE}
+
+
+def misused(case: Case, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked otherwise where a mistake is made."""
+    mistake = MISUSES[case.misuse]
+    changed: dict[str, Any] = {"layer": {**asked["layer"], **mistake.layer}}
+    if mistake.build is not None:
+        changed["shape"] = mistake.build
+    if mistake.call is not None or mistake.mask is not None:
+        x = np.ones(mistake.call or case.shape, case.dtype)
+        mask = None if mistake.mask is None else np.ones(mistake.mask[0], mistake.mask[1])
+        changed["steps"] = [{**step, "x": x, "mask": mask} if step["do"] == "call" else step for step in asked["steps"]]
+    return changed
 
 
 def observation(answer: Mapping[str, Any]) -> Observation:
     """The worker's answer as frozen values. Raises KeyError, TypeError or ValueError where it is none."""
     return Observation(
-        weights=tuple(WeightInfo(w["name"], tuple(w["shape"]), w["dtype"], w["trainable"]) for w in answer["weights"]),
+        weights=_infos(answer["weights"]),
         initial=answer["initial"],
+        made=tuple(answer.get("made") or ()),
         config=answer["config"],
-        steps=tuple(
-            StepObservation(
-                step["weights"],
-                tuple(step["trainable"]),
-                step["y"],
-                step["y_dtype"],
-                step.get("gradients", {}),
-                step.get("dtypes", {}),
-                tuple(step.get("losses", ())),
-            )
-            for step in answer["steps"]
-        ),
+        steps=tuple(_observed(step) for step in answer["steps"]),
         failure=Failure(**answer["failure"]) if answer["failure"] else None,
+        inner=tuple(
+            InnerCall(**{**call, "after": _observed(call["after"]), "weights": _infos(call.get("weights", ()))})
+            for call in answer.get("inner", ())
+        ),
+    )
+
+
+def _infos(weights: Sequence[Mapping[str, Any]]) -> tuple[WeightInfo, ...]:
+    return tuple(WeightInfo(w["name"], tuple(w["shape"]), w["dtype"], w["trainable"]) for w in weights)
+
+
+def _observed(step: Mapping[str, Any]) -> StepObservation:
+    return StepObservation(
+        step["weights"],
+        tuple(step["trainable"]),
+        step["y"],
+        step["y_dtype"],
+        step.get("gradients", {}),
+        step.get("dtypes", {}),
+        tuple(step.get("losses", ())),
+        {name: (before, after) for name, (before, after) in step.get("config", {}).items()},
+        tuple(step.get("hidden", ())),
     )

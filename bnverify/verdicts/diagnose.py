@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnverify.cases.case import Case
-from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import Evidence, Expectation, expect, with_bounds
 from bnverify.model import Grade, Observation, Status, StepObservation, Verdict
 from bnverify.precision import FORMATS, Precision
@@ -42,12 +42,13 @@ class Cause:
     formulas: Formulas | None = None
 
 
-def name_causes(failing: Sequence[Failing], seed: int, observe: Observe) -> list[Verdict]:
+def name_causes(failing: Sequence[Failing], observe: Observe) -> list[Verdict]:
     """The verdicts of `failing`, in that order, each with its cause where one is found, and with the stage that is off.
 
     observe: the target's own, for a second look at cases without a cause.
     Cases are searched from the smallest on. Where several hypotheses fit a case, the one that fits most cases is meant.
     """
+    wholes, failing = failing, [_telling(one) for one in failing]
     fits: dict[int, list[Cause]] = {}
     votes: Counter[str] = Counter()
     searched = 0
@@ -55,7 +56,7 @@ def name_causes(failing: Sequence[Failing], seed: int, observe: Observe) -> list
         one = failing[index]
         if not one.observation.steps or one.size > TRIED or _other_weights(one.verdict) or not _numbers_fail(one.verdict):
             continue
-        shown, inputs = _shown(one, seed)
+        shown, inputs = _shown(one)
         found = list(search(shown, inputs, votes.__contains__))
         open_ = _numbers_wrong(one.verdict) and one.size <= SEARCHED and searched < SEARCHES
         if open_ and (searched < 4 or not found):
@@ -72,9 +73,18 @@ def name_causes(failing: Sequence[Failing], seed: int, observe: Observe) -> list
         formulas = cause.formulas if cause else None
         if one.observation.steps and one.size <= SEARCHED and (formulas is not None or looks < LOOKS):
             looks += formulas is None
-            verdict = replace(verdict, stage=stage_of(one, seed, observe, formulas))
+            verdict = replace(verdict, stage=stage_of(one, observe, formulas))
         found_all.append(verdict)
-    return found_all
+    return [
+        replace(whole.verdict, cause=found.cause, reason=found.reason, stage=found.stage)
+        for whole, found in zip(wholes, found_all, strict=True)
+    ]
+
+
+def _telling(one: Failing) -> Failing:
+    """The smallest part of a case that fails, where it has parts: as a case of its own it says what is wrong with the whole."""
+    parts = [part for _, part in one.parts if part.verdict.status.fails]
+    return min(parts, key=lambda part: (not _numbers_wrong(part.verdict), part.size), default=one)
 
 
 def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
@@ -106,11 +116,11 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
             return
 
 
-def _shown(one: Failing, seed: int) -> tuple[Failing, Inputs]:
+def _shown(one: Failing) -> tuple[Failing, Inputs]:
     """The case and its inputs; where a law alone is broken, its second observation, judged as a case of its own."""
     broken = {check.clause for check in one.verdict.failures}
     if len(broken) > 1 or not broken <= set(one.companions):
-        return one, make_inputs(one.verdict.case, seed)
+        return one, one.inputs
     case, inputs, observation = one.companions[broken.pop()]
     verdict = judge(expect(case, inputs, one.era.formulas, one.era.formats(case)), observation)
     return replace(one, verdict=verdict, observation=observation, companions={}), inputs

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from bnverify.contract import CLAUSES
-from bnverify.contract.evidence import Evidence, Expectation
+from bnverify.contract.clause import Clause
+from bnverify.contract.evidence import UNSEEN, Evidence, Expectation
 from bnverify.model import Check, Grade, Observation, Status, Verdict, worst
 
 Companions = Mapping[str, tuple[Expectation, Observation]]
@@ -17,6 +18,7 @@ def judge(
     observation: Observation,
     required: Grade = Grade.SEQUENTIAL,
     companions: Companions = MappingProxyType({}),
+    clauses: Sequence[Clause] = CLAUSES,
 ) -> Verdict:
     """The verdict on one case; a target that raised is judged on what it did before, and its crash is a failed check.
 
@@ -28,5 +30,5 @@ def judge(
         return Verdict(case, (), Status.INCONCLUSIVE, reason)
     others = {key: Evidence(*other, required) for key, other in companions.items()}
     evidence = Evidence(expectation, observation, required, others)
-    checks: tuple[Check, ...] = tuple(check for clause in CLAUSES for check in clause.check(evidence))
+    checks: tuple[Check, ...] = tuple(check for clause in clauses for check in clause.check(evidence) if check is not UNSEEN)
     return Verdict(case, checks, worst([check.status for check in checks]))

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnverify.cases.case import Case
-from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
 from bnverify.model import Grade, Observation, Status
 from bnverify.precision import Array
@@ -27,14 +27,14 @@ Observe = Callable[[Case, Inputs], Observation]
 SAME = 1e-9  # relative, between two references in float64
 
 
-def stage_of(one: Failing, seed: int, observe: Observe, formulas: Formulas | None) -> str:
+def stage_of(one: Failing, observe: Observe, formulas: Formulas | None) -> str:
     """The first quantity that is off; empty where no number is. formulas: those of the cause, where it is a known one."""
     failing = [check for check in one.verdict.failures if check.grade is not None and check.step is not None]
     if not failing:
         return ""
     first = min(check.step or 0 for check in failing)
     quantities = {check.quantity for check in failing if check.step == first}
-    inputs = make_inputs(one.verdict.case, seed)
+    inputs = one.inputs
     moved, normalized = quantities & set(one.verdict.case.config.statistics), {q for q in quantities if q.startswith("y")}
     if not moved and not normalized:
         return "gradients" if any(quantity.startswith("dL/") for quantity in quantities) else ""

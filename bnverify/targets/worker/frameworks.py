@@ -36,6 +36,8 @@ def open_framework(name):
 class Keras3(object):
     """Keras 3 on any backend."""
 
+    generation = 3
+
     def __init__(self, module):
         self.keras = module
         self.backend = module.backend.backend()
@@ -149,6 +151,8 @@ class Keras3(object):
 class Keras2(object):
     """Keras 2 inside TensorFlow 2, which runs calls at once: tf.keras, tf_keras, and keras 2.4 to 2.15."""
 
+    generation = 2
+
     backend = "tensorflow"
 
     def __init__(self, module):
@@ -215,6 +219,8 @@ class Keras2Graph(object):
 
     The updates of a call with training=True run as in `fit`; without `training` it is run as in `predict`.
     """
+
+    generation = "graph"
 
     def __init__(self, module):
         self.keras = module

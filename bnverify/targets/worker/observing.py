@@ -3,15 +3,15 @@
 import inspect
 import os
 import platform
-import re
 import warnings
 
 import numpy as np
 
 from .frameworks import open_framework
+from .networks import watch
+from .recording import config_of, one_line, short_name, structure, values
 from .routes import NAMES, route_layer
-
-ansi = re.compile(r"\x1b\[[0-9;]*m")
+from .ways import open_way
 
 
 class Worker(object):
@@ -62,7 +62,8 @@ class Worker(object):
             found["config"] = {name: value for name, value in (config_of(made) or {}).items() if name != "name"}
             made.build((2, 3))
             found["weights"] = [
-                "%s %s%s" % (w["name"], w["dtype"], " trainable" if w["trainable"] else "") for w in self.structure(made)
+                "%s %s%s" % (w["name"], w["dtype"], " trainable" if w["trainable"] else "")
+                for w in structure(self.framework, made)
             ]
         except Exception:  # then the cases will tell
             pass
@@ -75,7 +76,9 @@ class Worker(object):
             return self._observe(request)
 
     def _observe(self, request):
-        answer = {"weights": [], "initial": {}, "config": None, "steps": [], "failure": None}
+        if request.get("network"):
+            return watch(self, request)
+        answer = {"weights": [], "initial": {}, "made": None, "config": None, "steps": [], "failure": None}
         stage = "constructor"
 
         def enter(name):
@@ -84,113 +87,35 @@ class Worker(object):
 
         try:
             enter(stage)
-            layer = self.factory(**dict(request["layer"], **self.framework.begin(request["policy"])))
-            stage = enter("build")
-            layer.build(tuple(request["shape"]))
-            answer["weights"] = self.structure(layer)
-            answer["config"] = config_of(layer)
-            if request["weights"] is not None:
-                stage = enter("setting weights")
-                self.assign(layer, request["weights"])
-            answer["initial"] = self.values(layer)
-            for index, step in enumerate(request["steps"]):
-                stage = enter("step %d" % index)
-                answer["steps"].append(getattr(self, "do_" + step["do"])(layer, step, request))
+            way = open_way(self.framework, self.factory, request)
+            with way:
+                way.construct()
+                stage = enter("build")
+                way.build()
+                answer["weights"] = structure(self.framework, way.layer)
+                answer["config"] = config_of(way.layer)
+                if request.get("made"):
+                    answer["made"] = [values(self.framework, way.layer), way.again()]
+                if request["weights"] is not None:
+                    stage = enter("setting weights")
+                    self.assign(way.layer, request["weights"])
+                answer["initial"] = values(self.framework, way.layer)
+                done, steps = 0, request["steps"]
+                while done < len(steps):
+                    stage = enter("step %d" % done)
+                    found = way.run(steps[done : done + way.together(steps[done:])])
+                    answer["steps"].extend(found)
+                    done += len(found)
+                if way.late:
+                    answer["weights"] = structure(self.framework, way.layer)
         except (Exception, SystemExit) as error:  # whatever a layer raises is an observation
             answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error)}
         return answer
-
-    def do_call(self, layer, step, request):
-        framework = self.framework
-        x = framework.tensor(step["x"], request["dtype"])
-        given = {} if step["training"] is None else {"training": step["training"]}
-        if step.get("mask") is not None:
-            given["mask"] = framework.mask(step["mask"])
-        found = {}
-        if step.get("upstream") is None:
-            y = framework.call(layer, x, given)
-        else:
-            y, found = framework.differentiate(layer, x, given, step["upstream"], step["direction"], step["rate"])
-        if not hasattr(y, "dtype"):
-            raise TypeError("the call returned %s, not a tensor" % type(y).__name__)
-        gradients = {short_name(w): gradient for w, gradient in zip(layer.trainable_weights, found.get("weights", []))}
-        gradients.update({name: gradient for name, gradient in found.items() if name != "weights"})
-        return {
-            "y": framework.array(y),
-            "y_dtype": framework.dtype(y),
-            "weights": self.values(layer),
-            "trainable": trainable(layer),
-            "gradients": {name: None if g is None else framework.array(g) for name, g in gradients.items()},
-            "dtypes": {name: framework.dtype(g) for name, g in gradients.items() if g is not None},
-            "losses": [float(framework.array(loss)) for loss in framework.losses(layer)] if regularized(layer) else [],
-        }
-
-    def do_trainable(self, layer, step, request):
-        layer.trainable = step["value"]
-        return {"y": None, "y_dtype": None, "weights": self.values(layer), "trainable": trainable(layer)}
-
-    def structure(self, layer):
-        names = trainable(layer)
-        return [
-            {
-                "name": short_name(w),
-                "shape": [int(n) for n in w.shape],
-                "dtype": self.framework.dtype(w),
-                "trainable": short_name(w) in names,
-            }
-            for w in layer.weights
-        ]
 
     def assign(self, layer, weights):
         for variable in layer.weights:
             if short_name(variable) in weights:
                 self.framework.assign(variable, weights[short_name(variable)])
-
-    def values(self, layer):
-        variables = layer.weights
-        return dict(zip([short_name(w) for w in variables], self.framework.arrays(variables)))
-
-
-def regularized(layer):
-    return any(getattr(layer, name + "_regularizer", None) is not None for name in ("gamma", "beta"))
-
-
-def trainable(layer):
-    return [short_name(w) for w in layer.trainable_weights]
-
-
-def short_name(variable):
-    return variable.name.split("/")[-1].split(":")[0]
-
-
-def config_of(layer):
-    """What get_config() says of plain values, or None where the layer has none to give."""
-    try:
-        config = layer.get_config()
-    except Exception:
-        return None
-    return {name: value for name, value in config.items() if is_plain(value)}
-
-
-def is_plain(value):
-    if isinstance(value, (list, tuple)):
-        return all(is_plain(v) for v in value)
-    return value is None or isinstance(value, (bool, int, float, str))
-
-
-def one_line(error):
-    """An exception's own text on one line, without what Keras wraps around it."""
-    try:
-        text = str(error)
-    except Exception:  # an exception of a user's own that cannot even be shown
-        return "(its text cannot be shown)"
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    lines = [line.strip() for line in text.strip().splitlines()]
-    if lines and lines[0].startswith("Exception encountered when calling"):
-        lines = lines[1:]
-    if any(line.startswith("Arguments received by") for line in lines):
-        lines = lines[: [line.startswith("Arguments received by") for line in lines].index(True)]
-    return ansi.sub("", " ".join(line for line in lines if line))[:300]
 
 
 def cpu_name():

@@ -1,0 +1,139 @@
+"""Parts: what a case consists of where one of its steps makes several calls, or calls of several layers.
+
+Each part is a case of its own, with inputs and an observation, so that it is judged like any other: the calls of each batch
+normalization in a network, those of each replica, those of each slice along time, two calls of a shared layer in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import Inputs
+from bnverify.cases.layer_config import LayerConfig
+from bnverify.cases.modes import replicas
+from bnverify.model import InnerCall, Observation, StepObservation
+
+
+@dataclass(frozen=True)
+class Part:
+    """A case inside another. label: which call, or whose, empty where it is all of them; steps: its steps in the whole case."""
+
+    label: str
+    case: Case
+    inputs: Inputs
+    observation: Observation
+    steps: tuple[int, ...]
+
+
+def parts_of(case: Case, inputs: Inputs, observation: Observation, slices: bool) -> tuple[Part, ...] | None:
+    """The parts that are judged in the place of a case's calls; None where the case is judged as it is.
+
+    slices: whether TimeDistributed calls its layer for each slice, as it is documented to, and not for all at once.
+    """
+    if case.misuse != "none":
+        return ()
+    if case.network != "none" or replicas(case.mode) > 1:
+        return tuple(_inner(case, call) for call in observation.inner)
+    if case.mode == "shared":
+        return (_in_order(case, inputs, observation),)
+    if case.mode == "timedistributed" and slices:
+        return (_slices(case, inputs, observation),)
+    return None
+
+
+def _inner(case: Case, call: InnerCall) -> Part:
+    """A call that was watched, of a layer whose arguments were asked for."""
+    known = {f.name for f in fields(LayerConfig)}
+    given = {name: value for name, value in call.arguments.items() if name in known}
+    if isinstance(given.get("axis"), (list, tuple)) and len(given["axis"]) == 1:
+        given["axis"] = given["axis"][0]
+    config = LayerConfig(**given) if given else case.config
+    step = {True: Step.TRAIN, False: Step.INFER, None: Step.NOT_GIVEN}[call.training]
+    own = replace(
+        case,
+        shape=call.x.shape,
+        steps=(step,),
+        config=replace(config, trainable=call.trainable),
+        policy=call.policy,
+        dtype=call.dtype,
+        weights="random",
+        mask="none" if call.mask is None else "random",
+        gradients=0,
+    )
+    masks = () if call.mask is None else (call.mask,)
+    observation = Observation(call.weights, call.before, None, (call.after,))
+    return Part(call.label, own, Inputs(dict(call.before), (call.x,), masks), observation, (call.step,))
+
+
+def _in_order(case: Case, inputs: Inputs, observation: Observation) -> Part:
+    """The two calls of a model in the order that the moving mean shows them to have been made in: none is promised."""
+    order = list(range(len(case.steps)))
+    for first, second in zip(order[::2], order[1::2], strict=True):
+        x, other = inputs.batches[first], inputs.batches[second]
+        if case.steps[first].training and x is not None and other is not None and second < len(observation.steps):
+            before = observation.steps[first - 1].weights if first else observation.initial
+            after = observation.steps[second].weights
+            if _later(case, x, other, before, after):
+                order[first], order[second] = second, first
+    steps = tuple(replace(observation.steps[i], weights=s.weights, hidden=s.hidden) for i, s in _known(order, observation))
+    moved = replace(
+        inputs,
+        batches=tuple(inputs.batches[i] for i in order),
+        masks=tuple(inputs.masks[i] for i in order) if inputs.masks else (),
+    )
+    return Part("", case, moved, replace(observation, steps=steps), tuple(order))
+
+
+def _known(order: list[int], observation: Observation) -> Iterator[tuple[int, StepObservation]]:
+    return zip(order[: len(observation.steps)], observation.steps, strict=True)
+
+
+def _later(case: Case, x: np.ndarray, other: np.ndarray, before: object, after: object) -> bool:
+    """Whether the first input's mean counts for more in the moving mean than the second's: it was called later."""
+    if not isinstance(before, dict) or not isinstance(after, dict) or "moving_mean" not in before or "moving_mean" not in after:
+        return False
+    axes, m = tuple(axis for axis in range(x.ndim) if axis not in case.kept), case.config.momentum
+    one, two = (np.mean(v.astype(np.float64), axis=axes) for v in (x, other))
+
+    def error(early: np.ndarray, late: np.ndarray) -> float:
+        expected = m * (m * before["moving_mean"] + (1 - m) * early) + (1 - m) * late
+        return float(np.max(np.abs(expected - after["moving_mean"]))) if expected.shape == after["moving_mean"].shape else 0.0
+
+    return error(two, one) < error(one, two)
+
+
+def _slices(case: Case, inputs: Inputs, observation: Observation) -> Part:
+    """A call for each slice along axis 1; nobody sees the weights between them."""
+    times = case.shape[1]
+    steps: list[Step] = []
+    batches: list[np.ndarray | None] = []
+    masks: list[np.ndarray | None] = []
+    seen: list[StepObservation] = []
+    places: list[int] = []
+    for index, (step, x) in enumerate(zip(case.steps, inputs.batches, strict=True)):
+        observed = observation.steps[index] if index < len(observation.steps) else None
+        count = times if step.is_call else 1
+        steps += [step] * count
+        places += [index] * count
+        mask = inputs.masks[index] if inputs.masks else None
+        batches += [None] if x is None else [x[:, t] for t in range(count)]
+        masks += [None] * count if mask is None else [mask[:, t] for t in range(count)]
+        if observed is None:
+            continue
+        y = observed.y
+        sliced = y is not None and y.shape == case.shape
+        seen += [
+            replace(
+                observed,
+                y=y[:, t] if sliced and y is not None else y,
+                hidden=() if t + 1 == count else ("weights",),
+            )
+            for t in range(count)
+        ]
+    own = replace(case, shape=(case.shape[0], *case.shape[2:]), steps=tuple(steps))
+    given = replace(inputs, batches=tuple(batches), masks=tuple(masks) if inputs.masks else ())
+    return Part("", own, given, replace(observation, steps=tuple(seen)), tuple(places))

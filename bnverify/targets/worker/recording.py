@@ -1,0 +1,104 @@
+"""Recording: what is read off a layer, and off an exception, in plain values."""
+
+import re
+
+ansi = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class NotHere(Exception):
+    """What was asked cannot be done in this environment; the text says why."""
+
+
+def structure(framework, layer):
+    names = trainable(layer)
+    return [
+        {
+            "name": short_name(w),
+            "shape": [int(n) for n in w.shape],
+            "dtype": framework.dtype(w),
+            "trainable": short_name(w) in names,
+        }
+        for w in layer.weights
+    ]
+
+
+def values(framework, layer):
+    variables = layer.weights
+    return dict(zip([short_name(w) for w in variables], framework.arrays(variables)))
+
+
+def after_call(framework, layer, y, y_dtype=None, found=None):
+    """What a call left behind; y is a tensor, or an array with the dtype that it was made from."""
+    found = found or {}
+    gradients = {short_name(w): gradient for w, gradient in zip(layer.trainable_weights, found.get("weights", []))}
+    gradients.update({name: gradient for name, gradient in found.items() if name != "weights"})
+    return {
+        "y": y if y is None or y_dtype else framework.array(y),
+        "y_dtype": y_dtype or (None if y is None else framework.dtype(y)),
+        "weights": values(framework, layer),
+        "trainable": trainable(layer),
+        "gradients": {name: None if g is None else framework.array(g) for name, g in gradients.items()},
+        "dtypes": {name: framework.dtype(g) for name, g in gradients.items() if g is not None},
+        "losses": [float(framework.array(loss)) for loss in framework.losses(layer)] if regularized(layer) else [],
+    }
+
+
+def after_change(framework, layer):
+    """What a step that is no call left behind."""
+    return {"y": None, "y_dtype": None, "weights": values(framework, layer), "trainable": trainable(layer)}
+
+
+def regularized(layer):
+    return any(getattr(layer, name + "_regularizer", None) is not None for name in ("gamma", "beta"))
+
+
+def trainable(layer):
+    return [short_name(w) for w in layer.trainable_weights]
+
+
+def short_name(variable):
+    return variable.name.split("/")[-1].split(":")[0]
+
+
+def config_of(layer):
+    """What get_config() says of plain values, or None where the layer has none to give."""
+    try:
+        config = layer.get_config()
+    except Exception:
+        return None
+    return {name: value for name, value in config.items() if is_plain(value)}
+
+
+def is_plain(value):
+    if isinstance(value, (list, tuple)):
+        return all(is_plain(v) for v in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def whole_config(layer):
+    """get_config() whole, as text values: what a file must bring back."""
+    return {name: repr(plain(value)) for name, value in layer.get_config().items() if name != "name"}
+
+
+def plain(value):
+    """Nested configurations in one order and without what names an object in memory."""
+    if isinstance(value, dict):
+        return {key: plain(value[key]) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
+
+
+def one_line(error):
+    """An exception's own text on one line, without what Keras wraps around it."""
+    try:
+        text = str(error)
+    except Exception:  # an exception of a user's own that cannot even be shown
+        return "(its text cannot be shown)"
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    lines = [line.strip() for line in text.strip().splitlines()]
+    if lines and lines[0].startswith("Exception encountered when calling"):
+        lines = lines[1:]
+    if any(line.startswith("Arguments received by") for line in lines):
+        lines = lines[: [line.startswith("Arguments received by") for line in lines].index(True)]
+    return ansi.sub("", " ".join(line for line in lines if line))[:300]

@@ -1,0 +1,3 @@
+"""One batch over several devices of this machine."""
+
+WAYS = {}

@@ -1,0 +1,73 @@
+"""What training a model needs, in each generation of Keras: a loss, an optimizer, and a layer that keeps what passes it."""
+
+import importlib
+
+import numpy as np
+
+
+def set_policy(framework, policy):
+    """Makes a dtype policy the global one; the one that was."""
+    if framework.generation == "graph":
+        return policy
+    mixed = framework.keras.mixed_precision
+    set_it = getattr(mixed, "set_global_policy", None) or mixed.set_dtype_policy
+    before = getattr(mixed, "global_policy", None) or mixed.dtype_policy
+    was = before().name
+    set_it(policy)
+    return was
+
+
+def sgd(framework, rate):
+    keras = framework.keras
+    kind = getattr(keras.optimizers, "SGD", None) or framework.tensorflow.keras.optimizers.SGD
+    return kind(rate)
+
+
+def weighted_sum(framework):
+    """The loss whose gradient with respect to y is y_true."""
+    if framework.generation == 3:
+        ops = framework.keras.ops
+        return lambda y_true, y_pred: ops.sum(y_true * ops.cast(y_pred, y_true.dtype))
+    if framework.generation == 2:
+        tf = framework.tensorflow
+        return lambda y_true, y_pred: tf.reduce_sum(y_true * tf.cast(y_pred, y_true.dtype))
+    return lambda y_true, y_pred: framework.K.sum(y_true * y_pred)
+
+
+def keeper(framework, shape, policy):
+    """A layer that hands on what it gets, and keeps it in `kept`, in float32 or wider."""
+    Layer = framework.keras.layers.Layer
+    dtype = "float64" if policy == "float64" else "float32"
+
+    class Keeper(Layer):
+        def build(self, input_shape):
+            given = {} if framework.generation == "graph" else {"dtype": dtype}
+            self.kept = self.add_weight(name="kept", shape=tuple(shape), initializer="zeros", trainable=False, **given)
+            super(Keeper, self).build(input_shape)
+
+        def call(self, inputs):
+            if framework.generation == "graph":
+                self.add_update(framework.K.update(self.kept, inputs), inputs)
+            elif framework.generation == 3:
+                self.kept.assign(framework.keras.ops.cast(framework.keras.ops.reshape(inputs, tuple(shape)), dtype))
+            else:
+                self.kept.assign(framework.tensorflow.cast(framework.tensorflow.reshape(inputs, tuple(shape)), dtype))
+            return inputs
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    return Keeper()
+
+
+def entering(framework, x, dtype):
+    """An array as a model is fed with it."""
+    if dtype == "bfloat16":
+        return x.astype(importlib.import_module("ml_dtypes").bfloat16)
+    return x if framework.generation != "graph" else x.astype(framework.K.floatx())
+
+
+def synchronize(model):
+    """Writes the state of a training loop back into the variables, where it lives apart (JAX)."""
+    if hasattr(model, "jax_state_sync") and getattr(model, "_jax_state", None) is not None:
+        model.jax_state_sync()
