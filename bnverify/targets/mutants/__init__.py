@@ -130,7 +130,11 @@ def _output_rounding(part: str, dtype: str) -> Callable[..., Any]:
     return output
 
 
-OF_KERAS = ("second-of-constant-mean", "mask-count-epsilon")  # what Keras itself does cannot be planted in it
+OF_KERAS = (
+    "second-of-constant-mean",
+    "mask-count-epsilon",
+    "outer-training-wins",
+)  # what Keras itself does cannot be planted in it
 
 
 def gradient_layer(of_x: float, of_gamma: float) -> type:
