@@ -63,6 +63,7 @@ class Era:
 
 _FLOAT32_WEIGHTS = "every weight has the policy's variable dtype, but float32 under 16-bit policies"
 _PARAMETERS_ONLY = "trainable=False freezes gamma and beta alone: training=True still normalizes with the batch"
+_BY_KEYWORD = "the layer takes keyword arguments alone before Keras 2.3"
 _GRAPH_LACKS = {
     "several axes": "multi-backend Keras takes one integer as axis",
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
@@ -93,7 +94,11 @@ ERAS = (
             updates=lambda training, frozen: bool(training),
         ),
         policies=("float32", "float64"),
-        lacks=_GRAPH_LACKS,
+        lacks={
+            **_GRAPH_LACKS,
+            "mode positional": _BY_KEYWORD,
+            "mode evaluate": "what evaluate computes cannot be seen: it runs no update that could keep it",
+        },
     ),
     Era(
         "multi-backend Keras",
@@ -104,6 +109,7 @@ ERAS = (
         formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training)),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
+        later={"mode positional": ("<2.3", _BY_KEYWORD)},
     ),
     Era(
         "Keras 2 in TensorFlow 2",
