@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from bnverify.cases.case import FILLS, LAWS, MASKS, WEIGHTS, Case, Step, parse
 from bnverify.cases.expression import compile_expression
 from bnverify.cases.fills import describe, make_inputs
-from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS, LayerConfig
+from bnverify.cases.layer_config import CONSTRAINTS, INITIALIZERS, REGULARIZERS, LayerConfig
+from bnverify.cases.modes import FILES, LAYOUTS, MODES
 from bnverify.cases.suites import SUITES, choose, matches, smaller_first, suite
 from bnverify.errors import BadInput
 from bnverify.precision import FORMATS, INTEGERS, POLICIES
@@ -32,7 +33,7 @@ def cases(draw: st.DrawFn) -> Case:
     axis = draw(st.integers(-rank, rank - 1) | several)
     if isinstance(axis, int) and draw(st.booleans()):
         shape[(axis + 1) % rank] = 0  # a reduced axis may be empty
-    before = [step for step in Step if step is not Step.OPTIMIZE]
+    before = [step for step in Step if step not in (Step.OPTIMIZE, Step.SAVE)]
     steps = draw(st.lists(st.sampled_from(before), max_size=12))
     last = draw(st.lists(st.just(Step.OPTIMIZE), min_size=not any(step.is_call for step in steps), max_size=1))
     renorm = draw(st.booleans())
@@ -40,7 +41,11 @@ def cases(draw: st.DrawFn) -> Case:
     if clipping.get("rmin", 0.0) > clipping.get("rmax", 1e6):
         del clipping["rmin"]
     mask = draw(st.sampled_from(MASKS))
-    asked = {Step.TRAIN: set(LAWS) - {"epsilon"} - ({"mask"} if mask != "full" else set()), Step.INFER: {"none", "epsilon"}}
+    asked = {
+        Step.TRAIN: set(LAWS) - {"epsilon", "threads"} - ({"mask"} if mask != "full" else set()),
+        Step.INFER: {"none", "epsilon"},
+    }
+    initializer = draw(st.sampled_from(INITIALIZERS))
     laws = sorted(asked.get((steps + last)[0], {"none"}))
     return Case(
         shape=tuple(shape),
@@ -51,6 +56,8 @@ def cases(draw: st.DrawFn) -> Case:
             epsilon=draw(st.floats(0, 1e6)),
             center=draw(st.booleans()),
             scale=draw(st.booleans()),
+            gamma_initializer=initializer,
+            trainable=draw(st.booleans()),
             gamma_regularizer=draw(st.sampled_from(REGULARIZERS)),
             beta_regularizer=draw(st.sampled_from(REGULARIZERS)),
             gamma_constraint=draw(st.sampled_from(CONSTRAINTS)),
@@ -63,8 +70,9 @@ def cases(draw: st.DrawFn) -> Case:
         dtype=draw(st.sampled_from((*FORMATS, *INTEGERS))),
         fill=draw(st.sampled_from(FILLS)),
         mask=mask,
-        weights=draw(st.sampled_from(WEIGHTS)),
+        weights=draw(st.sampled_from(WEIGHTS)) if initializer == "" else "random",
         gradients=draw(st.integers(0, 2)),
+        layout=draw(st.sampled_from(sorted(LAYOUTS))),
         law=draw(st.sampled_from(laws)),
     )
 
@@ -102,10 +110,10 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x0/steps:T", "the kept axis has size 0; allowed: sizes of 0 on reduced axes"),
         ("shape:0x3/axis:0/steps:T", "the kept axis has size 0"),
         ("shape:4x03/steps:T", "shape is '4x03'"),
-        ("shape:4x3/steps:X", "steps is 'X'; allowed: letters T, I, N, F, U"),
+        ("shape:4x3/steps:X", "steps is 'X'; allowed: letters T, I, N, F, U, S"),
         (
             "shape:4x3/steps:OT",
-            "steps is 'OT'; allowed: letters T, I, N, F, U, each with an optional count",
+            "steps is 'OT'; allowed: letters T, I, N, F, U, S, each with an optional count",
         ),
         ("shape:4x3/steps:TO2", "steps is 'TO2'"),
         ("shape:4x3/steps:FU", "at least one call"),
@@ -128,6 +136,19 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/steps:T/renorm:True/renorm_clipping:dmax-1", "allowed: rmax, rmin and dmax"),
         ("shape:4x3/steps:T/center:true", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
         ("shape:4x3/steps:T/steps:I", "the field steps stands twice"),
+        ("shape:4x3/steps:TS", "a step S needs a file, and a file a step S"),
+        ("shape:4x3/file:keras/steps:T", "a step S needs a file, and a file a step S; got file:keras with steps:T"),
+        ("shape:4x3/file:export/steps:TST", "what file:export writes can only infer after S; got steps:TST"),
+        ("shape:4x3/mode:fits/steps:T", "did you mean mode:fit?"),
+        ("shape:4x3/mode:fit/gradients:1/steps:T", "gradients are taken of calls of the layer itself; got mode:fit"),
+        ("shape:4x3/mode:xla/steps:TO", "a step O needs mode:call or fit, on_batch, evaluate; got mode:xla"),
+        ("shape:4x3/mode:unbuilt/steps:T", "mode:unbuilt needs weights:initial"),
+        ("shape:4x3/mode:shared/steps:T3", "mode:shared makes two calls at once, so that each must stand twice; got steps:T3"),
+        ("shape:4x3/mode:timedistributed/steps:T", "mode:timedistributed needs three axes or more, and axis -1"),
+        ("shape:4x3x2/mode:masking/steps:T", "mode:masking makes a mask: it needs mask:random"),
+        ("shape:4x3x2/axis:1/mask:full/mode:embedding/steps:T", "mode:embedding needs three axes or more, and axis -1"),
+        ("shape:3x2/mode:mirrored4/steps:T", "mode:mirrored4 needs a batch of 4 or more, got 3"),
+        ("shape:4x3/gamma_initializer:random_normal/weights:initial/steps:T", "gamma starts from random numbers"),
     ],
 )
 def test_bad_ids_say_what_is_allowed(text: str, message: str) -> None:
@@ -136,6 +157,12 @@ def test_bad_ids_say_what_is_allowed(text: str, message: str) -> None:
         parse(text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_ids_of_the_full_suite_parse_back() -> None:
+    """Ways of running, files and networks among them."""
+    for case in suite("full"):
+        assert parse(case.id) == case, case.id
 
 
 def test_suites_nest() -> None:
@@ -158,6 +185,9 @@ def test_the_default_suite_has_every_value_of_every_field() -> None:
     assert {case.policy for case in found} == set(POLICIES)
     assert {case.dtype for case in found} == {*FORMATS, *INTEGERS}
     assert {step for case in found for step in case.steps} == set(Step)
+    assert {case.layout for case in found} == set(LAYOUTS)
+    assert {case.file for case in found} == set(FILES)
+    assert {case.mode for case in found} >= {mode for mode in MODES if mode != "one_thread" and not mode[-1].isdigit()}
     assert {0.0, 0.5, 0.99, 1.0} <= {case.config.momentum for case in found}
     assert {1e-12, 1e-7, 1e-3, 1.0} <= {case.config.epsilon for case in found}
     assert {(case.config.center, case.config.scale) for case in found} == {(a, b) for a in (True, False) for b in (True, False)}

@@ -57,8 +57,9 @@ def check_weight_dtypes(e: Evidence) -> Iterator[Check]:
 
 def check_trainable_weights(e: Evidence) -> Iterator[Check]:
     parameters = [name for name in e.case.config.weight_names() if name in ("gamma", "beta")]
+    listed = len(e.observation.steps) - 1 if e.case.mode == "unbuilt" else -1  # when the list was made
     for weight in e.observation.weights:
-        expected = str(weight.name in parameters and e.case.config.trainable)
+        expected = str(weight.name in parameters and not e.frozen_after(listed))
         yield e.texts("trainable-weights", weight.name, None, expected=expected, actual=str(weight.trainable))
     for index, step in enumerate(e.observation.steps):
         if not e.case.steps[index].is_call and "weights" not in step.hidden:

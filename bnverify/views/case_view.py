@@ -9,16 +9,19 @@ import numpy as np
 from bnverify.bounds.derive import GRADES, CallBounds
 from bnverify.cases.case import Case
 from bnverify.cases.fills import MASK_WORDS, describe, make_inputs
+from bnverify.cases.modes import FILES, LAYOUTS, MODES
 from bnverify.contract import CLAUSES
 from bnverify.contract.evidence import expect
 from bnverify.contract.laws import LAWS
+from bnverify.model import Observation
+from bnverify.parts import parts_of
 from bnverify.precision import Array
 from bnverify.reference.formulas import count
 from bnverify.reference.machine import Call
 from bnverify.views.text import plural, short
 
 SHOWN = 4  # channels
-LAW_CLAUSES = {law.name: law.key for law in LAWS}
+LAW_CLAUSES = {**{law.name: law.key for law in LAWS}, "repeat": "repeatable", "threads": "thread-counts"}
 
 
 def case_lines(case: Case, seed: int) -> Iterator[str]:
@@ -41,6 +44,12 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
         f"reference in {np.dtype(formats.wide).name}"
     )
+    if case.mode != "call":
+        yield f"  mode      {case.mode}: {MODES[case.mode]}"
+    if case.file != "none":
+        yield f"  file      {case.file}: {FILES[case.file]}"
+    if case.layout != "plain":
+        yield f"  layout    {case.layout}: {LAYOUTS[case.layout]}"
     if case.mask != "none":
         yield f"  mask      {case.mask}, {len(case.shape) - 1} axes: {MASK_WORDS[case.mask]}"
     if case.law != "none":
@@ -48,12 +57,18 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         yield f"  law       {law.rule}; the layer is observed once more for it"
     for name, value in (inputs.weights or {}).items():
         yield f"  {name:<15} {_values(value)}"
+    places = tuple(range(len(case.steps)))
+    if case.mode == "timedistributed":
+        (part,) = parts_of(case, inputs, Observation(), True) or ()
+        expectation, places = expect(part.case, part.inputs), part.steps
     found = {call.index: (call, bounds) for call, bounds in zip(expectation.calls, expectation.bounds, strict=True)}
-    for index, step in enumerate(case.steps):
-        yield f"  step {index}    {step.words}"
-        if index not in found:
-            continue
-        yield from _call_lines(*found[index])
+    for index, place in enumerate(places):
+        slice_ = (
+            f", slice {index - places.index(place)}" if case.mode == "timedistributed" and case.steps[place].is_call else ""
+        )
+        yield f"  step {place}    {case.steps[place].words}{slice_}"
+        if index in found:
+            yield from _call_lines(*found[index])
 
 
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:

@@ -45,4 +45,6 @@ class Child(object):
     def __del__(self):
         if hasattr(self, "process"):
             self.process.kill()
+            self.process.stdin.close()
+            self.process.stdout.close()
             self.process.wait()
