@@ -108,6 +108,7 @@ def _sampled_ways() -> Iterator[str]:
     yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", ("xla", "stateless", "sequential", "nested", "fit"))
     yield from each("shape:6x4/mode:{}/steps:T2I", ("positional/momentum:0.5", "parent", "subclassed", "pinned"))
     yield "shape:6x4/mode:fit/steps:T2O"
+    yield "shape:6x4/mode:uncompiled/steps:T2IFT2IUT"
     yield "shape:6x4/mode:shared/steps:T2I2"
     yield "shape:3x4x2x5/axis:1/mode:dynamic/steps:TI"
     yield "shape:6x5x4/mode:timedistributed/steps:TI"
@@ -305,6 +306,7 @@ def _ways() -> Iterator[str]:
     yield from each("shape:6x5x4/mask:{}/mode:{}/steps:T2I", ("padding", "random", "full"), MASKERS)
     yield from each("shape:6x4/weights:initial/mode:unbuilt/steps:{}", ("TI", "ITI", "FTI", "FTUT2IN", "NTI"))
     yield from each("shape:6x4/trainable:False/{}steps:{}", ("", "mode:fit/", "axis:1/"), ("TI", "TIUTIFT"))
+    yield "shape:6x4/trainable:False/mode:nested/steps:TIUT"
     yield from each("shape:6x5x4/layout:{}/{}steps:TI", tuple(LAYOUTS)[1:], ("", "axis:1/", "mode:fit/"))
     yield from each("shape:{}/law:repeat/gradients:1/steps:T2I", ("6x4", "4096x4", "8x16x16x3/axis:1"))
 

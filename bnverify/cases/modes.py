@@ -18,6 +18,7 @@ MODES = {
     "pinned": "a Functional model that was made with training=False",
     "fit": "fit of a model with SGD(0), consecutive steps in one epoch; predict; the model is frozen and compiled again",
     "on_batch": "train_on_batch with SGD(0), predict_on_batch; the layer is frozen and the model compiled again",
+    "uncompiled": "fit and predict of a model that is not compiled again when it is frozen, which then says nothing to fit",
     "evaluate": "fit with SGD(0), and evaluate in place of predict",
     "shared": "one layer has two inputs in one model: two calls in one",
     "timedistributed": "TimeDistributed: each slice along axis 1 is a call",
@@ -27,7 +28,7 @@ MODES = {
     **{f"mirrored{n}": f"tf.distribute.MirroredStrategy over {n} logical CPU devices" for n in (2, 3, 4)},
     **{f"parallel{n}": f"keras.distribution.DataParallel over {n} host devices of JAX" for n in (2, 4)},
 }
-TRAINERS = ("fit", "on_batch", "evaluate")  # that train a compiled model
+TRAINERS = ("fit", "on_batch", "evaluate", "uncompiled")  # that train a compiled model
 MASKERS = ("masking", "embedding")  # that make the mask themselves
 FILES = {
     "none": "no file",

@@ -19,7 +19,14 @@ from bnverify.precision import Array
 TRANSFER = "“Transfer learning & fine-tuning”, https://keras.io/guides/transfer_learning/"
 KERAS_MODEL_DOC = "keras.Model, https://keras.io/api/models/model/"
 DETERMINISM = "keras.utils.set_random_seed, https://keras.io/api/utils/python_utils/ (the layer draws no random numbers)"
-ALONE = ("call", "pinned", "unbuilt", "shared", "timedistributed")  # ways that make no calls that the plain way makes, too
+ALONE = (
+    "call",
+    "pinned",
+    "uncompiled",
+    "unbuilt",
+    "shared",
+    "timedistributed",
+)  # ways that make no calls that the plain way makes, too
 
 
 def check_pinned(e: Evidence) -> Iterator[Check]:
@@ -28,6 +35,16 @@ def check_pinned(e: Evidence) -> Iterator[Check]:
             yield e.output("pinned", c)
             for name in e.case.config.statistics:
                 yield e.moving("pinned", name, c)
+
+
+def check_uncompiled(e: Evidence) -> Iterator[Check]:
+    if e.case.mode != "uncompiled":
+        return
+    for c in e.calls:
+        if c.call.step.training and set(e.case.steps[: c.call.index]) & {Step.FREEZE, Step.UNFREEZE}:
+            yield e.output("uncompiled", c)
+            for name in e.case.config.statistics:
+                yield e.moving("uncompiled", name, c)
 
 
 def plain(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
@@ -118,6 +135,13 @@ CLAUSES = (
         "`training` the model, or fit, is called with",
         TRANSFER + " (“the layer will be run in inference mode … even after unfreezing”)",
         check_pinned,
+    ),
+    Clause(
+        "uncompiled",
+        "freezing after compile()",
+        "trainable=False after compile() does not take effect in fit until compile() is called again",
+        KERAS_DOC + ", “About setting layer.trainable = False”",
+        check_uncompiled,
     ),
     Clause(
         "ways-agree",

@@ -297,6 +297,13 @@ class Fit(OnBatch):
         return self.after(self.whole.predict(x, batch_size=len(x), verbose=0))
 
 
+class Uncompiled(Fit):
+    """The model is not compiled again."""
+
+    def freeze(self, value):
+        InModel.freeze(self, value)
+
+
 class Evaluate(Fit):
     def infer(self, step):
         x, y = self.arrays([step])
@@ -321,4 +328,5 @@ WAYS = {
     "on_batch": OnBatch,
     "fit": Fit,
     "evaluate": Evaluate,
+    "uncompiled": Uncompiled,
 }
