@@ -72,7 +72,8 @@ def _inner(case: Case, call: InnerCall) -> Part:
 def _in_order(case: Case, inputs: Inputs, observation: Observation) -> Part:
     """The two calls of a model in the order that the moving mean shows them to have been made in: none is promised."""
     order = list(range(len(case.steps)))
-    for first, second in zip(order[::2], order[1::2], strict=True):
+    calls = [index for index in order if case.steps[index].is_call]
+    for first, second in zip(calls[::2], calls[1::2], strict=True):
         x, other = inputs.batches[first], inputs.batches[second]
         if case.steps[first].training and x is not None and other is not None and second < len(observation.steps):
             before = observation.steps[first - 1].weights if first else observation.initial

@@ -66,7 +66,7 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     step = start(f"{suite} suite on mutants", len(mutants) + len(equivalent) + 2)
     honest = tuple(case for case in cases if verify(case, real, 0).verdict.status is Status.CONFORMS)
     step()
-    reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step))
+    reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step, True))
     caught = [
         Outcome(m.key, m.fault, m.group, first_failure(honest, InProcess(m.layer, m.key), step))
         for m in (*mutants, *equivalent)
@@ -74,13 +74,18 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     return Score(tuple(caught[: len(mutants)]), (reference, *caught[len(mutants) :]))
 
 
-def first_failure(cases: tuple[Case, ...], target: Target, step: Callable[..., None] = lambda: None) -> Verdict | None:
-    """The first verdict that fails, with its cause; None when all cases pass. A case left untested is a failure, too."""
+def first_failure(
+    cases: tuple[Case, ...], target: Target, step: Callable[..., None] = lambda: None, partial: bool = False
+) -> Verdict | None:
+    """The first verdict that fails, with its cause; None when all cases pass.
+
+    A case left untested is a failure, too, unless the target is `partial`, as the reference is, which is in no network.
+    """
     step()
     for case in cases:
         one = verify(case, target, 0)
         if one.verdict.status.fails:
             return name_causes([one], target.observe)[0]
-        if one.verdict.status is Status.UNSUPPORTED:
+        if one.verdict.status is Status.UNSUPPORTED and not partial:
             return one.verdict
     return None

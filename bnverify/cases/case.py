@@ -322,8 +322,8 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"a step O needs mode:call or {', '.join(TRAINERS)}; got mode:{mode}"
     if mode == "unbuilt" and case.weights != "initial":
         yield "a layer that is not built has no weights to set; mode:unbuilt needs weights:initial"
-    if mode == "shared" and any(len(list(run)) % 2 for _, run in itertools.groupby(case.steps)):
-        yield f"mode:shared makes two calls at once, each step must stand twice; got steps:{steps}"
+    if mode == "shared" and any(step.is_call and len(list(run)) % 2 for step, run in itertools.groupby(case.steps)):
+        yield f"mode:shared makes two calls at once, so that each must stand twice; got steps:{steps}"
     if mode == "timedistributed" and (len(case.shape) < 3 or case.config.axis != -1):
         yield "mode:timedistributed needs three axes or more, and axis -1"
     if mode in MASKERS and case.mask not in ("random", "padding", "one", "full", "empty"):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bnverify.cases.case import FILLS, MASKS, WEIGHTS
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
+from bnverify.cases.modes import LAYOUTS, MASKERS, TRAINERS
 
 # One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
 SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")
@@ -97,8 +98,26 @@ def _small() -> Iterator[str]:
     yield "shape:4x3/momentum:0.9/steps:T50I"
     yield "shape:9x4/policy:float16/dtype:float16/momentum:0.5/steps:T12I"
     yield from each("shape:2x3x5x4/axis:1/law:{}/steps:T", (*TRAINING_LAWS, "renorm"))
+    yield from _sampled_ways()
     yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
     yield "shape:5x4x3/mask:full/law:mask/steps:T"
+
+
+def _sampled_ways() -> Iterator[str]:
+    """The ways of running, one case of each."""
+    yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", ("xla", "stateless", "sequential", "nested", "fit"))
+    yield from each("shape:6x4/mode:{}/steps:T2I", ("positional/momentum:0.5", "parent", "subclassed", "pinned"))
+    yield "shape:6x4/mode:fit/steps:T2O"
+    yield "shape:6x4/mode:shared/steps:T2I2"
+    yield "shape:3x4x2x5/axis:1/mode:dynamic/steps:TI"
+    yield "shape:6x5x4/mode:timedistributed/steps:TI"
+    yield "shape:6x5x4/mask:padding/mode:masking/steps:TI"
+    yield "shape:6x4/weights:initial/mode:unbuilt/steps:FTUTI"
+    yield "shape:6x4/trainable:False/steps:TIUT"
+    yield "shape:6x4/gamma_initializer:zeros/beta_initializer:ones/weights:initial/steps:TI"
+    yield "shape:6x4/gamma_initializer:random_normal/beta_initializer:random_normal/steps:TI"
+    yield "shape:37x4/law:repeat/gradients:1/steps:TI"
+    yield "shape:6x5x4/layout:strided/steps:TI"
 
 
 TRAINING_LAWS = ("shift", "scale", "permutation", "channels", "transposition", "axes", "statistics")
@@ -114,7 +133,7 @@ def default() -> Iterator[str]:
     yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
-    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws):
+    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers):
         yield from part()
 
 
@@ -269,6 +288,35 @@ def _laws() -> Iterator[str]:
     yield from each("shape:5x4x3/mask:random/law:{}/steps:T", ("shift", "scale", "permutation", "channels", "statistics"))
 
 
+WAYS = ("positional", "function", "xla", "stateless", "parent", "subclassed", "sequential", "functional", "nested", "dynamic")
+
+
+def _ways() -> Iterator[str]:
+    """Every way of running with traces that freeze, with images, masks and renorm; inputs that lie otherwise in memory."""
+    yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", (*WAYS, "pinned", *TRAINERS))
+    yield from each("shape:2x3x5x4/axis:1/mode:{}/steps:T2I", (*WAYS, *TRAINERS))
+    yield from each("shape:6x5x4/mask:random/mode:{}/steps:T2I", WAYS)
+    yield from each("shape:6x4/renorm:True/mode:{}/steps:T2I", ("xla", "sequential", "fit"))
+    yield from each("shape:29x5/{}/mode:{}/steps:TI", POLICIES, ("xla", "sequential", "fit"))
+    yield from each("shape:6x4/mode:{}/steps:T2IO", TRAINERS)
+    yield from each("shape:37x4/fill:{}/mode:xla/steps:TI", SPECIAL)
+    yield from each("shape:6x4/mode:shared/{}/steps:{}", ("momentum:0.5", "axis:1"), ("T2I2", "T4F2T2"))
+    yield from each("shape:{}/mode:timedistributed/steps:T2I", ("6x5x4", "3x4x5x2"))
+    yield from each("shape:6x5x4/mask:{}/mode:{}/steps:T2I", ("padding", "random", "full"), MASKERS)
+    yield from each("shape:6x4/weights:initial/mode:unbuilt/steps:{}", ("TI", "ITI", "FTI", "FTUT2IN", "NTI"))
+    yield from each("shape:6x4/trainable:False/{}steps:{}", ("", "mode:fit/", "axis:1/"), ("TI", "TIUTIFT"))
+    yield from each("shape:6x5x4/layout:{}/{}steps:TI", tuple(LAYOUTS)[1:], ("", "axis:1/", "mode:fit/"))
+    yield from each("shape:{}/law:repeat/gradients:1/steps:T2I", ("6x4", "4096x4", "8x16x16x3/axis:1"))
+
+
+def _initializers() -> Iterator[str]:
+    """Initializers of every weight, alone and together."""
+    names = tuple(f"{name}_initializer" for name in ("gamma", "beta", "moving_mean", "moving_variance"))
+    yield from each("shape:6x4/{}:{}/weights:initial/steps:TI", names, ("zeros", "ones"))
+    yield from each("shape:6x4/{}:{}/steps:TI", names, ("random_normal", "random_uniform"))
+    yield "shape:6x4/" + "/".join(f"{name}:random_normal" for name in names) + "/steps:TI"
+
+
 def full() -> Iterator[str]:
     """Every axis with every fill and policy, every policy with every kind of trace, arguments with fills, large inputs."""
     for shape in (*SHAPES, "7x11", "5x7x3", "3x5x7x2", "2x3x3x5x3"):
@@ -285,6 +333,9 @@ def full() -> Iterator[str]:
         yield from each(f"shape:{shape}/mask:{{}}/fill:{{}}/steps:TI", MASKS[1:-1], FILLS)
         yield from each(f"shape:{shape}/renorm:True/fill:{{}}/gradients:1/steps:T2I", FILLS)
         yield from each(f"shape:{shape}/{{}}/gradients:2/steps:T", POLICIES)
+    yield from each("shape:{}/mode:{}/{}/steps:T3INFTUTI", SHAPES, (*WAYS, *TRAINERS), ("momentum:0.5", "policy:float16"))
+    yield from each("shape:{}/law:repeat/gradients:2/steps:T2I", (*SHAPES, "65536x2", "64x2x64/axis:1"))
+    yield from each("shape:{}/law:threads/steps:T2I", ("37x4", "65536x2", "16x32x32x8", "16x32x32x8/axis:1"))
     counts = (2, 3, 5, 16, 64, 257, 1024, 16384, 65537, 262144)
     yield from each("shape:{}x3/fill:{}/steps:TI", counts, FILLS)
     yield from each("shape:2x3x{}/axis:1/fill:{}/steps:TI", counts, FILLS)

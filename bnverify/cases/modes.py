@@ -23,6 +23,7 @@ MODES = {
     "timedistributed": "TimeDistributed: each slice along axis 1 is a call",
     "masking": "the mask comes from a Masking layer, which sets masked values to 0",
     "embedding": "inputs and mask come from an Embedding layer with mask_zero=True, 0 for masked values",
+    "one_thread": "the layer is called in a process that computes with one thread",
     **{f"mirrored{n}": f"tf.distribute.MirroredStrategy over {n} logical CPU devices" for n in (2, 3, 4)},
     **{f"parallel{n}": f"keras.distribution.DataParallel over {n} host devices of JAX" for n in (2, 4)},
 }

@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.cases.case import Case, Step
+from bnverify.cases.modes import TRAINERS
 from bnverify.errors import BadInput
 from bnverify.model import Environment
 from bnverify.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
@@ -29,7 +30,8 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "gradients of other dtypes"), why it cannot be asked of this era. later: the same for what some
+    "policy", "mask", "renorm", "mode NAME", "fit", "gradients of
+    other dtypes"), why it cannot be asked of this era. later: the same for what some
     releases of the era do have: which do not, as a version range, and why.
     """
 
@@ -61,12 +63,19 @@ class Era:
 
 _FLOAT32_WEIGHTS = "every weight has the policy's variable dtype, but float32 under 16-bit policies"
 _PARAMETERS_ONLY = "trainable=False freezes gamma and beta alone: training=True still normalizes with the batch"
+_BY_KEYWORD = "the layer takes keyword arguments alone before Keras 2.3"
 _GRAPH_LACKS = {
     "several axes": "multi-backend Keras takes one integer as axis",
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
     "mask": "the layer takes no mask before Keras 2.12",
     "renorm": "multi-backend Keras has no batch renormalization",
     "gradients of other dtypes": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
+    "mode function": "multi-backend Keras computes in graphs of its own, not in tf.function",
+    "mode xla": "multi-backend Keras has no jit_compile",
+    "mode stateless": "stateless_call is of Keras 3",
+    "mode parent": "layers of multi-backend Keras hand no `training` on",
+    "mode subclassed": "models of multi-backend Keras take no `training`",
+    "mode pinned": "models of multi-backend Keras take no `training`",
 }
 
 ERAS = (
@@ -85,7 +94,11 @@ ERAS = (
             updates=lambda training, frozen: bool(training),
         ),
         policies=("float32", "float64"),
-        lacks=_GRAPH_LACKS,
+        lacks={
+            **_GRAPH_LACKS,
+            "mode positional": _BY_KEYWORD,
+            "mode evaluate": "what evaluate computes cannot be seen: it runs no update that could keep it",
+        },
     ),
     Era(
         "multi-backend Keras",
@@ -96,6 +109,7 @@ ERAS = (
         formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training)),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
+        later={"mode positional": ("<2.3", _BY_KEYWORD)},
     ),
     Era(
         "Keras 2 in TensorFlow 2",
@@ -104,8 +118,15 @@ ERAS = (
         source="https://github.com/keras-team/tf-keras/blob/v2.15.0/tf_keras/layers/normalization/batch_normalization.py",
         rules={"weight-dtypes": _FLOAT32_WEIGHTS},
         half_weights=False,
-        lacks={"integers": "Keras 2 converts no integer inputs, and promises nothing about them"},
-        later={"mask": ("<2.12", "the layer takes no mask before Keras 2.12")},
+        lacks={
+            "integers": "Keras 2 converts no integer inputs, and promises nothing about them",
+            "mode stateless": "stateless_call is of Keras 3",
+        },
+        later={
+            "mask": ("<2.12", "the layer takes no mask before Keras 2.12"),
+            "mode xla": ("<2.5", "tf.function has jit_compile from TensorFlow 2.5 on"),
+        },
+        slices=False,
     ),
     Era(
         "Keras 3",
@@ -117,6 +138,14 @@ ERAS = (
     ),
 )
 
+_TF_FUNCTION = "tf.function is TensorFlow's"
+_NO_COMPILER = "XLA compiles for TensorFlow and JAX"
+BACKENDS_LACK = {  # by backend, what a case may ask for and why it cannot be asked there
+    "jax": {"mode function": _TF_FUNCTION},
+    "torch": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER},
+    "numpy": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER, "fit": "Keras' NumPy backend does not fit"},
+    "openvino": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER},
+}
 LIMITS = {"openvino": "Keras' OpenVINO backend infers only"}  # by backend, why it cannot train
 NO_GRADIENTS = {name: f"Keras' {name} backend has no automatic differentiation" for name in ("numpy", "openvino")}
 
@@ -157,9 +186,15 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         "policy": case.policy not in era.policies,
         "mask": case.mask != "none" or case.law == "mask",
         "renorm": case.config.renorm or case.law == "renorm",
+        f"mode {case.mode}": case.mode != "call",
+        "fit": case.mode in TRAINERS and any(step.is_call and step.training for step in case.steps),
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
     }
-    lacks = {**era.lacks, **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)}}
+    lacks = {
+        **BACKENDS_LACK.get(environment.backend, {}),
+        **era.lacks,
+        **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)},
+    }
     yield from (lacks[what] for what, wanted in asked.items() if wanted and what in lacks)
     if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
         yield LIMITS[environment.backend]

@@ -47,12 +47,16 @@ def with_bounds(case: Case, calls: tuple[Call, ...], formats: Precision | None =
 
 @dataclass(frozen=True)
 class CallEvidence:
-    """One call: what the reference says, its bounds, what the target gave, and whether the layer had been unfrozen."""
+    """One call: what the reference says, its bounds, what the target gave.
+
+    thawed: whether the layer had been frozen and unfrozen; pinned: whether a model calls it with training=False in training.
+    """
 
     call: Call
     bounds: CallBounds
     observed: StepObservation
     thawed: bool
+    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Evidence:
         steps = self.observation.steps
         pairs = zip(self.expectation.calls, self.expectation.bounds, strict=True)
         return tuple(
-            CallEvidence(call, bounds, steps[call.index], thawed)
+            CallEvidence(call, bounds, steps[call.index], thawed, self.case.mode == "pinned" and bool(call.step.training))
             for (call, bounds), thawed in zip(pairs, self._thawed(), strict=True)
             if call.index < len(steps) and steps[call.index].y is not None
         )

@@ -17,7 +17,8 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
 from bnverify.contract.eras import ERAS
-from bnverify.contract.evidence import CallEvidence, Evidence
+from bnverify.contract.evidence import Evidence
+from bnverify.contract.modes import output_bound
 from bnverify.model import Check
 from bnverify.precision import FORMATS, INTEGERS, Array, precision
 from bnverify.reference.formulas import KERAS
@@ -175,8 +176,8 @@ class Law:
             return
         expected, of_one, of_two = (
             one.call.y(),
-            _bound(one),
-            np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(_bound(two), _bound(one), strict=True)]),
+            output_bound(one),
+            np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(output_bound(two), output_bound(one), strict=True)]),
         )
         with np.errstate(all="ignore"):
             rounded = np.abs(self.put_back(two.call.y(), expected, e.case) - expected)
@@ -186,12 +187,6 @@ class Law:
 
     def put_back(self, y: Array, own: Array, case: Case) -> Array:
         return self.back(y, own, case).reshape(case.shape)
-
-
-def _bound(c: CallEvidence) -> Array:
-    """The bounds of a call's output, whole, with a leading axis over the grades."""
-    with np.errstate(all="ignore"):
-        return np.asarray(np.abs(c.call.x - c.call.mean) * c.bounds.slope + c.bounds.offset)
 
 
 def _untransposed(y: Array, own: Array, case: Case) -> Array:

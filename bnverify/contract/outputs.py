@@ -12,10 +12,11 @@ from bnverify.model import Check
 
 def clause_of(c: CallEvidence) -> str:
     """The clause that a call's output falls under; exactly one for each call."""
-    if c.call.step is Step.INFER:
-        return "inference-output" if c.call.mask is None else "masked-inference"
-    if c.call.step is Step.NOT_GIVEN:
-        return "training-not-given"
+    if c.pinned:
+        return "pinned"
+    if not c.call.step.training:
+        plain = "inference-output" if c.call.mask is None else "masked-inference"
+        return plain if c.call.step is Step.INFER else "training-not-given"
     if c.call.before.frozen:
         return "frozen-output"
     if c.call.correction is not None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bnverify.cases.layer_config import INITIAL
 from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, KERAS_LAYER_DOC, Clause
 from bnverify.contract.evidence import Evidence
 from bnverify.model import Check, Mismatch, Status
+
+PLAIN = ("gamma", "beta", "moving_mean", "moving_variance")  # the weights that have an initializer of their own
 
 
 def check_returns(e: Evidence) -> Iterator[Check]:
@@ -71,7 +72,28 @@ def check_initial_values(e: Evidence) -> Iterator[Check]:
     for name in e.case.config.weight_names():
         values = e.observation.initial.get(name)
         actual = "missing" if values is None else ", ".join(f"{v:g}" for v in np.unique(values))
-        yield e.texts("initial-values", name, None, expected=f"{INITIAL[name]:g}", actual=actual)
+        expected = "1" if e.case.config.initializer(name) == "ones" else "0"
+        yield e.texts("initial-values", name, None, expected=expected, actual=actual)
+
+
+def check_initializers(e: Evidence) -> Iterator[Check]:
+    drawn = [name for name in e.case.config.draws if name in PLAIN]
+    if not drawn or len(e.observation.made) != 2:
+        return
+    first, second = e.observation.made
+    for name in e.case.config.weight_names():
+        if name not in first or name not in second:
+            continue  # the clause about weights tells
+        if name in drawn:
+            values = [first[name], second[name], *(first[other] for other in drawn if other != name)]
+            shared = any(v.shape == values[0].shape and np.array_equal(v, values[0]) for v in values[1:])
+            again = "the same numbers twice" if shared else "numbers of its own"
+            actual = again if np.unique(values[0]).size == values[0].size else f"{np.unique(values[0]).size} different numbers"
+            yield e.texts("initializers", name, None, expected="numbers of its own", actual=actual)
+        elif name in PLAIN:
+            expected = "1" if e.case.config.initializer(name) == "ones" else "0"
+            actual = ", ".join(f"{v:g}" for v in np.unique(first[name]))
+            yield e.texts("initializers", name, None, expected=expected, actual=actual)
 
 
 def check_output_shape(e: Evidence) -> Iterator[Check]:
@@ -134,9 +156,17 @@ CLAUSES = (
     Clause(
         "initial-values",
         "initial values",
-        "gamma 1, beta 0, moving_mean 0, moving_variance 1; with renorm renorm_mean 0, moving_stddev and renorm_stddev 1",
+        "gamma 1, beta 0, moving_mean 0, moving_variance 1, or what the initializers say; with renorm renorm_mean 0, "
+        "moving_stddev and renorm_stddev 1",
         KERAS_DOC,
         check_initial_values,
+    ),
+    Clause(
+        "initializers",
+        "initializers",
+        "each weight starts from its own initializer; random ones draw other numbers for each value, weight and layer",
+        KERAS_DOC + "; keras.initializers, https://keras.io/api/layers/initializers/",
+        check_initializers,
     ),
     Clause("output-shape", "output shape", "y has the shape of x", KERAS_DOC, check_output_shape),
     Clause("output-dtype", "output dtype", "y has the policy's compute dtype", KERAS_DTYPE_DOC, check_output_dtype),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 
 import numpy as np
 
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.model import Environment, Observation, StepObservation, WeightInfo
+from bnverify.cases.modes import replicas
+from bnverify.model import Environment, Failure, Observation, StepObservation, WeightInfo
+from bnverify.parts import parts_of
 from bnverify.precision import FORMATS, Array, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, initial_state, trace
@@ -37,6 +40,11 @@ class ReferenceTarget:
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         """Every step of the case, each number rounded once."""
+        if case.network != "none" or case.misuse != "none" or case.file != "none" or replicas(case.mode) > 1:
+            text = "the reference is no layer in a model: it has no networks, replicas, files and mistakes"
+            return Observation(failure=Failure("start", "NotHere", text))
+        if case.mode == "timedistributed":
+            return self._slices(case, inputs)
         formats = precision(case.policy, case.dtype)
         names = case.config.weight_names()
         parameters = tuple(name for name in names if name in ("gamma", "beta"))
@@ -55,9 +63,31 @@ class ReferenceTarget:
             weights = stored(dict(state.weights))
             steps.append(_observed(case, call, weights, listed) if call else StepObservation(weights, listed))
         config = {name: getattr(case.config, name) for name in ARGUMENTS}
-        infos = tuple(WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters) for name in names)
+        infos = tuple(
+            WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters and case.config.trainable)
+            for name in names
+        )
         initial = stored(dict(initial_state(case, inputs).weights))
-        return Observation(infos, initial, config, tuple(steps))
+        made = tuple(self._made(case, seed) for seed in (1, 2)) if case.config.draws else ()
+        return Observation(infos, initial, config, tuple(steps), made=made)
+
+    def _made(self, case: Case, seed: int) -> dict[str, Array]:
+        """The weights of a layer before any are given to it."""
+        rng = np.random.default_rng(seed)
+        drawn = {name: rng.standard_normal(case.channels_shape) for name in case.config.weight_names()}
+        given = {name: np.full(case.channels_shape, float(case.config.initializer(name) == "ones")) for name in drawn}
+        return {name: drawn[name] if name in case.config.draws else given[name] for name in drawn}
+
+    def _slices(self, case: Case, inputs: Inputs) -> Observation:
+        """A call for each slice along axis 1, put together."""
+        (part,) = parts_of(case, inputs, Observation(), True) or ()
+        found = self.observe(replace(part.case, mode="call"), part.inputs)
+        steps: list[StepObservation] = []
+        for index in range(len(case.steps)):
+            own = [step for step, place in zip(found.steps, part.steps, strict=True) if place == index]
+            y = [step.y for step in own if step.y is not None]
+            steps.append(replace(own[-1], y=np.stack(y, axis=1) if y else None))
+        return replace(found, steps=tuple(steps))
 
 
 def _observed(case: Case, call: Call, weights: dict[str, Array], listed: tuple[str, ...]) -> StepObservation:

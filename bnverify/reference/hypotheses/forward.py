@@ -232,4 +232,9 @@ FORWARD: tuple[Hypothesis, ...] = (
         "a frozen layer still normalizes with the batch's statistics",
         normalizes_with_batch=lambda training, frozen: bool(training),
     ),
+    _with(
+        "outer-training-wins",
+        "what the model is called with replaces the training=False that the layer was called with",
+        told=lambda training, pinned: pinned if training is None else training,
+    ),
 )

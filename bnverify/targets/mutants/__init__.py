@@ -7,7 +7,7 @@ precision, weights, arguments, leaks. An equivalent mutant computes the same by 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from keras import ops
 from bnverify.reference import formulas as reference
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import HYPOTHESES
+from bnverify.targets.mutants import mode_layers
 from bnverify.targets.mutants.formula_layers import FormulaLayer, GradientLayer, KerasLayer, formula_layer
 from bnverify.targets.mutants.layers import (
     AlwaysBeta,
@@ -50,16 +51,7 @@ from bnverify.targets.mutants.layers import (
     WrongAxisForImages,
     rounded,
 )
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A key, what is wrong in words, the group of faults, and the layer class."""
-
-    key: str
-    fault: str
-    group: str
-    layer: Callable[..., Any]
+from bnverify.targets.mutants.mutant import Mutant
 
 
 def _relative(change: float) -> Callable[..., Any]:
@@ -130,7 +122,11 @@ def _output_rounding(part: str, dtype: str) -> Callable[..., Any]:
     return output
 
 
-OF_KERAS = ("second-of-constant-mean", "mask-count-epsilon")  # what Keras itself does cannot be planted in it
+OF_KERAS = (
+    "second-of-constant-mean",
+    "mask-count-epsilon",
+    "outer-training-wins",
+)  # what Keras itself does cannot be planted in it
 
 
 def gradient_layer(of_x: float, of_gamma: float) -> type:
@@ -212,6 +208,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("keeps-frozen", "unfreezing does not bring training back", "modes", KeepsFrozen),
     Mutant("moves-beta", "a training call nudges beta by 1e-6", "modes", MovesBeta),
     Mutant("first-step-only", "the moving statistics move once and never again", "modes", FirstStepOnly),
+    *mode_layers.MUTANTS,
 )
 
 

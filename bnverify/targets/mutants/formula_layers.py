@@ -36,7 +36,8 @@ class FormulaLayer(KerasLayer):
         frozen = not self.trainable
         uses, updates = f.normalizes_with_batch(training, frozen), f.updates(training, frozen)
         if uses or updates:
-            n: Any = int(np.prod([x.shape[a] for a in axes]))
+            sizes = [x.shape[a] for a in axes]
+            n: Any = int(np.prod(sizes)) if None not in sizes else ops.cast(ops.prod(ops.shape(x)) // x.shape[axis], x.dtype)
             if mask is None:
                 batch_mean, batch_variance = f.moments(ops, x, axes)
             else:

@@ -246,6 +246,8 @@ class Keras2Graph(object):
 
     def call(self, layer, x, given):
         training = given.get("training")
+        if hasattr(layer, "inputs"):
+            return self.call_model(layer, x if isinstance(x, list) else [x], training)
         key = training, layer.trainable
         if key not in self.functions:
             entry = self.K.placeholder(shape=x.shape)
@@ -254,6 +256,13 @@ class Keras2Graph(object):
             phase = [self.K.learning_phase()] if training is None else []
             self.functions[key] = self.K.function([entry] + phase, [y], updates=updates)
         return self.functions[key]([x] + ([0] if training is None else []))[0]
+
+    def call_model(self, model, x, training):
+        """As fit or predict run it: the learning phase says which."""
+        updates = model.updates if training else []
+        function = self.K.function(model.inputs + [self.K.learning_phase()], model.outputs, updates=updates)
+        y = function(x + [1 if training else 0])
+        return y if len(y) > 1 else y[0]
 
     def differentiate(self, layer, x, given, upstream, direction, rate):
         """As `call`, with the gradients in the same graph; the updates of an optimizer run after it: nothing orders them."""

@@ -1,5 +1,7 @@
 """The layer inside a model, and trained with it."""
 
+import importlib
+
 import numpy as np
 
 from .recording import after_call
@@ -33,7 +35,8 @@ class InModel(Way):
         return y[0] if isinstance(y, (list, tuple)) else y
 
     def freeze(self, value):
-        (self.layer if self.freezes == "layer" else self.whole).trainable = value
+        whole = self.freezes == "model" and self.framework.generation != "graph"  # where it says nothing to the layer
+        (self.whole if whole else self.layer).trainable = value
 
     def entry_shape(self):
         """The shape of a model's entry: a batch of any size, unless the layer keeps that axis."""
@@ -54,6 +57,9 @@ class Sequential(InModel):
 
     def model(self, layer):
         others = [self.layers.Dropout(0.0), layer, self.layers.Activation("linear")]
+        if self.framework.generation == "graph":
+            others.insert(0, self.layers.InputLayer(batch_input_shape=tuple(self.entry_shape())))
+            return self.framework.keras.Sequential(others)
         model = self.framework.keras.Sequential(others)
         model(self.input())
         return model
@@ -70,13 +76,26 @@ class Functional(InModel):
 
 
 class Dynamic(InModel):
+    """On TensorFlow in a graph, where the sizes are unknown indeed; other backends know them when they run."""
+
     def entry_shape(self):
         kept = self.request["layer"].get("axis", -1) % len(self.request["shape"])
         return [size if axis == kept else None for axis, size in enumerate(self.request["shape"])]
 
     def model(self, layer):
         x = self.input()
+        self.graphs = {}
         return self.framework.keras.Model(x, layer(x))
+
+    def call(self, x, given):
+        if self.framework.backend != "tensorflow" or self.framework.generation == "graph" or "mask" in given:
+            return super(Dynamic, self).call(x, given)
+        key = given.get("training", "not given"), self.layer.trainable
+        if key not in self.graphs:
+            tf, whole = importlib.import_module("tensorflow"), self.whole
+            entry = tf.TensorSpec(self.entry_shape(), x.dtype)
+            self.graphs[key] = tf.function(lambda x: whole(x, **given), input_signature=[entry])
+        return self.graphs[key](x)
 
 
 class Pinned(InModel):
@@ -94,7 +113,7 @@ class Nested(InModel):
         return self.framework.keras.Model(outer, self.inner(outer))
 
     def freeze(self, value):
-        self.inner.trainable = value
+        (self.layer if self.framework.generation == "graph" else self.inner).trainable = value
 
 
 class Subclassed(InModel):
@@ -227,7 +246,7 @@ class OnBatch(InModel):
     def see(self):
         """Keeps what the last step in training left behind."""
         synchronize(self.whole)
-        y = self.framework.array(self.keeper.kept)
+        (y,) = self.framework.arrays([self.keeper.kept])
         answer = after_call(self.framework, self.layer, None)
         answer.update(y=y, hidden=["gradients", "y_dtype"])
         self.seen.append(answer)

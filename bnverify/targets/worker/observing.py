@@ -1,12 +1,14 @@
 """Observing: from the request for a case to the answer. Whatever a layer raises is part of the answer."""
 
 import inspect
+import logging
 import os
 import platform
 import warnings
 
 import numpy as np
 
+from .child import ONE_THREAD, Child
 from .frameworks import open_framework
 from .networks import watch
 from .recording import config_of, one_line, short_name, structure, values
@@ -27,7 +29,7 @@ class Worker(object):
         self.framework = open_framework(self.name)
         self.keras = self.framework.keras
         own = route_layer(self.route, self.keras) if self.route else self.keras.layers.BatchNormalization
-        self.factory = factory or own
+        self.factory, self.own, self.child = factory or own, factory is None, None
         self.tell = tell
 
     def environment(self):
@@ -71,14 +73,22 @@ class Worker(object):
 
     def observe(self, request):
         """The answer to a request. Warnings are the framework's own business and must not become exceptions here."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return self._observe(request)
+        logger = logging.getLogger("tensorflow")
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._observe(request)
+        finally:
+            logger.setLevel(level)
 
     def _observe(self, request):
         if request.get("network"):
             return watch(self, request)
-        answer = {"weights": [], "initial": {}, "made": None, "config": None, "steps": [], "failure": None}
+        if request.get("mode") == "one_thread":
+            return self.elsewhere(request)
+        answer = empty()
         stage = "constructor"
 
         def enter(name):
@@ -113,10 +123,23 @@ class Worker(object):
             answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error)}
         return answer
 
+    def elsewhere(self, request):
+        """The answer of a process that computes with one thread, made when it is first asked."""
+        if not self.own:
+            text = "a layer of one's own cannot be handed to another process"
+            return dict(empty(), failure={"stage": "start", "type": "NotHere", "text": text})
+        if self.child is None:
+            self.child = Child(self.route or self.name, ONE_THREAD)
+        return self.child.observe(dict(request, mode="call"))
+
     def assign(self, layer, weights):
         for variable in layer.weights:
             if short_name(variable) in weights:
                 self.framework.assign(variable, weights[short_name(variable)])
+
+
+def empty():
+    return {"weights": [], "initial": {}, "made": None, "config": None, "steps": [], "failure": None}
 
 
 def cpu_name():

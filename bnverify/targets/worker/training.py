@@ -9,11 +9,10 @@ def set_policy(framework, policy):
     """Makes a dtype policy the global one; the one that was."""
     if framework.generation == "graph":
         return policy
-    mixed = framework.keras.mixed_precision
-    set_it = getattr(mixed, "set_global_policy", None) or mixed.set_dtype_policy
-    before = getattr(mixed, "global_policy", None) or mixed.dtype_policy
-    was = before().name
-    set_it(policy)
+    mixed = (framework.keras if framework.generation == 3 else framework.tensorflow.keras).mixed_precision
+    was = (getattr(mixed, "global_policy", None) or mixed.dtype_policy)().name
+    if was != policy:
+        (getattr(mixed, "set_global_policy", None) or mixed.set_dtype_policy)(policy)
     return was
 
 
@@ -40,6 +39,10 @@ def keeper(framework, shape, policy):
     dtype = "float64" if policy == "float64" else "float32"
 
     class Keeper(Layer):
+        def __init__(self):  # of a policy of its own: what is assigned under another one may be lost (PyTorch)
+            given = {} if framework.generation == "graph" else {"dtype": dtype, "autocast": False}
+            super(Keeper, self).__init__(**given)
+
         def build(self, input_shape):
             given = {} if framework.generation == "graph" else {"dtype": dtype}
             self.kept = self.add_weight(name="kept", shape=tuple(shape), initializer="zeros", trainable=False, **given)

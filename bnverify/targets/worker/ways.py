@@ -19,7 +19,7 @@ class Way(object):
 
     def __init__(self, framework, factory, request):
         self.framework, self.factory, self.request = framework, factory, request
-        self.layer = None
+        self.layer = self.begun = None
 
     def __enter__(self):
         return self
@@ -31,7 +31,13 @@ class Way(object):
         self.layer = self.make()
 
     def make(self):
-        return self.factory(**dict(self.request["layer"], **self.framework.begin(self.request["policy"])))
+        return self.factory(**self.arguments())
+
+    def arguments(self):
+        """The constructor's arguments; the case begins when they are first asked for."""
+        if self.begun is None:
+            self.begun = self.framework.begin(self.request["policy"])
+        return dict(self.request["layer"], **self.begun)
 
     def build(self):
         self.layer.build(tuple(self.request["shape"]))
@@ -114,7 +120,7 @@ class Positional(Way):
     """Arguments of the constructor are given by position."""
 
     def make(self):
-        given = dict(self.request["layer"], **self.framework.begin(self.request["policy"]))
+        given = self.arguments()
         names = [
             name
             for name, parameter in list(inspect.signature(self.framework.keras.layers.BatchNormalization).parameters.items())

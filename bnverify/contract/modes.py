@@ -1,0 +1,146 @@
+"""Clauses about ways of running: what a model changes, that all ways agree, and that the same call gives the same twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from bnverify.bounds.compare import weight_numbers
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import Inputs
+from bnverify.cases.modes import replicas
+from bnverify.contract.clause import KERAS_DOC, Clause
+from bnverify.contract.evidence import UNSEEN, CallEvidence, Evidence
+from bnverify.model import Check, Mismatch, Status, StepObservation
+from bnverify.precision import Array
+
+TRANSFER = "“Transfer learning & fine-tuning”, https://keras.io/guides/transfer_learning/"
+KERAS_MODEL_DOC = "keras.Model, https://keras.io/api/models/model/"
+DETERMINISM = "keras.utils.set_random_seed, https://keras.io/api/utils/python_utils/ (the layer draws no random numbers)"
+ALONE = ("call", "pinned", "unbuilt", "shared", "timedistributed")  # ways that make no calls that the plain way makes, too
+
+
+def check_pinned(e: Evidence) -> Iterator[Check]:
+    for c in e.calls:
+        if c.pinned:
+            yield e.output("pinned", c)
+            for name in e.case.config.statistics:
+                yield e.moving("pinned", name, c)
+
+
+def plain(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
+    """The same case by calls of the layer itself, without gradients and files."""
+    if case.mode in ALONE or replicas(case.mode) > 1 or Step.SAVE in case.steps or case.law != "none":
+        return None
+    return replace(case, mode="call"), inputs
+
+
+def check_agree(e: Evidence) -> Iterator[Check]:
+    other = e.companions.get("ways-agree")
+    if other is None:
+        return
+    for one, two in zip(e.calls, other.calls, strict=False):
+        yield _close(e, "ways-agree", one, two)
+
+
+def _close(e: Evidence, clause: str, one: CallEvidence, two: CallEvidence) -> Check:
+    """Whether the outputs of two calls that must give the same differ by no more than the bounds of both."""
+    y, other = one.observed.y, two.observed.y
+    if y is None or other is None or y.shape != e.case.shape or other.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
+        return UNSEEN  # the clauses about y tell
+    if other.shape != y.shape:
+        return e.texts(clause, "y", one.call.index, expected=f"shape {other.shape}", actual=f"shape {y.shape}")
+    numbers = weight_numbers(other.astype(one.call.mean.dtype), output_bound(one) + output_bound(two), e.formats.output)
+    return e.numbers(clause, "y", one.call.index, y, numbers, e.channel_axis)
+
+
+def output_bound(c: CallEvidence) -> Array:
+    """The bounds of a call's output, whole, with a leading axis over the grades."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.abs(c.call.x - c.call.mean) * c.bounds.slope + c.bounds.offset)
+
+
+def again(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
+    return (replace(case, law="none"), inputs) if case.law == "repeat" else None
+
+
+def check_repeatable(e: Evidence) -> Iterator[Check]:
+    other = e.companions.get("repeatable")
+    if other is None:
+        return
+    for index, (one, two) in enumerate(zip(e.observation.steps, other.observation.steps, strict=False)):
+        for name, value, second in _pairs(one, two):
+            yield _same_bits("repeatable", name, index, value, second)
+
+
+def _pairs(one: StepObservation, two: StepObservation) -> Iterator[tuple[str, Array, Array | None]]:
+    if one.y is not None:
+        yield "y", one.y, two.y
+    for name, value in one.weights.items():
+        yield name, value, two.weights.get(name)
+    for name, gradient in one.gradients.items():
+        if gradient is not None:
+            yield f"dL/d{name}", gradient, two.gradients.get(name)
+
+
+def _same_bits(clause: str, quantity: str, step: int, value: Array, other: Array | None) -> Check:
+    if other is not None and value.shape == other.shape and np.array_equal(value, other, equal_nan=value.dtype.kind == "f"):
+        return Check(clause, quantity, step, Status.CONFORMS)
+    what = "other values" if other is not None and value.shape == other.shape else "another shape"
+    if other is not None and value.shape == other.shape and value.dtype.kind == "f":
+        what = f"up to {np.nanmax(np.abs(value.astype(float) - other.astype(float))):.1e} off"
+    mismatch = Mismatch(expected="the same bits twice", actual=what)
+    return Check(clause, quantity, step, Status.WRONG, mismatch=mismatch)
+
+
+def one_thread(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
+    return (replace(case, law="none", mode="one_thread"), inputs) if case.law == "threads" else None
+
+
+def check_threads(e: Evidence) -> Iterator[Check]:
+    other = e.companions.get("thread-counts")
+    if other is None:
+        return
+    if other.observation.failure is not None:
+        reason = other.observation.failure.text
+        yield Check("thread-counts", "y", 0, Status.INCONCLUSIVE, reason=reason)
+    for one, two in zip(e.calls, other.calls, strict=False):
+        yield _close(e, "thread-counts", one, two)
+
+
+CLAUSES = (
+    Clause(
+        "pinned",
+        "training=False inside a model",
+        "a layer that was called with training=False when its model was made infers and updates nothing, whatever "
+        "`training` the model, or fit, is called with",
+        TRANSFER + " (“the layer will be run in inference mode … even after unfreezing”)",
+        check_pinned,
+    ),
+    Clause(
+        "ways-agree",
+        "all ways of running agree",
+        "called by a model, by fit and predict, compiled or stateless, a layer gives what it gives when it is called",
+        KERAS_MODEL_DOC + "; " + KERAS_DOC,
+        check_agree,
+        companion=plain,
+    ),
+    Clause(
+        "repeatable",
+        "the same call twice",
+        "a layer made, fed and called in the same way gives the same bits: y, weights and gradients",
+        DETERMINISM,
+        check_repeatable,
+        companion=again,
+    ),
+    Clause(
+        "thread-counts",
+        "any number of threads",
+        "with one thread y is what it is with many, within the bounds of both",
+        DETERMINISM,
+        check_threads,
+        companion=one_thread,
+    ),
+)
