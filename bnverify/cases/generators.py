@@ -99,6 +99,7 @@ def _small() -> Iterator[str]:
     yield "shape:9x4/policy:float16/dtype:float16/momentum:0.5/steps:T12I"
     yield from each("shape:2x3x5x4/axis:1/law:{}/steps:T", (*TRAINING_LAWS, "renorm"))
     yield from _sampled_ways()
+    yield from _sampled_replicas()
     yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
     yield "shape:5x4x3/mask:full/law:mask/steps:T"
 
@@ -120,6 +121,13 @@ def _sampled_ways() -> Iterator[str]:
     yield "shape:6x5x4/layout:strided/steps:TI"
 
 
+def _sampled_replicas() -> Iterator[str]:
+    """A batch over replicas: with statistics of their own, synchronized with unequal shards, saved; over JAX' devices."""
+    yield "shape:7x4/momentum:0.5/mode:mirrored2/file:weights.h5/steps:T2ISTI"
+    yield "shape:7x4/momentum:0.5/synchronized:True/mode:mirrored3/steps:T2I"
+    yield "shape:8x4/momentum:0.5/mode:parallel2/steps:T2I"
+
+
 TRAINING_LAWS = ("shift", "scale", "permutation", "channels", "transposition", "axes", "statistics")
 
 
@@ -133,7 +141,7 @@ def default() -> Iterator[str]:
     yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
-    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers):
+    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers, _replicas):
         yield from part()
 
 
@@ -315,6 +323,24 @@ def _initializers() -> Iterator[str]:
     yield from each("shape:6x4/{}:{}/weights:initial/steps:TI", names, ("zeros", "ones"))
     yield from each("shape:6x4/{}:{}/steps:TI", names, ("random_normal", "random_uniform"))
     yield "shape:6x4/" + "/".join(f"{name}:random_normal" for name in names) + "/steps:TI"
+
+
+def _replicas() -> Iterator[str]:
+    """Replicas: their number, unequal shards, ranks, axes, masks, freezing, policies, files; synchronized and not."""
+    both = ("mode:{}", "synchronized:True/mode:{}")
+    for mode in both:
+        yield from (f"shape:7x4/{mode}/steps:T2INFTUTI".format(f"mirrored{n}") for n in (2, 3, 4))
+        two = mode.format("mirrored2")
+        yield from each(f"shape:{{}}/{two}/steps:T2I", ("5x4x3", "3x2x5x4", "3x4x5x2/axis:1", "3x2x3x2x4/axis:-2", "2x4"))
+        yield from each(f"shape:7x5x3/mask:{{}}/{two}/steps:TI", ("random", "padding", "full"))
+        yield from each(f"shape:29x5/{{}}/{two}/steps:TI", POLICIES)
+        yield from each(f"shape:29x5/fill:{{}}/{two}/steps:TI", ("offset", "constant", "exact", "nonfinite"))
+        yield from each(f"shape:7x4/{two}/{{}}/steps:TI", ("center:False", "scale:False", "trainable:False", "momentum:0.0"))
+        yield from each(f"shape:7x4/{two}/file:{{}}/steps:T2ISTI", ("keras", "h5", "weights.h5"))
+    yield from each("shape:8x4/mode:parallel{}/steps:T2INFTUTI", (2, 4))
+    yield from each("shape:{}/mode:parallel2/steps:T2I", ("4x4x3", "2x3x5x4", "4x3x5x2/axis:1"))
+    yield from each("shape:8x5x3/mask:{}/mode:parallel4/steps:TI", ("random", "padding", "full"))
+    yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:offset", "fill:exact", *POLICIES))
 
 
 def full() -> Iterator[str]:

@@ -110,8 +110,7 @@ class Mirrored(Replicas):
 
     def spread(self, step):
         entries = [
-            self.entry(dict(step, x=x, mask=mask))
-            for x, mask in zip(self.shards(step["x"]), self.shards(step.get("mask")))
+            self.entry(dict(step, x=x, mask=mask)) for x, mask in zip(self.shards(step["x"]), self.shards(step.get("mask")))
         ]
         tensors = {name: entries[0][1][name] for name in entries[0][1] if name == "mask"}
         constant = {name: value for name, value in entries[0][1].items() if name not in tensors}
