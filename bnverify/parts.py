@@ -67,6 +67,24 @@ def _of_replicas(case: Case, observation: Observation) -> Iterator[InnerCall]:
         yield from (replace(call, x=x, mask=mask, after=replace(call.after, y=y)) for call in calls)
 
 
+def shards(case: Case, inputs: Inputs) -> tuple[tuple[str, Case, Inputs], ...]:
+    """What the steps of a case are on each replica, while nothing is shared: a label, the case and its inputs."""
+    count = replicas(case.mode)
+
+    def of(values: tuple[np.ndarray | None, ...], index: int) -> tuple[np.ndarray | None, ...]:
+        return tuple(None if value is None else np.array_split(value, count)[index] for value in values)
+
+    sizes = [len(part) for part in np.array_split(np.arange(case.shape[0]), count)]
+    return tuple(
+        (
+            f"replica {index + 1}",
+            replace(case, shape=(size, *case.shape[1:])),
+            replace(inputs, batches=of(inputs.batches, index), masks=of(inputs.masks, index)),
+        )
+        for index, size in enumerate(sizes)
+    )
+
+
 def _inner(case: Case, call: InnerCall) -> Part:
     """A call that was watched, of a layer whose arguments were asked for."""
     known = {f.name for f in fields(LayerConfig)}

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from bnverify.bounds.derive import GRADES, CallBounds
-from bnverify.cases.case import Case
-from bnverify.cases.fills import MASK_WORDS, describe, make_inputs
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import MASK_WORDS, Inputs, describe, make_inputs
+from bnverify.cases.modes import MODES, replicas
 from bnverify.contract import CLAUSES
-from bnverify.contract.evidence import expect
+from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAWS
+from bnverify.parts import shards, together
 from bnverify.precision import Array
 from bnverify.reference.formulas import count
 from bnverify.reference.machine import Call
@@ -48,12 +50,42 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         yield f"  law       {law.rule}; the layer is observed once more for it"
     for name, value in (inputs.weights or {}).items():
         yield f"  {name:<15} {_values(value)}"
-    found = {call.index: (call, bounds) for call, bounds in zip(expectation.calls, expectation.bounds, strict=True)}
+    if replicas(case.mode) > 1:
+        yield f"  replicas  {MODES[case.mode]}; {_of_replicas(case)}"
+        if not together(case):
+            yield from _shard_lines(case, inputs)
+            return
+    found = _found(expectation)
     for index, step in enumerate(case.steps):
         yield f"  step {index}    {step.words}"
         if index not in found:
             continue
         yield from _call_lines(*found[index])
+
+
+def _found(expectation: Expectation) -> dict[int, tuple[Call, CallBounds]]:
+    """The calls of an expectation by their step."""
+    return {call.index: (call, bounds) for call, bounds in zip(expectation.calls, expectation.bounds, strict=True)}
+
+
+def _of_replicas(case: Case) -> str:
+    """How the batch is spread, and which statistics the replicas take."""
+    sizes = "+".join(str(own.shape[0]) for _, own, _ in shards(case, Inputs(None, ())))
+    return f"shards of {sizes} samples; " + ("all take the whole batch" if together(case) else "each takes its own shard")
+
+
+def _shard_lines(case: Case, inputs: Inputs) -> Iterator[str]:
+    """What must come out on each replica, until a file makes them equal again."""
+    each = [(label, _found(expect(own, given))) for label, own, given in shards(case, inputs)]
+    for index, step in enumerate(case.steps):
+        yield f"  step {index}    {step.words}"
+        if step is Step.SAVE:
+            yield "    from here on every replica has what get_weights() gave: one replica's statistics, or their mean"
+            return
+        for label, found in each:
+            if index in found:
+                yield f"    {label}"
+                yield from ("  " + line for line in _call_lines(*found[index]))
 
 
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:

@@ -46,9 +46,8 @@ class FormulaLayer(KerasLayer):
         if uses or updates:
             batch = of_all_replicas(x) if self.synchronized and mask is None else x
             sizes = [batch.shape[a] for a in axes]
-            n: Any = (
-                int(np.prod(sizes)) if None not in sizes else ops.cast(ops.prod(ops.shape(batch)) // x.shape[axis], x.dtype)
-            )
+            count = ops.prod(ops.shape(batch)) // x.shape[axis] if None in sizes else None
+            n: Any = int(np.prod(sizes)) if count is None else ops.cast(count, x.dtype)
             if mask is None:
                 batch_mean, batch_variance = f.moments(ops, batch, axes)
             else:

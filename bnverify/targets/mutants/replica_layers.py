@@ -24,6 +24,7 @@ def total(values: Any) -> Any:
 
 
 def count() -> int:
+    """The number of replicas."""
     here = context()
     return 1 if here is None else int(here.num_replicas_in_sync)
 
