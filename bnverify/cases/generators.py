@@ -326,21 +326,34 @@ def _initializers() -> Iterator[str]:
 
 
 def _replicas() -> Iterator[str]:
-    """Replicas: their number, unequal shards, ranks, axes, masks, freezing, policies, files; synchronized and not."""
-    both = ("mode:{}", "synchronized:True/mode:{}")
-    for mode in both:
-        yield from (f"shape:7x4/{mode}/steps:T2INFTUTI".format(f"mirrored{n}") for n in (2, 3, 4))
-        two = mode.format("mirrored2")
-        yield from each(f"shape:{{}}/{two}/steps:T2I", ("5x4x3", "3x2x5x4", "3x4x5x2/axis:1", "3x2x3x2x4/axis:-2", "2x4"))
-        yield from each(f"shape:7x5x3/mask:{{}}/{two}/steps:TI", ("random", "padding", "full"))
+    """Replicas, synchronized and not: their number, unequal shards, images, masks, freezing, halves, files."""
+    for mode in REPLICAS:
+        yield from each(f"shape:7x4/{mode}/steps:T2INFTUTI", (2, 4))
+        two = mode.format(2)
+        yield from each(f"shape:{{}}/{two}/steps:T2I", ("3x2x5x4", "3x4x5x2/axis:1"))
+        yield from each(f"shape:{{}}/{two}/steps:TI", ("7x5x3/mask:random", "29x5/fill:offset", f"29x5/{POLICIES[1]}"))
+        yield f"shape:7x4/{two}/file:h5/steps:T2ISTI"
+    yield "shape:8x4/mode:parallel4/steps:T2INFTUTI"
+    yield from each("shape:{}/mode:parallel2/steps:TI", ("4x3x5x2/axis:1", "8x5x3/mask:random", "28x5/fill:offset"))
+
+
+REPLICAS = ("mode:mirrored{}", "synchronized:True/mode:mirrored{}")
+
+
+def _more_replicas() -> Iterator[str]:
+    """Replicas with every rank, policy and special fill, other masks and files, and a layer without gamma or beta."""
+    for mode in REPLICAS:
+        two = mode.format(2)
+        yield f"shape:7x4/{mode.format(3)}/steps:T2INFTUTI"
+        yield from each(f"shape:{{}}/{two}/steps:T2I", ("5x4x3", "3x2x3x2x4/axis:-2", "2x4"))
+        yield from each(f"shape:7x5x3/mask:{{}}/{two}/steps:TI", ("padding", "full"))
         yield from each(f"shape:29x5/{{}}/{two}/steps:TI", POLICIES)
-        yield from each(f"shape:29x5/fill:{{}}/{two}/steps:TI", ("offset", "constant", "exact", "nonfinite"))
+        yield from each(f"shape:29x5/fill:{{}}/{two}/steps:TI", ("constant", "exact", "nonfinite"))
         yield from each(f"shape:7x4/{two}/{{}}/steps:TI", ("center:False", "scale:False", "trainable:False", "momentum:0.0"))
-        yield from each(f"shape:7x4/{two}/file:{{}}/steps:T2ISTI", ("keras", "h5", "weights.h5"))
-    yield from each("shape:8x4/mode:parallel{}/steps:T2INFTUTI", (2, 4))
-    yield from each("shape:{}/mode:parallel2/steps:T2I", ("4x4x3", "2x3x5x4", "4x3x5x2/axis:1"))
-    yield from each("shape:8x5x3/mask:{}/mode:parallel4/steps:TI", ("random", "padding", "full"))
-    yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:offset", "fill:exact", *POLICIES))
+        yield from each(f"shape:7x4/{two}/file:{{}}/steps:T2ISTI", ("keras", "weights.h5"))
+    yield from each("shape:{}/mode:parallel2/steps:T2I", ("8x4", "4x4x3", "2x3x5x4"))
+    yield from each("shape:8x5x3/mask:{}/mode:parallel4/steps:TI", ("padding", "full"))
+    yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:exact", *POLICIES))
 
 
 def full() -> Iterator[str]:
@@ -369,3 +382,4 @@ def full() -> Iterator[str]:
     yield from each("shape:6x3/{}/steps:{}", every, steps)
     yield from each("shape:6x3/{}/momentum:0.9/weights:initial/steps:{}", every, steps)
     yield from each("shape:3x4x5/axis:{}/steps:TI", ("0+1", "1+2", "-1+0", "0+1+2"))
+    yield from _more_replicas()

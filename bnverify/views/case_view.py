@@ -37,7 +37,7 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
     yield f"  input     {case.dtype} of shape {case.shape}; {case.fill}: {describe(case.fill)}"
     yield (
         f"  axes      kept {_axes(case.kept)}, reduced {_axes(reduced)}: "
-        f"each statistic over {plural(count(case.shape, reduced), 'value')}"
+        f"each statistic over {plural(count(case.shape, reduced), 'value')}{' of all shards' * (replicas(case.mode) > 1)}"
     )
     yield (
         f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
@@ -81,7 +81,7 @@ def _shard_lines(case: Case, inputs: Inputs) -> Iterator[str]:
         yield f"  step {index}    {step.words}"
         if step is Step.SAVE:
             yield "    from here on every replica has what get_weights() gave: one replica's statistics, or their mean"
-            return
+            each = []
         for label, found in each:
             if index in found:
                 yield f"    {label}"
