@@ -4,6 +4,7 @@
 """
 
 import importlib
+import logging
 import os
 import tempfile
 
@@ -158,13 +159,16 @@ def reloaded(way, path, kind):
 
 
 class Folder(object):
-    """A temporary folder, which TensorFlow may still write to when it is left."""
+    """A temporary folder, in which Keras does not warn of its older formats."""
 
     def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder, self.logger = tempfile.TemporaryDirectory(), logging.getLogger("absl")
+        self.level = self.logger.level
+        self.logger.setLevel(logging.ERROR)
         return self.folder.name
 
     def __exit__(self, *_):
+        self.logger.setLevel(self.level)
         self.folder.cleanup()
         return False
 
