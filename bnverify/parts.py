@@ -6,6 +6,7 @@ normalization in a network, those of each replica, those of each slice along tim
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
@@ -14,7 +15,7 @@ import numpy as np
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import LayerConfig
-from bnverify.cases.modes import replicas
+from bnverify.cases.modes import replicas, spreads
 from bnverify.model import InnerCall, Observation, StepObservation
 
 
@@ -36,13 +37,52 @@ def parts_of(case: Case, inputs: Inputs, observation: Observation, slices: bool)
     """
     if case.misuse != "none":
         return ()
-    if case.network != "none" or replicas(case.mode) > 1:
+    if replicas(case.mode) > 1:
+        return tuple(_inner(case, call) for call in _of_replicas(case, observation))
+    if case.network != "none":
         return tuple(_inner(case, call) for call in observation.inner)
     if case.mode == "shared":
         return (_in_order(case, inputs, observation),)
     if case.mode == "timedistributed" and slices:
         return (_slices(case, inputs, observation),)
     return None
+
+
+def together(case: Case) -> bool:
+    """Whether all replicas use, and move their statistics with, the batch of all of them."""
+    return case.config.synchronized or spreads(case.mode)
+
+
+def _of_replicas(case: Case, observation: Observation) -> Iterator[InnerCall]:
+    """The calls of replicas, each with its shard; where they work together with the whole batch, and all outputs."""
+    for _, group in itertools.groupby(observation.inner, key=lambda call: call.step):
+        calls = list(group)
+        ys = [call.after.y for call in calls if call.after.y is not None]
+        if not (together(case) and calls[0].training and calls[0].trainable and len(ys) == len(calls)):
+            yield from calls
+            continue
+        masks = [call.mask for call in calls if call.mask is not None]
+        x, y = np.concatenate([call.x for call in calls]), np.concatenate(ys)
+        mask = np.concatenate(masks) if masks else None
+        yield from (replace(call, x=x, mask=mask, after=replace(call.after, y=y)) for call in calls)
+
+
+def shards(case: Case, inputs: Inputs) -> tuple[tuple[str, Case, Inputs], ...]:
+    """What the steps of a case are on each replica, while nothing is shared: a label, the case and its inputs."""
+    count = replicas(case.mode)
+
+    def of(values: tuple[np.ndarray | None, ...], index: int) -> tuple[np.ndarray | None, ...]:
+        return tuple(None if value is None else np.array_split(value, count)[index] for value in values)
+
+    sizes = [len(part) for part in np.array_split(np.arange(case.shape[0]), count)]
+    return tuple(
+        (
+            f"replica {index + 1}",
+            replace(case, shape=(size, *case.shape[1:])),
+            replace(inputs, batches=of(inputs.batches, index), masks=of(inputs.masks, index)),
+        )
+        for index, size in enumerate(sizes)
+    )
 
 
 def _inner(case: Case, call: InnerCall) -> Part:

@@ -49,13 +49,8 @@ def judged(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision
     case, observation = one.verdict.case, one.observation
     parts = parts_of(case, one.inputs, observation, one.era.slices)
     if parts is None:
-        promised = expect(case, one.inputs, formulas, formats(case))
-        others = {
-            key: (expect(case, second, formulas, formats(case)), observation)
-            for key, (case, second, observation) in one.companions.items()
-        }
-        return replace(one, verdict=judge(promised, observation, required, others))
-    own = judge(Expectation(case, (), (), formats(case)), observation, required)
+        return _judged_as_it_is(one, formulas, formats, required)
+    own = judge(Expectation(case, (), (), formats(case), formulas), observation, required)
     found = []
     for part in parts:
         promised = expect(part.case, part.inputs, formulas, formats(part.case))
@@ -64,13 +59,23 @@ def judged(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision
     return one.with_parts(own, tuple(found))
 
 
+def _judged_as_it_is(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> Failing:
+    """The verdict on a case without parts, or on a part."""
+    promised = expect(one.verdict.case, one.inputs, formulas, formats(one.verdict.case))
+    others = {
+        key: (expect(case, second, formulas, formats(case)), observation)
+        for key, (case, second, observation) in one.companions.items()
+    }
+    return replace(one, verdict=judge(promised, one.observation, required, others))
+
+
 def excused(one: Failing, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL) -> Failing:
     """The verdict with what is known turned into known deviations, in each part of the case by what is known of that."""
 
     def under(deviation: Deviation) -> Verdict:
         formulas = one.era.apply(deviation.formulas(one.era.formulas))
         formats = lambda case: deviation.formats(one.era.formats(case))  # noqa: E731
-        return judged(replace(one, parts=()), formulas, formats, deviation.required(required)).verdict
+        return _judged_as_it_is(one, formulas, formats, deviation.required(required)).verdict
 
     if one.own is None:
         return replace(one, verdict=known.excuse(one.verdict, deviations, under))

@@ -18,6 +18,7 @@ import pytest
 
 import bnverify
 from bnverify.cli import main
+from bnverify.targets.worker.devices import offer_devices
 
 pytest_plugins = ["pytester"]
 
@@ -180,7 +181,9 @@ def keras() -> Any:
     """Keras, imported once in this process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return importlib.import_module("keras")
+        module = importlib.import_module("keras")
+    offer_devices(module.backend.backend())  # before any test computes: the first one to come decides for the process
+    return module
 
 
 @pytest.fixture

@@ -35,7 +35,10 @@ ORDER = (
     ("conformance", "pytest_plugin", "commands", "cli_matrix", "cli"),
     ("__init__", "__main__"),
 )
-MUTANTS_MAY_IMPORT_KERAS = {"targets.mutants", "targets.mutants.formula_layers", "targets.mutants.layers"}
+MUTANTS_MAY_IMPORT_KERAS = {
+    "targets.mutants",
+    *(f"targets.mutants.{name}" for name in ("formula_layers", "layers", "mode_layers", "replica_layers")),
+}
 
 
 def modules() -> dict[str, Path]:

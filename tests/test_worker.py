@@ -120,13 +120,14 @@ def test_the_worker_is_python_3_6_syntax(path: Path) -> None:
         "inspect",
         "json",
         "os",
+        "logging",
         "pickle",
+        "tempfile",
         "platform",
         "re",
         "shutil",
         "subprocess",
         "sys",
-        "tempfile",
         "warnings",
     }
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -15,7 +15,7 @@ from typing import Any
 
 from bnverify.cases.layer_config import CONSTRAINTS, INITIALIZERS, REGULARIZERS, LayerConfig
 from bnverify.cases.misuse import MISUSES
-from bnverify.cases.modes import FILES, LAYOUTS, MASKERS, MODES, TRAINERS, replicas
+from bnverify.cases.modes import FILES, LAYOUTS, MASKERS, MODES, REPLICA_FILES, TRAINERS, replicas, spreads
 from bnverify.cases.networks import NETWORKS
 from bnverify.errors import BadInput
 from bnverify.precision import FORMATS, INTEGERS, POLICIES
@@ -283,7 +283,7 @@ def _validate(case: Case, text: str) -> None:
         got = f"{rank} axes and {len(str(values))} digits of values in all steps"
         allowed = f"at most {LARGEST_RANK} axes and {LARGEST} values"
         raise BadInput(f"case id {text[:200]!r}: shape and steps make {got}; allowed: {allowed}")
-    if objection := next(itertools.chain(_objections(case), _objections_to_the_way(case)), ""):
+    if objection := next(itertools.chain(_objections(case), _objections_to_the_way(case), _objections_to_replicas(case)), ""):
         raise BadInput(f"case id {text!r}: {objection}")
 
 
@@ -330,7 +330,20 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"mode:{mode} makes a mask: it needs mask:random, padding, one, full or empty, got mask:{case.mask}"
     if mode in MASKERS and (case.config.axis != -1 or len(case.shape) < 3):
         yield f"mode:{mode} needs three axes or more, and axis -1"
-    if replicas(mode) > max(1, case.shape[0]):
-        yield f"mode:{mode} needs a batch of {replicas(mode)} or more, got {case.shape[0]}"
     if (case.misuse != "none" or case.network != "none") and mode != "call":
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
+
+
+def _objections_to_replicas(case: Case) -> Iterator[str]:
+    """What does not go together where a batch is spread over replicas."""
+    mode, batch, count = case.mode, case.shape[0], replicas(case.mode)
+    if count > max(1, batch):
+        yield f"mode:{mode} needs a batch of {count} or more, got {batch}"
+    if spreads(mode) and batch % count:
+        yield f"mode:{mode} needs a batch of a multiple of {count}, got {batch}"
+    if count > 1 and 0 in case.kept:
+        yield f"mode:{mode} spreads the batch over replicas, so that its axis 0 cannot be kept"
+    if count > 1 and case.file not in REPLICA_FILES:
+        yield f"mode:{mode} needs file:{', '.join(REPLICA_FILES[1:])}; got file:{case.file}"
+    if spreads(mode) and case.file != "none":
+        yield f"mode:{mode} writes no files; got file:{case.file}"

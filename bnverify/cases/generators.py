@@ -99,6 +99,7 @@ def _small() -> Iterator[str]:
     yield "shape:9x4/policy:float16/dtype:float16/momentum:0.5/steps:T12I"
     yield from each("shape:2x3x5x4/axis:1/law:{}/steps:T", (*TRAINING_LAWS, "renorm"))
     yield from _sampled_ways()
+    yield from _sampled_replicas()
     yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
     yield "shape:5x4x3/mask:full/law:mask/steps:T"
 
@@ -121,6 +122,13 @@ def _sampled_ways() -> Iterator[str]:
     yield "shape:6x5x4/layout:strided/steps:TI"
 
 
+def _sampled_replicas() -> Iterator[str]:
+    """A batch over replicas: with statistics of their own, synchronized with unequal shards, saved; over JAX' devices."""
+    yield "shape:7x4/momentum:0.5/mode:mirrored2/file:weights.h5/steps:T2ISTI"
+    yield "shape:7x4/momentum:0.5/synchronized:True/mode:mirrored3/steps:T2I"
+    yield "shape:8x4/momentum:0.5/mode:parallel2/steps:T2I"
+
+
 TRAINING_LAWS = ("shift", "scale", "permutation", "channels", "transposition", "axes", "statistics")
 
 
@@ -134,7 +142,7 @@ def default() -> Iterator[str]:
     yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
-    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers):
+    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers, _replicas):
         yield from part()
 
 
@@ -319,6 +327,37 @@ def _initializers() -> Iterator[str]:
     yield "shape:6x4/" + "/".join(f"{name}:random_normal" for name in names) + "/steps:TI"
 
 
+def _replicas() -> Iterator[str]:
+    """Replicas, synchronized and not: their number, unequal shards, images, masks, freezing, halves, files."""
+    for mode in REPLICAS:
+        yield from each(f"shape:7x4/{mode}/steps:T2INFTUTI", (2, 4))
+        two = mode.format(2)
+        yield from each(f"shape:{{}}/{two}/steps:T2I", ("3x2x5x4", "3x4x5x2/axis:1"))
+        yield from each(f"shape:{{}}/{two}/steps:TI", ("7x5x3/mask:random", "29x5/fill:offset", f"29x5/{POLICIES[1]}"))
+        yield f"shape:7x4/{two}/file:h5/steps:T2ISTI"
+    yield "shape:8x4/mode:parallel4/steps:T2INFTUTI"
+    yield from each("shape:{}/mode:parallel2/steps:TI", ("4x3x5x2/axis:1", "8x5x3/mask:random", "28x5/fill:offset"))
+
+
+REPLICAS = ("mode:mirrored{}", "synchronized:True/mode:mirrored{}")
+
+
+def _more_replicas() -> Iterator[str]:
+    """Replicas with every rank, policy and special fill, other masks and files, and a layer without gamma or beta."""
+    for mode in REPLICAS:
+        two = mode.format(2)
+        yield f"shape:7x4/{mode.format(3)}/steps:T2INFTUTI"
+        yield from each(f"shape:{{}}/{two}/steps:T2I", ("5x4x3", "3x2x3x2x4/axis:-2", "2x4"))
+        yield from each(f"shape:7x5x3/mask:{{}}/{two}/steps:TI", ("padding", "full"))
+        yield from each(f"shape:29x5/{{}}/{two}/steps:TI", POLICIES)
+        yield from each(f"shape:29x5/fill:{{}}/{two}/steps:TI", ("constant", "exact", "nonfinite"))
+        yield from each(f"shape:7x4/{two}/{{}}/steps:TI", ("center:False", "scale:False", "trainable:False", "momentum:0.0"))
+        yield from each(f"shape:7x4/{two}/file:{{}}/steps:T2ISTI", ("keras", "weights.h5"))
+    yield from each("shape:{}/mode:parallel2/steps:T2I", ("8x4", "4x4x3", "2x3x5x4"))
+    yield from each("shape:8x5x3/mask:{}/mode:parallel4/steps:TI", ("padding", "full"))
+    yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:exact", *POLICIES))
+
+
 def full() -> Iterator[str]:
     """Every axis with every fill and policy, every policy with every kind of trace, arguments with fills, large inputs."""
     for shape in (*SHAPES, "7x11", "5x7x3", "3x5x7x2", "2x3x3x5x3"):
@@ -345,3 +384,4 @@ def full() -> Iterator[str]:
     yield from each("shape:6x3/{}/steps:{}", every, steps)
     yield from each("shape:6x3/{}/momentum:0.9/weights:initial/steps:{}", every, steps)
     yield from each("shape:3x4x5/axis:{}/steps:TI", ("0+1", "1+2", "-1+0", "0+1+2"))
+    yield from _more_replicas()

@@ -42,12 +42,18 @@ FILES = {
     "clone": "clone_model(), and the weights by order",
     "pickle": "pickle of the model",
 }
+REPLICA_FILES = ("none", "keras", "weights.h5", "h5")  # what replicas are saved in
 LAYOUTS = {
     "plain": "values one after another, the last axis fastest",
     "fortran": "the first axis fastest",
     "strided": "every second value of a larger array",
     "reversed": "negative strides",
 }
+
+
+def spreads(mode: str) -> bool:
+    """Whether a mode spreads one computation over devices, and not one batch over replicas that compute by themselves."""
+    return mode.startswith("parallel")
 
 
 def replicas(mode: str) -> int:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from bnverify.contract import gradients, laws, masks, modes, moving, outputs, renorm, structure
+from bnverify.contract import gradients, laws, masks, modes, moving, outputs, renorm, replicas, structure
 from bnverify.contract.clause import Clause
 
 CLAUSES: tuple[Clause, ...] = tuple(
-    clause for part in (structure, outputs, moving, masks, renorm, gradients, laws, modes) for clause in part.CLAUSES
+    clause for part in (structure, outputs, moving, masks, renorm, gradients, laws, modes, replicas) for clause in part.CLAUSES
 )
-_ATTRIBUTES = ("inference-updates-nothing", "frozen-updates-nothing", "calls-keep-parameters", "gradient-dtypes", "repeatable")
+_ATTRIBUTES = (
+    "inference-updates-nothing",
+    "frozen-updates-nothing",
+    "calls-keep-parameters",
+    "gradient-dtypes",
+    "repeatable",
+    "replicas-equal",
+    "replicas-file",
+)
 OF_CALLS = tuple(c for c in CLAUSES if c not in structure.CLAUSES)  # what each part of a case is held against
 NUMBERS = tuple(c.key for c in CLAUSES if c not in structure.CLAUSES and c.key not in _ATTRIBUTES)  # held against bounds
 BY_KEY = {clause.key: clause for clause in CLAUSES}

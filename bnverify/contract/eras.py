@@ -13,11 +13,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.cases.case import Case, Step
-from bnverify.cases.modes import TRAINERS
+from bnverify.cases.modes import TRAINERS, replicas, spreads
 from bnverify.errors import BadInput
 from bnverify.model import Environment
 from bnverify.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
-from bnverify.reference.formulas import KERAS, Formulas
+from bnverify.reference.formulas import KERAS, Formulas, mean_of_replicas
 
 OLDEST = "2.1.0"
 
@@ -30,7 +30,7 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "mode NAME", "fit", "gradients of
+    "policy", "mask", "renorm", "mode NAME", "fit", "mirrored", "parallel", "synchronized", "gradients of
     other dtypes"), why it cannot be asked of this era. later: the same for what some
     releases of the era do have: which do not, as a version range, and why.
     """
@@ -76,6 +76,9 @@ _GRAPH_LACKS = {
     "mode parent": "layers of multi-backend Keras hand no `training` on",
     "mode subclassed": "models of multi-backend Keras take no `training`",
     "mode pinned": "models of multi-backend Keras take no `training`",
+    "mirrored": "multi-backend Keras has no replicas",
+    "parallel": "keras.distribution is of Keras 3",
+    "synchronized": "the layer takes no `synchronized` before Keras 2.12",
 }
 
 ERAS = (
@@ -116,13 +119,19 @@ ERAS = (
         modules=("keras", "tf.keras", "tf_keras"),
         keras=">=2.4,<3",
         source="https://github.com/keras-team/tf-keras/blob/v2.15.0/tf_keras/layers/normalization/batch_normalization.py",
-        rules={"weight-dtypes": _FLOAT32_WEIGHTS},
+        rules={
+            "weight-dtypes": _FLOAT32_WEIGHTS,
+            "replicas-read": "get_weights() gives the mean of what the replicas hold (aggregation MEAN, ON_READ)",
+        },
+        formulas=replace(KERAS, replicas_read=mean_of_replicas),
         half_weights=False,
         lacks={
             "integers": "Keras 2 converts no integer inputs, and promises nothing about them",
             "mode stateless": "stateless_call is of Keras 3",
+            "parallel": "keras.distribution is of Keras 3",
         },
         later={
+            "synchronized": ("<2.12", "the layer takes no `synchronized` before Keras 2.12"),
             "mask": ("<2.12", "the layer takes no mask before Keras 2.12"),
             "mode xla": ("<2.5", "tf.function has jit_compile from TensorFlow 2.5 on"),
         },
@@ -140,11 +149,23 @@ ERAS = (
 
 _TF_FUNCTION = "tf.function is TensorFlow's"
 _NO_COMPILER = "XLA compiles for TensorFlow and JAX"
+_NO_REPLICAS = {
+    "mirrored": "MirroredStrategy is TensorFlow's",
+    "synchronized": "synchronized=True is TensorFlow's alone",
+}
+_NO_DISTRIBUTION = {"parallel": "keras.distribution computes on JAX"}
 BACKENDS_LACK = {  # by backend, what a case may ask for and why it cannot be asked there
-    "jax": {"mode function": _TF_FUNCTION},
-    "torch": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER},
-    "numpy": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER, "fit": "Keras' NumPy backend does not fit"},
-    "openvino": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER},
+    "tensorflow": _NO_DISTRIBUTION,
+    "jax": {"mode function": _TF_FUNCTION, **_NO_REPLICAS},
+    "torch": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER, **_NO_REPLICAS, **_NO_DISTRIBUTION},
+    "numpy": {
+        "mode function": _TF_FUNCTION,
+        "mode xla": _NO_COMPILER,
+        "fit": "Keras' NumPy backend does not fit",
+        **_NO_REPLICAS,
+        **_NO_DISTRIBUTION,
+    },
+    "openvino": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER, **_NO_REPLICAS, **_NO_DISTRIBUTION},
 }
 LIMITS = {"openvino": "Keras' OpenVINO backend infers only"}  # by backend, why it cannot train
 NO_GRADIENTS = {name: f"Keras' {name} backend has no automatic differentiation" for name in ("numpy", "openvino")}
@@ -187,6 +208,9 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         "mask": case.mask != "none" or case.law == "mask",
         "renorm": case.config.renorm or case.law == "renorm",
         f"mode {case.mode}": case.mode != "call",
+        "mirrored": replicas(case.mode) > 1 and not spreads(case.mode),
+        "parallel": spreads(case.mode),
+        "synchronized": case.config.synchronized,
         "fit": case.mode in TRAINERS and any(step.is_call and step.training for step in case.steps),
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
     }

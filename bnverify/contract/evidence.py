@@ -22,12 +22,13 @@ UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="nobody sees it in this
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the reference says about a case: its calls, each with its bounds."""
+    """What the reference says about a case: its calls, each with its bounds; formulas: what is promised of it as a whole."""
 
     case: Case
     calls: tuple[Call, ...]
     bounds: tuple[CallBounds, ...]
     formats: Precision
+    formulas: Formulas = KERAS
 
 
 def expect(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> Expectation:

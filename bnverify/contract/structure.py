@@ -30,6 +30,7 @@ def check_arguments(e: Evidence) -> Iterator[Check]:
         yield Check("arguments", "get_config", None, Status.INCONCLUSIVE, reason="the layer has no get_config()")
         return
     names = ("axis", "momentum", "epsilon", "center", "scale") + ("renorm", "renorm_momentum") * e.case.config.renorm
+    names += ("synchronized",) * e.case.config.synchronized
     for name in names:
         expected = getattr(e.case.config, name)
         got = e.observation.config.get(name, "missing")

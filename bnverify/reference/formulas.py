@@ -163,6 +163,16 @@ def second_gradient(b: Backward) -> Tensor:
     return scale * b.dy - b.within((scale * of_beta + curve_ * (b.d - off) + curve * (d - off_)) / b.n)
 
 
+def replicas_read(xp: Any, values: Tensor) -> Tensor | None:
+    """What is read of a statistic that each replica moved by itself, `values` along the first axis; None: not promised."""
+    return None
+
+
+def mean_of_replicas(xp: Any, values: Tensor) -> Tensor | None:
+    """Statistics are synchronized on reading, by their mean (Keras 2: tf.VariableSynchronization.ON_READ)."""
+    return xp.mean(values, axis=0)
+
+
 @dataclass(frozen=True)
 class Formulas:
     """One complete set of formulas; `dataclasses.replace` gives a set with a fault."""
@@ -184,6 +194,7 @@ class Formulas:
     renorm_variance: Callable[..., Tensor] = renorm_variance
     gradients: Callable[[Backward], tuple[Tensor, Tensor, Tensor]] = gradients
     second_gradient: Callable[[Backward], Tensor] = second_gradient
+    replicas_read: Callable[..., Tensor | None] = replicas_read
 
 
 KERAS = Formulas()

@@ -17,7 +17,7 @@ from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, initial_state, trace
 from bnverify.reference.parameters import regularization
 
-ARGUMENTS = ("axis", "momentum", "epsilon", "center", "scale", "renorm", "renorm_momentum")
+ARGUMENTS = ("axis", "momentum", "epsilon", "center", "scale", "renorm", "renorm_momentum", "synchronized")
 
 
 class ReferenceTarget:

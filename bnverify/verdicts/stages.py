@@ -15,6 +15,7 @@ import numpy as np
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.modes import replicas
 from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
 from bnverify.model import Grade, Observation, Status
 from bnverify.precision import Array
@@ -32,6 +33,8 @@ def stage_of(one: Failing, observe: Observe, formulas: Formulas | None) -> str:
     failing = [check for check in one.verdict.failures if check.grade is not None and check.step is not None]
     if not failing:
         return ""
+    if formulas is None and replicas(one.verdict.case.mode) > 1:
+        return ""  # a replica's call cannot be made once more by itself
     first = min(check.step or 0 for check in failing)
     quantities = {check.quantity for check in failing if check.step == first}
     inputs = one.inputs

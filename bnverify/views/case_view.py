@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from bnverify.bounds.derive import GRADES, CallBounds
-from bnverify.cases.case import Case
-from bnverify.cases.fills import MASK_WORDS, describe, make_inputs
-from bnverify.cases.modes import FILES, LAYOUTS, MODES
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import MASK_WORDS, Inputs, describe, make_inputs
+from bnverify.cases.modes import FILES, LAYOUTS, MODES, replicas
 from bnverify.contract import CLAUSES
-from bnverify.contract.evidence import expect
+from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAWS
 from bnverify.model import Observation
-from bnverify.parts import parts_of
+from bnverify.parts import parts_of, shards, together
 from bnverify.precision import Array
 from bnverify.reference.formulas import count
 from bnverify.reference.machine import Call
@@ -38,7 +38,7 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
     yield f"  input     {case.dtype} of shape {case.shape}; {case.fill}: {describe(case.fill)}"
     yield (
         f"  axes      kept {_axes(case.kept)}, reduced {_axes(reduced)}: "
-        f"each statistic over {plural(count(case.shape, reduced), 'value')}"
+        f"each statistic over {plural(count(case.shape, reduced), 'value')}{' of all shards' * (replicas(case.mode) > 1)}"
     )
     yield (
         f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
@@ -57,18 +57,46 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         yield f"  law       {law.rule}; the layer is observed once more for it"
     for name, value in (inputs.weights or {}).items():
         yield f"  {name:<15} {_values(value)}"
+    if replicas(case.mode) > 1:
+        yield f"  replicas  {_of_replicas(case)}"
+        if not together(case):
+            yield from _shard_lines(case, inputs)
+            return
     places = tuple(range(len(case.steps)))
     if case.mode == "timedistributed":
         (part,) = parts_of(case, inputs, Observation(), True) or ()
         expectation, places = expect(part.case, part.inputs), part.steps
-    found = {call.index: (call, bounds) for call, bounds in zip(expectation.calls, expectation.bounds, strict=True)}
+    found = _found(expectation)
     for index, place in enumerate(places):
-        slice_ = (
-            f", slice {index - places.index(place)}" if case.mode == "timedistributed" and case.steps[place].is_call else ""
-        )
-        yield f"  step {place}    {case.steps[place].words}{slice_}"
+        which = f", slice {index - places.index(place)}" if places.count(place) > 1 else ""
+        yield f"  step {place}    {case.steps[place].words}{which}"
         if index in found:
             yield from _call_lines(*found[index])
+
+
+def _found(expectation: Expectation) -> dict[int, tuple[Call, CallBounds]]:
+    """The calls of an expectation by their step."""
+    return {call.index: (call, bounds) for call, bounds in zip(expectation.calls, expectation.bounds, strict=True)}
+
+
+def _of_replicas(case: Case) -> str:
+    """How the batch is spread, and which statistics the replicas take."""
+    sizes = "+".join(str(own.shape[0]) for _, own, _ in shards(case, Inputs(None, ())))
+    return f"shards of {sizes} samples; " + ("all take the whole batch" if together(case) else "each takes its own shard")
+
+
+def _shard_lines(case: Case, inputs: Inputs) -> Iterator[str]:
+    """What must come out on each replica, until a file makes them equal again."""
+    each = [(label, _found(expect(own, given))) for label, own, given in shards(case, inputs)]
+    for index, step in enumerate(case.steps):
+        yield f"  step {index}    {step.words}"
+        if step is Step.SAVE:
+            yield "    from here on every replica has what get_weights() gave: one replica's statistics, or their mean"
+            each = []
+        for label, found in each:
+            if index in found:
+                yield f"    {label}"
+                yield from ("  " + line for line in _call_lines(*found[index]))
 
 
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:

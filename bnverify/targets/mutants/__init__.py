@@ -16,7 +16,7 @@ from keras import ops
 from bnverify.reference import formulas as reference
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import HYPOTHESES
-from bnverify.targets.mutants import mode_layers
+from bnverify.targets.mutants import mode_layers, replica_layers
 from bnverify.targets.mutants.formula_layers import FormulaLayer, GradientLayer, KerasLayer, formula_layer
 from bnverify.targets.mutants.layers import (
     AlwaysBeta,
@@ -209,6 +209,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("moves-beta", "a training call nudges beta by 1e-6", "modes", MovesBeta),
     Mutant("first-step-only", "the moving statistics move once and never again", "modes", FirstStepOnly),
     *mode_layers.MUTANTS,
+    *replica_layers.MUTANTS,
 )
 
 
@@ -253,4 +254,5 @@ EQUIVALENT: tuple[Mutant, ...] = (
     ),
     Mutant("one-after-another", "sums in one running total", "equivalent", formula_layer(moments=_one_after_another)),
     Mutant("subclass", "a subclass that changes nothing", "equivalent", type("Subclass", (KerasLayer,), {})),
+    *replica_layers.EQUIVALENT,
 )

@@ -5,6 +5,7 @@ Imported only where Keras is. They turn the hypotheses of the reference into mut
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,13 @@ from keras import ops
 from bnverify.reference.formulas import KERAS, Backward, Formulas
 
 KerasLayer = keras.layers.BatchNormalization
+
+
+def of_all_replicas(x: Any) -> Any:
+    """The batch of all replicas, where there are several."""
+    tf = importlib.import_module("tensorflow")
+    here = tf.distribute.get_replica_context()
+    return x if here is None or here.num_replicas_in_sync == 1 else here.all_gather(x, axis=0)
 
 
 class FormulaLayer(KerasLayer):
@@ -36,10 +44,12 @@ class FormulaLayer(KerasLayer):
         frozen = not self.trainable
         uses, updates = f.normalizes_with_batch(training, frozen), f.updates(training, frozen)
         if uses or updates:
-            sizes = [x.shape[a] for a in axes]
-            n: Any = int(np.prod(sizes)) if None not in sizes else ops.cast(ops.prod(ops.shape(x)) // x.shape[axis], x.dtype)
+            batch = of_all_replicas(x) if self.synchronized and mask is None else x
+            sizes = [batch.shape[a] for a in axes]
+            count = ops.prod(ops.shape(batch)) // x.shape[axis] if None in sizes else None
+            n: Any = int(np.prod(sizes)) if count is None else ops.cast(count, x.dtype)
             if mask is None:
-                batch_mean, batch_variance = f.moments(ops, x, axes)
+                batch_mean, batch_variance = f.moments(ops, batch, axes)
             else:
                 batch_mean, batch_variance, n = f.masked_moments(ops, x, mask, axes)
             new = self.moved(old, batch_mean, batch_variance, n) if updates else {}

@@ -9,6 +9,8 @@ import re
 
 import numpy as np
 
+from .devices import offer_devices
+
 MODULES = {"keras": "keras", "tf_keras": "tf_keras", "tf.keras": "tensorflow.keras"}
 
 
@@ -28,9 +30,11 @@ def open_framework(name):
     if not digits:
         raise ImportError("its version is %r, which is none" % module.__version__)
     generation = tuple(int(n) for n in digits.groups())
-    if generation >= (3, 0):
-        return Keras3(module)
-    return Keras2(module) if name != "keras" or generation >= (2, 4) else Keras2Graph(module)
+    if generation < (2, 4) and name == "keras":
+        return Keras2Graph(module)
+    framework = Keras3(module) if generation >= (3, 0) else Keras2(module)
+    offer_devices(framework.backend)
+    return framework
 
 
 class Keras3(object):

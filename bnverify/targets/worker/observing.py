@@ -115,6 +115,7 @@ class Worker(object):
                     stage = enter("step %d" % done)
                     found = way.run(steps[done : done + way.together(steps[done:])])
                     answer["steps"].extend(found)
+                    answer["inner"] = way.inner
                     done += len(found)
                 if way.late:
                     answer["weights"] = structure(self.framework, way.layer)

@@ -1,3 +1,235 @@
-"""One batch over several devices of this machine."""
+"""One batch over several devices of this machine.
 
-WAYS = {}
+`inner` of the answer holds a call for each replica: its shard, and its own weights before and after.
+"""
+
+import importlib
+import logging
+import os
+import tempfile
+
+import numpy as np
+
+from .recording import NotHere, after_call, after_change, short_name, trainable
+from .ways import Way
+
+STRATEGIES = {}  # by the number of replicas; one of each in a process
+
+
+class Replicas(Way):
+    """The base of the ways: shards of a batch, and what each replica made of its own."""
+
+    def __init__(self, *arguments):
+        super(Replicas, self).__init__(*arguments)
+        self.count = int(self.request["mode"][-1])
+        self.inner = []
+        self.done = 0
+
+    def run(self, steps):
+        answers = super(Replicas, self).run(steps)
+        self.done += len(steps)
+        return answers
+
+    def shards(self, x):
+        return [None] * self.count if x is None else np.array_split(x, self.count)
+
+    def do_call(self, step):
+        before = self.weights()
+        ys, dtype = self.spread(step)
+        after = self.weights()
+        listed = trainable(self.layer)
+        for index, (x, mask, y) in enumerate(zip(self.shards(step["x"]), self.shards(step.get("mask")), ys)):
+            self.inner.append(
+                {
+                    "label": "replica %d" % (index + 1),
+                    "step": self.done,
+                    "training": step["training"],
+                    "trainable": bool(self.layer.trainable),
+                    "policy": self.request["policy"],
+                    "dtype": self.request["dtype"],
+                    "x": x,
+                    "mask": mask,
+                    "before": before[index],
+                    "after": {"y": y, "y_dtype": dtype, "weights": after[index], "trainable": listed},
+                }
+            )
+        return dict(after_call(self.framework, self.layer, np.concatenate(ys), dtype), weights=self.read())
+
+    def do_trainable(self, step):
+        return dict(super(Replicas, self).do_trainable(step), weights=self.read())
+
+    def read(self):
+        """get_weights()."""
+        found = [np.array(value) for value in self.layer.get_weights()]
+        found = [value.astype("float32") if value.dtype.name == "bfloat16" else value for value in found]
+        return dict(zip([short_name(w) for w in self.layer.weights], found))
+
+    def weights(self):
+        """The weights on each replica."""
+        found = [{} for _ in range(self.count)]
+        for variable in self.layer.weights:
+            parts = self.parts(variable)
+            for index, own in enumerate(found):
+                own[short_name(variable)] = self.framework.array(parts[index % len(parts)])
+        return found
+
+
+class Mirrored(Replicas):
+    """tf.distribute.MirroredStrategy over logical CPU devices, and strategy.run.
+
+    Reductions are made on one device: TensorFlow's collectives stay broken in a process after one replica has raised.
+    """
+
+    def __init__(self, *arguments):
+        super(Mirrored, self).__init__(*arguments)
+        if self.framework.backend != "tensorflow":
+            raise NotHere("MirroredStrategy is TensorFlow's")
+        self.tensorflow = importlib.import_module("tensorflow")
+        devices = len(self.tensorflow.config.list_logical_devices("CPU"))
+        if devices < self.count:
+            raise NotHere("TensorFlow already runs with %s in this process" % plural(devices, "logical CPU device"))
+        self.strategy = STRATEGIES.get(self.count) or self.open()
+
+    def open(self):
+        distribute = self.tensorflow.distribute
+        names = ["CPU:%d" % index for index in range(self.count)]
+        on_one = distribute.ReductionToOneDevice()
+        STRATEGIES[self.count] = distribute.MirroredStrategy(names, cross_device_ops=on_one)
+        return STRATEGIES[self.count]
+
+    def make(self):
+        with self.strategy.scope():
+            return super(Mirrored, self).make()
+
+    def build(self):
+        with self.strategy.scope():
+            super(Mirrored, self).build()
+
+    def again(self):
+        with self.strategy.scope():
+            return super(Mirrored, self).again()
+
+    def spread(self, step):
+        entries = [
+            self.entry(dict(step, x=x, mask=mask)) for x, mask in zip(self.shards(step["x"]), self.shards(step.get("mask")))
+        ]
+        tensors = {name: entries[0][1][name] for name in entries[0][1] if name == "mask"}
+        constant = {name: value for name, value in entries[0][1].items() if name not in tensors}
+        x = self.each([x for x, _ in entries])
+        given = {name: self.each([own[name] for _, own in entries]) for name in tensors}
+        y = self.strategy.run(lambda x, **own: self.framework.call(self.layer, x, dict(constant, **own)), (x,), given)
+        ys = self.strategy.experimental_local_results(y)
+        return [self.framework.array(y) for y in ys], self.framework.dtype(ys[0])
+
+    def each(self, tensors):
+        """A tensor for each replica as one value of the strategy."""
+        take = lambda context: tensors[context.replica_id_in_sync_group]  # noqa: E731
+        return self.strategy.experimental_distribute_values_from_function(take)
+
+    def parts(self, variable):
+        own = variable.value if self.framework.generation == 3 else variable
+        return self.strategy.experimental_local_results(own)
+
+    def do_file(self, step):
+        with self.strategy.scope(), Folder() as folder:
+            self.layer = reloaded(self, os.path.join(folder, "model." + step["format"]), step["format"])
+        return dict(after_change(self.framework, self.layer), weights=self.read())
+
+
+def reloaded(way, path, kind):
+    """The layer that was saved inside a model, and loaded again."""
+    keras = way.framework.keras
+    shape = [None] + list(way.request["shape"][1:])
+
+    def model(layer):
+        x = keras.Input(batch_shape=tuple(shape), dtype=way.request["dtype"])
+        return keras.Model(x, layer(x))
+
+    if kind == "weights.h5":
+        model(way.layer).save_weights(path)
+        other = way.make()
+        model(other).load_weights(path)
+        other.trainable = way.layer.trainable
+        return other
+    if kind in ("keras", "h5"):
+        model(way.layer).save(path)
+        own = {type(way.layer).__name__: type(way.layer)}
+        return keras.models.load_model(path, custom_objects=own).layers[-1]
+    raise NotHere("replicas are not saved as %s here" % kind)
+
+
+class Folder(object):
+    """A temporary folder, in which Keras does not warn of its older formats."""
+
+    def __enter__(self):
+        self.folder, self.logger = tempfile.TemporaryDirectory(), logging.getLogger("absl")
+        self.level = self.logger.level
+        self.logger.setLevel(logging.ERROR)
+        return self.folder.name
+
+    def __exit__(self, *_):
+        self.logger.setLevel(self.level)
+        self.folder.cleanup()
+        return False
+
+
+class Parallel(Replicas):
+    """keras.distribution.DataParallel over host devices of JAX, and jax.jit of stateless_call, as Keras trains on JAX."""
+
+    def __init__(self, *arguments):
+        super(Parallel, self).__init__(*arguments)
+        if self.framework.backend != "jax":
+            raise NotHere("keras.distribution computes on JAX")
+        self.distribution = getattr(self.framework.keras, "distribution", None)
+        if not hasattr(self.distribution, "DataParallel"):
+            raise NotHere("this Keras has no keras.distribution")
+        self.jax = importlib.import_module("jax")
+        self.devices = self.distribution.list_devices("cpu")
+        if len(self.devices) < self.count:
+            raise NotHere("JAX already runs with %s in this process" % plural(len(self.devices), "host device"))
+
+    def __enter__(self):
+        self.before = self.distribution.distribution()
+        self.own = self.distribution.DataParallel(devices=self.devices[: self.count])
+        self.distribution.set_distribution(self.own)
+        return self
+
+    def __exit__(self, *_):
+        self.distribution.set_distribution(self.before)
+        return False
+
+    def spread(self, step):
+        x, given = self.entry(step)
+        tensors = {"x": x}
+        if "mask" in given:
+            tensors["mask"] = given.pop("mask")
+        tensors = {name: self.over_devices(tensor) for name, tensor in tensors.items()}
+        layer = self.layer
+        own = [variable.value for variable in layer.trainable_variables]
+        others = [variable.value for variable in layer.non_trainable_variables]
+
+        def run(own, others, tensors):
+            rest = {name: value for name, value in tensors.items() if name != "x"}
+            return layer.stateless_call(own, others, tensors["x"], **dict(given, **rest))
+
+        y, moved = self.jax.jit(run)(own, others, tensors)
+        for variable, value in zip(layer.non_trainable_variables, moved):
+            variable.assign(value)
+        return np.array_split(self.framework.array(y), self.count), self.framework.dtype(y)
+
+    def over_devices(self, tensor):
+        layout = self.own.get_data_layout(tuple(tensor.shape))
+        found = self.distribution.distribute_tensor(tensor, layout)
+        if len(found.sharding.device_set) != self.count:
+            raise RuntimeError("the batch lies on %s" % plural(len(found.sharding.device_set), "device"))
+        return found
+
+    def parts(self, variable):
+        return [shard.data for shard in variable.value.addressable_shards]
+
+
+def plural(count, what):
+    return "one " + what if count == 1 else "%d %ss" % (count, what)
+
+
+WAYS = {"mirrored2": Mirrored, "mirrored3": Mirrored, "mirrored4": Mirrored, "parallel2": Parallel, "parallel4": Parallel}

@@ -15,6 +15,7 @@ class Way(object):
     """The layer is called as it is."""
 
     late = False  # whether the layer is built by its first call
+    inner = ()  # the calls that were watched inside the steps
 
     def __init__(self, framework, factory, request):
         self.framework, self.factory, self.request = framework, factory, request

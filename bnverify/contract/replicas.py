@@ -1,0 +1,130 @@
+"""Clauses about replicas: which batch each normalizes with, which weights must be equal, what is read and saved of them.
+
+The calls of each replica are parts of the case, held against the clauses of calls like any others; `replicas-batch` names
+what is particular to them. The rest is about the case as a whole.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from bnverify.bounds.compare import weight_numbers
+from bnverify.cases.case import Step
+from bnverify.cases.modes import replicas
+from bnverify.contract.clause import KERAS_DOC, Clause
+from bnverify.contract.evidence import Evidence
+from bnverify.model import Check, InnerCall, Status
+from bnverify.parts import together
+from bnverify.precision import Array
+
+GUIDE = "“Distributed training with TensorFlow”, https://www.tensorflow.org/guide/distributed_training"
+AGGREGATION = "tf.VariableAggregation, https://www.tensorflow.org/api_docs/python/tf/VariableAggregation"
+KERAS_GUIDE = "“Distributed training with Keras 3”, https://keras.io/guides/distribution/"
+
+
+def check_batch(e: Evidence) -> Iterator[Check]:
+    if replicas(e.case.mode) > 1:
+        yield from (e.output("replicas-batch", c) for c in e.calls if c.call.normalizes_with_batch)
+
+
+def _calls(e: Evidence) -> Iterator[tuple[int, list[InnerCall]]]:
+    """The calls of the replicas, step by step."""
+    if replicas(e.case.mode) > 1:
+        for step, calls in itertools.groupby(e.observation.inner, key=lambda call: call.step):
+            yield step, list(calls)
+
+
+def check_equal(e: Evidence) -> Iterator[Check]:
+    names = [name for name in e.case.config.weight_names() if together(e.case) or name not in e.case.config.statistics]
+    for step, (first, *others) in _calls(e):
+        for call, name in itertools.product(others, names):
+            value, other = first.after.weights.get(name), call.after.weights.get(name)
+            same = value is not None and other is not None and np.array_equal(value, other, equal_nan=True)
+            expected, actual = "the bits of replica 1", "the bits of replica 1" if same else "other values"
+            yield e.texts("replicas-equal", f"{name} of {call.label}", step, expected=expected, actual=actual)
+
+
+def check_read(e: Evidence) -> Iterator[Check]:
+    for step, calls in _calls(e):
+        if step >= len(e.observation.steps):
+            return
+        read = e.observation.steps[step].weights
+        for name in e.case.config.statistics:
+            values = [call.after.weights[name] for call in calls if name in call.after.weights]
+            if name in read and len(values) == len(calls):
+                yield _read(e, name, step, read[name], np.stack(values))
+
+
+def _read(e: Evidence, name: str, step: int, actual: Array, values: Array) -> Check:
+    """The check of a statistic as get_weights() gives it. values: those of the replicas, along the first axis."""
+    wide = values.astype(e.formats.wide)
+    promised = e.expectation.formulas.replicas_read(np, wide)
+    one = promised is None and any(np.array_equal(actual, value, equal_nan=True) for value in values)
+    if one:
+        return Check("replicas-read", name, step, Status.CONFORMS)
+    with np.errstate(all="ignore"):
+        mean = np.mean(wide, axis=0)
+        bound = (len(values) + 1) * e.formats.variable.unit_roundoff * np.mean(np.abs(wide), axis=0)
+        bound = bound + e.formats.variable.smallest_normal * e.formats.variable.unit_roundoff
+    numbers = weight_numbers(mean, np.broadcast_to(bound, (3, *bound.shape)), e.formats.variable)
+    return e.numbers("replicas-read", name, step, actual, numbers, 0)
+
+
+def check_file(e: Evidence) -> Iterator[Check]:
+    if replicas(e.case.mode) < 2:
+        return
+    for index in range(len(e.observation.steps)):
+        if e.case.steps[index] is Step.SAVE:
+            for name in e.case.config.weight_names():
+                yield e.unchanged("replicas-file", name, index)
+            yield from _loaded(e, index)
+
+
+def _loaded(e: Evidence, index: int) -> Iterator[Check]:
+    """Whether each replica begins its next call with what was loaded."""
+    read = e.observation.steps[index].weights
+    for call in e.observation.inner:
+        if call.step == index + 1:
+            for name in e.case.config.weight_names():
+                same = name in read and np.array_equal(read[name], call.before.get(name, np.nan), equal_nan=True)
+                actual = "what was loaded" if same else "other values"
+                quantity = f"{name} of {call.label}"
+                yield e.texts("replicas-file", quantity, index, expected="what was loaded", actual=actual)
+
+
+CLAUSES = (
+    Clause(
+        "replicas-batch",
+        "which batch a replica normalizes with",
+        "in training each replica normalizes with its own shard; with synchronized=True, and under keras.distribution, all of "
+        "them with the batch of all replicas: sums over all values divided by their number",
+        f"{KERAS_DOC} (synchronized); {KERAS_GUIDE}",
+        check_batch,
+    ),
+    Clause(
+        "replicas-equal",
+        "what is equal on all replicas",
+        "gamma and beta, and with synchronized=True or under keras.distribution the moving statistics, too, are bit for bit "
+        "the same on all replicas",
+        f"{GUIDE} (mirrored variables “are kept in sync with each other”); {KERAS_DOC} (synchronized)",
+        check_equal,
+    ),
+    Clause(
+        "replicas-read",
+        "what get_weights() gives of replicas",
+        "get_weights() gives what a replica holds, or the mean of what all hold: which one is not promised of statistics that "
+        "each replica moved with its own shard",
+        AGGREGATION,
+        check_read,
+    ),
+    Clause(
+        "replicas-file",
+        "what a file holds of replicas",
+        "a file holds what get_weights() gives, bit for bit, and every replica goes on with that once it is loaded",
+        GUIDE + " (saving and loading)",
+        check_file,
+    ),
+)
