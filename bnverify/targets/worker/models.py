@@ -109,11 +109,11 @@ class Nested(InModel):
 
     def model(self, layer):
         inner, outer = self.input(), self.input()
-        self.inner = self.framework.keras.Model(inner, layer(inner))
-        return self.framework.keras.Model(outer, self.inner(outer))
+        self.within = self.framework.keras.Model(inner, layer(inner))
+        return self.framework.keras.Model(outer, self.within(outer))
 
     def freeze(self, value):
-        (self.layer if self.framework.generation == "graph" else self.inner).trainable = value
+        (self.layer if self.framework.generation == "graph" else self.within).trainable = value
 
 
 class Subclassed(InModel):
