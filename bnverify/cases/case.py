@@ -334,3 +334,15 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"mode:{mode} needs a batch of {replicas(mode)} or more, got {case.shape[0]}"
     if (case.misuse != "none" or case.network != "none") and mode != "call":
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
+    if case.misuse != "none":
+        yield from _objections_to_misuse(case)
+
+
+def _objections_to_misuse(case: Case) -> Iterator[str]:
+    """A mistake is made alone, and is one for certain shapes only."""
+    alone = ("axis", "renorm", "mask", "gradients", "law", "file", "network")
+    if others := [f"{name}:{case.fields[name]}" for name in alone if case.fields[name] != _DEFAULT_TEXT[name]]:
+        yield f"a mistake is made alone; misuse:{case.misuse} goes with no {others[0]}"
+    shape = MISUSES[case.misuse].shape
+    if shape not in (None, case.shape):
+        yield f"misuse:{case.misuse} is about shape:{'x'.join(map(str, shape or ()))}, got shape:{case.fields['shape']}"

@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.cases.case import Case, Step
+from bnverify.cases.misuse import MISUSES, NO_MISUSE
 from bnverify.errors import BadInput
 from bnverify.model import Environment
 from bnverify.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
@@ -29,8 +30,8 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "gradients of other dtypes"), why it cannot be asked of this era. later: the same for what some
-    releases of the era do have: which do not, as a version range, and why.
+    "policy", "mask", "renorm", "gradients of other dtypes", or a misuse by its name), why it cannot be asked of this era.
+    later: the same for what some releases of the era do have: which do not, as a version range, and why.
     """
 
     name: str
@@ -104,7 +105,10 @@ ERAS = (
         source="https://github.com/keras-team/tf-keras/blob/v2.15.0/tf_keras/layers/normalization/batch_normalization.py",
         rules={"weight-dtypes": _FLOAT32_WEIGHTS},
         half_weights=False,
-        lacks={"integers": "Keras 2 converts no integer inputs, and promises nothing about them"},
+        lacks={
+            "integers": "Keras 2 converts no integer inputs, and promises nothing about them",
+            "axis-list": "a list of axes is no mistake in Keras 2",
+        },
         later={"mask": ("<2.12", "the layer takes no mask before Keras 2.12")},
     ),
     Era(
@@ -151,12 +155,14 @@ def unsupported(case: Case, era: Era, environment: Environment) -> str:
 
 
 def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
+    mistake = MISUSES.get(case.misuse, NO_MISUSE)
     asked = {
+        case.misuse: case.misuse != "none",
         "several axes": isinstance(case.config.axis, tuple),
         "integers": case.dtype in INTEGERS,
         "policy": case.policy not in era.policies,
-        "mask": case.mask != "none" or case.law == "mask",
-        "renorm": case.config.renorm or case.law == "renorm",
+        "mask": case.mask != "none" or case.law == "mask" or mistake.mask is not None,
+        "renorm": case.config.renorm or case.law == "renorm" or "renorm" in mistake.layer,
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
     }
     lacks = {**era.lacks, **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)}}

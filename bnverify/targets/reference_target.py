@@ -8,7 +8,8 @@ import numpy as np
 
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.model import Environment, Observation, StepObservation, WeightInfo
+from bnverify.cases.misuse import MISUSES
+from bnverify.model import Environment, Failure, Observation, StepObservation, WeightInfo
 from bnverify.precision import FORMATS, Array, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, initial_state, trace
@@ -36,7 +37,11 @@ class ReferenceTarget:
         )
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
-        """Every step of the case, each number rounded once."""
+        """Every step of the case, each number rounded once; a mistake is refused as it must be."""
+        if case.misuse != "none":
+            mistake = MISUSES[case.misuse]
+            text = " ".join((mistake.names[0], "is wrong:", *mistake.shows[:1]))
+            return Observation(failure=Failure(mistake.stage, mistake.raises[0], text))
         formats = precision(case.policy, case.dtype)
         names = case.config.weight_names()
         parameters = tuple(name for name in names if name in ("gamma", "beta"))
