@@ -35,7 +35,12 @@ ORDER = (
     ("conformance", "pytest_plugin", "commands", "cli_matrix", "cli"),
     ("__init__", "__main__"),
 )
-MUTANTS_MAY_IMPORT_KERAS = {"targets.mutants", "targets.mutants.formula_layers", "targets.mutants.layers"}
+MUTANTS_MAY_IMPORT_KERAS = {
+    "targets.mutants",
+    "targets.mutants.formula_layers",
+    "targets.mutants.layers",
+    "targets.mutants.misuse_layers",
+}
 
 
 def modules() -> dict[str, Path]:

@@ -9,7 +9,8 @@ import numpy as np
 from bnverify.bounds.derive import GRADES, CallBounds
 from bnverify.cases.case import Case
 from bnverify.cases.fills import MASK_WORDS, describe, make_inputs
-from bnverify.contract import CLAUSES
+from bnverify.cases.misuse import MISUSES
+from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import expect
 from bnverify.contract.laws import LAWS
 from bnverify.precision import Array
@@ -23,6 +24,9 @@ LAW_CLAUSES = {law.name: law.key for law in LAWS}
 
 def case_lines(case: Case, seed: int) -> Iterator[str]:
     """The lines of the view; statistics of the first channels, and the bound of the best grade."""
+    if case.misuse != "none":
+        yield from _misuse_lines(case)
+        return
     inputs = make_inputs(case, seed)
     expectation = expect(case, inputs)
     formats = expectation.formats
@@ -54,6 +58,31 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         if index not in found:
             continue
         yield from _call_lines(*found[index])
+
+
+def _misuse_lines(case: Case) -> Iterator[str]:
+    """What is done wrong, and how it must be answered."""
+    mistake = MISUSES[case.misuse]
+    arguments = {**case.config.arguments(), **mistake.layer}
+    yield case.id
+    if case.cause:
+        yield f"  regression of  {case.cause}"
+    yield f"  mistake   {mistake.words}"
+    yield f"  layer     BatchNormalization({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+    yield f"  build     for an input of shape {mistake.build or case.shape}"
+    given = f" and mask {_mask(mistake.mask)}" if mistake.mask is not None else ""
+    for index, step in enumerate(case.steps):
+        shape = f", input of shape {mistake.call or case.shape}{given}" if step.is_call else ""
+        yield f"  step {index}    {step.words}{shape}"
+    yield f"  promised  {BY_KEY[mistake.clause].rule}"
+    yield f"  answer    {mistake.wanted}, wherever it is noticed: in the constructor, in build() or in a call"
+    for what, words in (("it is named", mistake.names), ("what was got is shown", mistake.shows)):
+        if len(words) > 1:
+            yield f"            {what} by one of {', '.join(words)}"
+
+
+def _mask(mask: object) -> str:
+    return f"of shape {mask[0]} and dtype {mask[1]}" if isinstance(mask, tuple) else repr(mask)
 
 
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:

@@ -50,6 +50,7 @@ from bnverify.targets.mutants.layers import (
     WrongAxisForImages,
     rounded,
 )
+from bnverify.targets.mutants.misuse_layers import MUTANTS as MISUSE_MUTANTS
 
 
 @dataclass(frozen=True)
@@ -212,6 +213,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("keeps-frozen", "unfreezing does not bring training back", "modes", KeepsFrozen),
     Mutant("moves-beta", "a training call nudges beta by 1e-6", "modes", MovesBeta),
     Mutant("first-step-only", "the moving statistics move once and never again", "modes", FirstStepOnly),
+    *(Mutant(*mutant) for mutant in MISUSE_MUTANTS),
 )
 
 
