@@ -111,7 +111,7 @@ MISUSES: dict[str, Misuse] = {
     "axis-bool": _axis("no number", True, "True", "bool"),
     "axis-word": _axis("no number", "channels", "channels", "str"),
     "axis-digits": _axis("a string", "1", "'1'", '"1"', "str"),
-    "axis-none": _axis("no number", None, "None"),
+    "axis-none": _axis("no number", None, "None", "NoneType"),
     "axis-list": _axis("several axes are not taken", [1], "[1]", "list"),
     "momentum-negative": _number("momentum", "not from 0 to 1", -0.5),
     "momentum-large": _number("momentum", "not from 0 to 1", 1.5),
@@ -147,6 +147,6 @@ MISUSES: dict[str, Misuse] = {
     "mask-rank-more": _mask("more axes than the input", ((5, 4, 3, 1), "bool"), "(5, 4, 3, 1)", "[5, 4, 3, 1]", "4"),
     "mask-size": _mask("other positions", ((5, 7), "bool"), "7"),
     "mask-batch": _mask("a larger batch", ((7, 4), "bool"), "7", shape=(1, 4, 3)),
-    "mask-string": _mask("no booleans", ((5, 4), "<U1"), "string", "str", "<U1", "unicode"),
+    "mask-string": _mask("no booleans", ((5, 4), "<U1"), "string", "str", "<U1", "str32", "unicode"),
     "mask-bool": _mask("no tensor", True, "True", "bool"),
 }

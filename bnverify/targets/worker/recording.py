@@ -99,7 +99,7 @@ def one_line(error):
     lines = [line.strip() for line in text.strip().splitlines()]
     if lines and lines[0].startswith("Exception encountered when calling"):
         lines = lines[1:]
-    received = [line.startswith(("Arguments received by", "Call arguments received by")) for line in lines]
+    received = [line.startswith(("Arguments received by", "Call arguments received")) for line in lines]
     if any(received):
         lines = lines[: received.index(True)]
     return ansi.sub("", " ".join(line for line in lines if line))[:300]
