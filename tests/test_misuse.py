@@ -21,7 +21,7 @@ from bnverify.contract.misuse import objection
 from bnverify.errors import BadInput
 from bnverify.model import Failure, Mismatch, Observation, Status
 from bnverify.run import run, verify
-from bnverify.targets.mutants import MUTANTS
+from bnverify.targets.mutants import EQUIVALENT, MUTANTS
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.routes import lacks
 from bnverify.targets.target import InProcess, request
@@ -195,6 +195,13 @@ def test_smoke_catches_the_mutants_by_their_answers(mutant: Any) -> None:
     assert caught
     assert len(caught) <= 2
     assert all(failing(BatchNormalization, case) is None for case in caught)
+
+
+def test_no_other_layer_is_caught_by_how_it_answers_mistakes() -> None:
+    """Mutants of other groups, and layers that compute the same in other ways, refuse as Keras does: their own fault tells."""
+    cases = [case for case in suite("smoke") if case.misuse != "none"]
+    others = [mutant for mutant in (*MUTANTS, *EQUIVALENT) if mutant.group != "misuse"]
+    assert [(mutant.key, case.id) for mutant in others for case in cases if failing(mutant.layer, case)] == []
 
 
 def test_keras_conforms_but_for_what_is_recorded() -> None:
