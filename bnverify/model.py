@@ -115,11 +115,15 @@ class InnerCall:
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception that the target raised: at which stage (construct, build, step 3), its type and its text."""
+    """An exception that the target raised: at which stage (constructor, build, step 3), its type and its text.
+
+    kinds: the types that its type is derived from.
+    """
 
     stage: str
     type: str
     text: str
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import make_inputs
+from bnverify.cases.layer_config import ARGUMENTS
+from bnverify.cases.misuse import MISUSES
 from bnverify.contract import CLAUSES, OF_CALLS
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.evidence import Expectation, expect
@@ -87,10 +89,12 @@ def _refused(failure: Failure | None, case: Case) -> str:
     """Why a case cannot be asked here: the environment lacks what it needs, or a user's layer takes no such argument."""
     if failure is not None and failure.type == "NotHere":
         return failure.text
-    if failure is None or case.misuse != "none" or failure.stage != "constructor" or failure.type != "TypeError":
+    if failure is None or failure.stage != "constructor" or failure.type != "TypeError":
         return ""
-    refused = [name for name in (*case.config.arguments(), "dtype") if f"'{name}'" in failure.text]
-    return f"the layer's constructor takes no {refused[0]}" if refused and "unexpected" in failure.text else ""
+    asked = (*case.config.arguments(), "dtype", *(MISUSES[case.misuse].layer if case.misuse != "none" else ()))
+    refused = [name for name in asked if f"'{name}'" in failure.text and name in ARGUMENTS]
+    unknown = "unexpected keyword" in failure.text
+    return f"the layer's constructor takes no {refused[0]}" if refused and unknown else ""
 
 
 def run(

@@ -37,7 +37,7 @@ ORDER = (
 )
 MUTANTS_MAY_IMPORT_KERAS = {
     "targets.mutants",
-    *(f"targets.mutants.{name}" for name in ("formula_layers", "layers", "mode_layers", "replica_layers")),
+    *(f"targets.mutants.{name}" for name in ("formula_layers", "layers", "misuse_layers", "mode_layers", "replica_layers")),
 }
 
 

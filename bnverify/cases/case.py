@@ -332,6 +332,8 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"mode:{mode} needs three axes or more, and axis -1"
     if (case.misuse != "none" or case.network != "none") and mode != "call":
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
+    if case.misuse != "none":
+        yield from _objections_to_misuse(case)
 
 
 def _objections_to_replicas(case: Case) -> Iterator[str]:
@@ -347,3 +349,13 @@ def _objections_to_replicas(case: Case) -> Iterator[str]:
         yield f"mode:{mode} needs file:{', '.join(REPLICA_FILES[1:])}; got file:{case.file}"
     if spreads(mode) and case.file != "none":
         yield f"mode:{mode} writes no files; got file:{case.file}"
+
+
+def _objections_to_misuse(case: Case) -> Iterator[str]:
+    """A mistake is made alone, and is one for certain shapes only."""
+    alone = ("axis", "renorm", "mask", "gradients", "law", "file", "network")
+    if others := [f"{name}:{case.fields[name]}" for name in alone if case.fields[name] != _DEFAULT_TEXT[name]]:
+        yield f"a mistake is made alone; misuse:{case.misuse} goes with no {others[0]}"
+    shape = MISUSES[case.misuse].shape
+    if shape not in (None, case.shape):
+        yield f"misuse:{case.misuse} is about shape:{'x'.join(map(str, shape or ()))}, got shape:{case.fields['shape']}"

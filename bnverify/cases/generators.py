@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bnverify.cases.case import FILLS, MASKS, WEIGHTS
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
+from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import LAYOUTS, MASKERS, TRAINERS
 
 # One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
@@ -102,6 +103,7 @@ def _small() -> Iterator[str]:
     yield from _sampled_replicas()
     yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
     yield "shape:5x4x3/mask:full/law:mask/steps:T"
+    yield from map(misuse, ("clipping-unknown", "keyword", "initializer", "channels-one", "rank-more", "mask-rank-less"))
 
 
 def _sampled_ways() -> Iterator[str]:
@@ -142,7 +144,8 @@ def default() -> Iterator[str]:
     yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
-    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers, _replicas):
+    parts = (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers, _replicas, _misuses)
+    for part in parts:
         yield from part()
 
 
@@ -283,6 +286,17 @@ def _edges() -> Iterator[str]:
     yield from each("shape:6x3/{}/steps:T300I", ("policy:float32", *POLICIES))
     halves = ("policy:mixed_float16/dtype:float32", "policy:float16/dtype:float64", "policy:bfloat16/dtype:float32")
     yield from each("shape:29x5/{}/fill:{}/steps:TI", halves, ("huge", "subnormal", "offset"))
+
+
+def misuse(name: str) -> str:
+    """The id of the case that makes a mistake."""
+    mistake = MISUSES[name]
+    return f"shape:{'x'.join(map(str, mistake.shape or (4, 3)))}/misuse:{name}/steps:{mistake.steps}"
+
+
+def _misuses() -> Iterator[str]:
+    """Every mistake that must be refused."""
+    yield from map(misuse, MISUSES)
 
 
 def _laws() -> Iterator[str]:

@@ -70,3 +70,6 @@ class LayerConfig:
     def draws(self) -> tuple[str, ...]:
         """The weights that start from random numbers."""
         return tuple(name for name in self.weight_names() if self.initializer(name).startswith("random"))
+
+
+ARGUMENTS = tuple(f.name for f in dataclasses.fields(LayerConfig))  # of the constructor, as Keras names them

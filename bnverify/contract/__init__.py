@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from bnverify.contract import gradients, laws, masks, modes, moving, outputs, renorm, replicas, structure
+from bnverify.contract import gradients, laws, masks, misuse, modes, moving, outputs, renorm, replicas, structure
 from bnverify.contract.clause import Clause
 
-CLAUSES: tuple[Clause, ...] = tuple(
-    clause for part in (structure, outputs, moving, masks, renorm, gradients, laws, modes, replicas) for clause in part.CLAUSES
-)
+PARTS = (structure, outputs, moving, masks, renorm, gradients, laws, modes, replicas, misuse)
+CLAUSES: tuple[Clause, ...] = tuple(clause for part in PARTS for clause in part.CLAUSES)
+OF_CALLS = tuple(
+    c for c in CLAUSES if c not in (*structure.CLAUSES, *misuse.CLAUSES)
+)  # what each part of a case is held against
+OF_MISUSE = misuse.CLAUSES  # what a case of misuse is held against, and nothing else
 _ATTRIBUTES = (
     "inference-updates-nothing",
     "frozen-updates-nothing",
@@ -17,6 +20,5 @@ _ATTRIBUTES = (
     "replicas-equal",
     "replicas-file",
 )
-OF_CALLS = tuple(c for c in CLAUSES if c not in structure.CLAUSES)  # what each part of a case is held against
-NUMBERS = tuple(c.key for c in CLAUSES if c not in structure.CLAUSES and c.key not in _ATTRIBUTES)  # held against bounds
+NUMBERS = tuple(c.key for c in OF_CALLS if c.key not in _ATTRIBUTES)  # held against bounds
 BY_KEY = {clause.key: clause for clause in CLAUSES}

@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.cases.case import Case, Step
+from bnverify.cases.misuse import MISUSES, NO_MISUSE
 from bnverify.cases.modes import TRAINERS, replicas, spreads
 from bnverify.errors import BadInput
 from bnverify.model import Environment
@@ -30,9 +31,9 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "mode NAME", "fit", "mirrored", "parallel", "synchronized", "gradients of
-    other dtypes"), why it cannot be asked of this era. later: the same for what some
-    releases of the era do have: which do not, as a version range, and why.
+    "policy", "mask", "renorm", "mode NAME", "fit", "mirrored", "parallel", "synchronized", "gradients of other dtypes", or a
+    misuse by its name), why it cannot be asked of this era. later: the same for what some releases of the era do have: which
+    do not, as a version range, and why.
     """
 
     name: str
@@ -129,6 +130,7 @@ ERAS = (
             "integers": "Keras 2 converts no integer inputs, and promises nothing about them",
             "mode stateless": "stateless_call is of Keras 3",
             "parallel": "keras.distribution is of Keras 3",
+            "axis-list": "a list of axes is no mistake in Keras 2",
         },
         later={
             "synchronized": ("<2.12", "the layer takes no `synchronized` before Keras 2.12"),
@@ -201,12 +203,14 @@ def unsupported(case: Case, era: Era, environment: Environment) -> str:
 
 
 def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
+    mistake = MISUSES.get(case.misuse, NO_MISUSE)
     asked = {
+        case.misuse: case.misuse != "none",
         "several axes": isinstance(case.config.axis, tuple),
         "integers": case.dtype in INTEGERS,
         "policy": case.policy not in era.policies,
-        "mask": case.mask != "none" or case.law == "mask",
-        "renorm": case.config.renorm or case.law == "renorm",
+        "mask": case.mask != "none" or case.law == "mask" or mistake.mask is not None,
+        "renorm": case.config.renorm or case.law == "renorm" or "renorm" in mistake.layer,
         f"mode {case.mode}": case.mode != "call",
         "mirrored": replicas(case.mode) > 1 and not spreads(case.mode),
         "parallel": spreads(case.mode),

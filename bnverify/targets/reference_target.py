@@ -9,6 +9,7 @@ import numpy as np
 
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
+from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import replicas
 from bnverify.model import Environment, Failure, Observation, StepObservation, WeightInfo
 from bnverify.parts import parts_of
@@ -39,10 +40,14 @@ class ReferenceTarget:
         )
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
-        """Every step of the case, each number rounded once."""
-        if case.network != "none" or case.misuse != "none" or case.file != "none" or replicas(case.mode) > 1:
-            text = "the reference is no layer in a model: it has no networks, replicas, files and mistakes"
+        """Every step of the case, each number rounded once; a mistake is refused as it must be."""
+        if case.network != "none" or case.file != "none" or replicas(case.mode) > 1:
+            text = "the reference is no layer in a model: it has no networks, replicas and files"
             return Observation(failure=Failure("start", "NotHere", text))
+        if case.misuse != "none":
+            mistake = MISUSES[case.misuse]
+            text = " ".join((mistake.names[0], "is wrong:", *mistake.shows[:1]))
+            return Observation(failure=Failure(mistake.stage, mistake.raises[0], text))
         if case.mode == "timedistributed":
             return self._slices(case, inputs)
         formats = precision(case.policy, case.dtype)

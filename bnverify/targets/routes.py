@@ -15,6 +15,7 @@ _Lacks = Mapping[str, Callable[[Case], bool]]
 
 ALL: _Lacks = {
     "{} knows no masks": lambda case: case.mask != "none" or case.law == "mask",
+    "what {} refuses is no promise of the layer's": lambda case: case.misuse != "none",
     "{} knows no batch renormalization": lambda case: case.config.renorm or case.law == "renorm",
 }
 FUSED: _Lacks = {

@@ -92,12 +92,12 @@ def _step(case: Case, inputs: Inputs, index: int) -> dict[str, Any]:
 def misused(case: Case, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What is asked otherwise where a mistake is made."""
     mistake = MISUSES[case.misuse]
-    changed: dict[str, Any] = {"layer": {**asked["layer"], **mistake.layer}}
+    changed: dict[str, Any] = {"layer": {**asked["layer"], **mistake.layer}, "weights": None}
     if mistake.build is not None:
         changed["shape"] = mistake.build
     if mistake.call is not None or mistake.mask is not None:
-        x = np.ones(mistake.call or case.shape, case.dtype)
-        mask = None if mistake.mask is None else np.ones(mistake.mask[0], mistake.mask[1])
+        x = np.ones(mistake.call or case.shape)
+        mask = np.ones(*mistake.mask) if isinstance(mistake.mask, tuple) else mistake.mask
         changed["steps"] = [{**step, "x": x, "mask": mask} if step["do"] == "call" else step for step in asked["steps"]]
     return changed
 
@@ -110,12 +110,16 @@ def observation(answer: Mapping[str, Any]) -> Observation:
         made=tuple(answer.get("made") or ()),
         config=answer["config"],
         steps=tuple(_observed(step) for step in answer["steps"]),
-        failure=Failure(**answer["failure"]) if answer["failure"] else None,
+        failure=_failure(answer["failure"]) if answer["failure"] else None,
         inner=tuple(
             InnerCall(**{**call, "after": _observed(call["after"]), "weights": _infos(call.get("weights", ()))})
             for call in answer.get("inner", ())
         ),
     )
+
+
+def _failure(said: Mapping[str, Any]) -> Failure:
+    return Failure(said["stage"], said["type"], said["text"], tuple(said.get("kinds", ())))
 
 
 def _infos(weights: Sequence[Mapping[str, Any]]) -> tuple[WeightInfo, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from bnverify.contract import CLAUSES
+from bnverify.contract import CLAUSES, OF_MISUSE
 from bnverify.contract.clause import Clause
 from bnverify.contract.evidence import UNSEEN, Evidence, Expectation
 from bnverify.model import Check, Grade, Observation, Status, Verdict, worst
@@ -22,9 +22,11 @@ def judge(
 ) -> Verdict:
     """The verdict on one case; a target that raised is judged on what it did before, and its crash is a failed check.
 
-    companions: by clause key, the second observation that the clause asked for.
+    companions: by clause key, the second observation that the clause asked for. A mistake is held against the clauses about
+    mistakes alone.
     """
     case = expectation.case
+    clauses = clauses if case.misuse == "none" else OF_MISUSE
     if not expectation.formats.verifiable:
         reason = "np.longdouble is no wider than float64 on this machine, so float64 cannot be judged"
         return Verdict(case, (), Status.INCONCLUSIVE, reason)

@@ -9,8 +9,9 @@ import numpy as np
 from bnverify.bounds.derive import GRADES, CallBounds
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import MASK_WORDS, Inputs, describe, make_inputs
+from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import FILES, LAYOUTS, MODES, replicas
-from bnverify.contract import CLAUSES
+from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAWS
 from bnverify.model import Observation
@@ -26,6 +27,9 @@ LAW_CLAUSES = {**{law.name: law.key for law in LAWS}, "repeat": "repeatable", "t
 
 def case_lines(case: Case, seed: int) -> Iterator[str]:
     """The lines of the view; statistics of the first channels, and the bound of the best grade."""
+    if case.misuse != "none":
+        yield from _misuse_lines(case)
+        return
     inputs = make_inputs(case, seed)
     expectation = expect(case, inputs)
     formats = expectation.formats
@@ -44,17 +48,7 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
         f"reference in {np.dtype(formats.wide).name}"
     )
-    if case.mode != "call":
-        yield f"  mode      {case.mode}: {MODES[case.mode]}"
-    if case.file != "none":
-        yield f"  file      {case.file}: {FILES[case.file]}"
-    if case.layout != "plain":
-        yield f"  layout    {case.layout}: {LAYOUTS[case.layout]}"
-    if case.mask != "none":
-        yield f"  mask      {case.mask}, {len(case.shape) - 1} axes: {MASK_WORDS[case.mask]}"
-    if case.law != "none":
-        law = next(clause for clause in CLAUSES if clause.key == LAW_CLAUSES[case.law])
-        yield f"  law       {law.rule}; the layer is observed once more for it"
+    yield from _way_lines(case)
     for name, value in (inputs.weights or {}).items():
         yield f"  {name:<15} {_values(value)}"
     if replicas(case.mode) > 1:
@@ -72,6 +66,21 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         yield f"  step {place}    {case.steps[place].words}{which}"
         if index in found:
             yield from _call_lines(*found[index])
+
+
+def _way_lines(case: Case) -> Iterator[str]:
+    """What is not plain about how the calls are made."""
+    if case.mode != "call":
+        yield f"  mode      {case.mode}: {MODES[case.mode]}"
+    if case.file != "none":
+        yield f"  file      {case.file}: {FILES[case.file]}"
+    if case.layout != "plain":
+        yield f"  layout    {case.layout}: {LAYOUTS[case.layout]}"
+    if case.mask != "none":
+        yield f"  mask      {case.mask}, {len(case.shape) - 1} axes: {MASK_WORDS[case.mask]}"
+    if case.law != "none":
+        law = next(clause for clause in CLAUSES if clause.key == LAW_CLAUSES[case.law])
+        yield f"  law       {law.rule}; the layer is observed once more for it"
 
 
 def _found(expectation: Expectation) -> dict[int, tuple[Call, CallBounds]]:
@@ -97,6 +106,31 @@ def _shard_lines(case: Case, inputs: Inputs) -> Iterator[str]:
             if index in found:
                 yield f"    {label}"
                 yield from ("  " + line for line in _call_lines(*found[index]))
+
+
+def _misuse_lines(case: Case) -> Iterator[str]:
+    """What is done wrong, and how it must be answered."""
+    mistake = MISUSES[case.misuse]
+    arguments = {**case.config.arguments(), **mistake.layer}
+    yield case.id
+    if case.cause:
+        yield f"  regression of  {case.cause}"
+    yield f"  mistake   {mistake.words}"
+    yield f"  layer     BatchNormalization({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+    yield f"  build     for an input of shape {mistake.build or case.shape}"
+    given = f" and mask {_mask(mistake.mask)}" if mistake.mask is not None else ""
+    for index, step in enumerate(case.steps):
+        shape = f", input of shape {mistake.call or case.shape}{given}" if step.is_call else ""
+        yield f"  step {index}    {step.words}{shape}"
+    yield f"  promised  {BY_KEY[mistake.clause].rule}"
+    yield f"  answer    {mistake.wanted}, wherever it is noticed: in the constructor, in build() or in a call"
+    for what, words in (("it is named", mistake.names), ("what was got is shown", mistake.shows)):
+        if len(words) > 1:
+            yield f"            {what} by one of {', '.join(words)}"
+
+
+def _mask(mask: object) -> str:
+    return f"of shape {mask[0]} and dtype {mask[1]}" if isinstance(mask, tuple) else repr(mask)
 
 
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:

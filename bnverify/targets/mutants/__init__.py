@@ -51,6 +51,7 @@ from bnverify.targets.mutants.layers import (
     WrongAxisForImages,
     rounded,
 )
+from bnverify.targets.mutants.misuse_layers import MUTANTS as MISUSE_MUTANTS
 from bnverify.targets.mutants.mutant import Mutant
 
 
@@ -210,6 +211,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("first-step-only", "the moving statistics move once and never again", "modes", FirstStepOnly),
     *mode_layers.MUTANTS,
     *replica_layers.MUTANTS,
+    *(Mutant(*mutant) for mutant in MISUSE_MUTANTS),
 )
 
 

@@ -38,6 +38,8 @@ class FormulaLayer(KerasLayer):
         shape = [x.shape[axis] if i == axis else 1 for i in range(len(x.shape))]
         old = {w.name: ops.reshape(ops.cast(w, x.dtype), shape) for w in self.weights}
         if mask is not None:
+            if len(mask.shape) != len(x.shape) - 1:
+                raise ValueError(f"a mask of shape {tuple(mask.shape)} for inputs of shape {tuple(x.shape)}: not one axis less")
             mask = ops.cast(ops.expand_dims(mask, -1), "bool")
         mean, variance = old["moving_mean"], old["moving_variance"]
         gamma, beta = old.get("gamma", ops.ones(shape, x.dtype)), old.get("beta", ops.zeros(shape, x.dtype))

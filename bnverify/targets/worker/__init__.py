@@ -20,5 +20,5 @@ Before each stage of it the worker says {"stage": text}, so that whoever waits k
     {"weights": [{"name", "shape", "dtype", "trainable"}], "initial": {name: array}, "config": {...} or null,
      "steps": [{"y": array, "y_dtype": text, "weights": {name: array}, "trainable": [names],
                 "gradients": {"x" or weight or "second": array or null}, "dtypes": {the same: text}, "losses": [numbers]}],
-     "failure": null or {"stage", "type", "text"}}
+     "failure": null or {"stage", "type", "text", "kinds": [names of the types that the type is derived from]}}
 """

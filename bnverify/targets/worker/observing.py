@@ -120,7 +120,8 @@ class Worker(object):
                 if way.late:
                     answer["weights"] = structure(self.framework, way.layer)
         except (Exception, SystemExit) as error:  # whatever a layer raises is an observation
-            answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error)}
+            kinds = [kind.__name__ for kind in type(error).__mro__[1:] if kind not in (Exception, BaseException, object)]
+            answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error), "kinds": kinds}
         return answer
 
     def elsewhere(self, request):

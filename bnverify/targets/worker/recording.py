@@ -99,6 +99,7 @@ def one_line(error):
     lines = [line.strip() for line in text.strip().splitlines()]
     if lines and lines[0].startswith("Exception encountered when calling"):
         lines = lines[1:]
-    if any(line.startswith("Arguments received by") for line in lines):
-        lines = lines[: [line.startswith("Arguments received by") for line in lines].index(True)]
+    received = [line.startswith(("Arguments received by", "Call arguments received")) for line in lines]
+    if any(received):
+        lines = lines[: received.index(True)]
     return ansi.sub("", " ".join(line for line in lines if line))[:300]

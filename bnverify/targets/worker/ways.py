@@ -71,8 +71,13 @@ class Way(object):
         x = self.framework.tensor(laid(step["x"], self.request.get("layout")), self.request["dtype"])
         given = {} if step["training"] is None else {"training": step["training"]}
         if step.get("mask") is not None:
-            given["mask"] = self.framework.mask(step["mask"])
+            given["mask"] = self.mask(step["mask"])
         return x, given
+
+    def mask(self, mask):
+        """A tensor, or what cannot be one as it is: how that is answered is the layer's own business."""
+        numbers = isinstance(mask, np.ndarray) and mask.dtype.kind in "biuf"
+        return self.framework.mask(mask) if numbers else mask
 
     def call(self, x, given):
         return self.framework.call(self.layer, x, given)

@@ -1,0 +1,130 @@
+"""Clauses about mistakes: what a layer must refuse, by an exception of the right type that says what is wrong with what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from bnverify.cases.misuse import MISUSES, Misuse
+from bnverify.contract.clause import KERAS_DOC, KERAS_LAYER_DOC, PAPER, Clause
+from bnverify.contract.evidence import Evidence
+from bnverify.contract.renorm import RENORM
+from bnverify.model import Check, Failure, Mismatch, Observation, Status
+
+UNFILLED = re.compile(
+    r"(?<![{\w])\{[A-Za-z_][\w.]*(\[\w+\])?(![rsa])?(:[^{}\s]*)?\}(?!\})"
+)  # {rmax}, {mask.shape!r}, no {'a': 1}
+
+
+def _check(key: str) -> Callable[[Evidence], Iterator[Check]]:
+    def check(e: Evidence) -> Iterator[Check]:
+        mistake = MISUSES.get(e.case.misuse)
+        if mistake is None or mistake.clause != key:
+            return
+        wrong = objection(mistake, e.observation)
+        mismatch = Mismatch(expected=mistake.wanted, actual=wrong) if wrong else None
+        yield Check(key, mistake.names[0], None, Status.WRONG if wrong else Status.CONFORMS, mismatch=mismatch)
+
+    return check
+
+
+def objection(mistake: Misuse, observation: Observation) -> str:
+    """What is wrong with the answer to a mistake; empty where it is right."""
+    failure = observation.failure
+    if failure is None:
+        return f"no exception{_became(mistake, observation)}"
+    answer = f"{failure.type}: {failure.text} (in {failure.stage})"
+    return "".join(f"{answer}; {what}" for what in [", ".join(_faults(mistake, failure))] if what)
+
+
+def _faults(mistake: Misuse, failure: Failure) -> Iterator[str]:
+    if not {failure.type, *failure.kinds} & set(mistake.raises):
+        yield f"{failure.type} is none of {', '.join(mistake.raises)}"
+    if not any(name.lower() in failure.text.lower() for name in mistake.names):
+        yield f"{mistake.names[0]} is not named"
+    if found := UNFILLED.search(failure.text):
+        yield f"{found.group()} is not filled in"
+    if mistake.shows and not any(_shown(what, failure.text) for what in mistake.shows):
+        yield f"{mistake.shows[0]} is not shown"
+
+
+def _shown(what: str, text: str) -> bool:
+    """Whether a text holds something as a word or number of its own."""
+    before, after = (r"(?<![\w.])" if what[0].isalnum() else ""), (r"(?!\w|\.\d)" if what[-1].isalnum() else "")
+    return re.search(before + re.escape(what) + after, text, re.IGNORECASE) is not None
+
+
+def _became(mistake: Misuse, observation: Observation) -> str:
+    """What a layer made of a mistake that it did not refuse."""
+    changed = [name for name in mistake.layer if name in (observation.config or {}) and name != "renorm"]
+    if mistake.stage == "constructor":
+        return "".join(f"; {name} became {(observation.config or {})[name]!r}" for name in changed)
+    shapes = [step.y.shape for step in observation.steps if step.y is not None]
+    return f"; y of shape {shapes[0]}" if shapes else ""
+
+
+def _clause(key: str, title: str, rule: str, source: str) -> Clause:
+    return Clause(key, title, rule, source, _check(key))
+
+
+_HOW = "is refused: ValueError or TypeError, whose message names it and shows what was given"
+_NUMBER = "a number from 0 to 1"
+
+CLAUSES = (
+    _clause(
+        "refuses-axis",
+        "a wrong axis is refused",
+        "an axis that the input does not have, or that is no integer, " + _HOW,
+        KERAS_DOC + " (axis: “Integer, the axis that should be normalized (typically the features axis)”)",
+    ),
+    _clause(
+        "refuses-momentum",
+        "a wrong momentum is refused",
+        f"a momentum that is not {_NUMBER}, in which moving_mean would be no average, {_HOW}",
+        KERAS_DOC + " (momentum: “Momentum for the moving average”)",
+    ),
+    _clause(
+        "refuses-epsilon",
+        "a wrong epsilon is refused",
+        "an epsilon that is negative or no number " + _HOW,
+        KERAS_DOC + " (epsilon: “Small float added to variance to avoid dividing by zero”); " + PAPER + ", algorithm 1",
+    ),
+    _clause(
+        "refuses-renorm-clipping",
+        "a wrong renorm_clipping is refused",
+        f"a renorm_clipping of unknown keys, with rmax below rmin, a negative dmax, or limits that are no numbers {_HOW}",
+        RENORM + " (renorm_clipping: “Maps optional keys "
+        '"rmax", "rmin", "dmax" to floats”; “with `r` clipped to `[rmin, rmax]`, and `d` to `[-dmax, dmax]`”)',
+    ),
+    _clause(
+        "refuses-renorm-momentum",
+        "a wrong renorm_momentum is refused",
+        f"with renorm, a renorm_momentum that is not {_NUMBER} {_HOW}",
+        RENORM + " (renorm_momentum: “Momentum used to update the moving means and standard deviations with renorm”)",
+    ),
+    _clause(
+        "refuses-unknown",
+        "unknown arguments are refused",
+        f"an argument that there is not, and the name of an initializer, regularizer or constraint that there is not, {_HOW}",
+        KERAS_DOC + " (**kwargs: “Base layer keyword arguments (e.g. `name` and `dtype`)”); "
+        "https://keras.io/api/layers/initializers/",
+    ),
+    _clause(
+        "refuses-undefined-channels",
+        "undefined channels are refused",
+        "building for an input whose size along `axis` is None " + _HOW,
+        KERAS_LAYER_DOC + ", build(); " + KERAS_DOC + ", `axis`",
+    ),
+    _clause(
+        "refuses-input",
+        "inputs of other form are refused",
+        "an input of another rank, or with other channels, than the layer was built for " + _HOW,
+        "keras.layers.InputSpec, https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/input_spec.py; " + KERAS_DOC,
+    ),
+    _clause(
+        "refuses-mask",
+        "a mask that does not fit is refused",
+        "a mask of the wrong rank, size or type " + _HOW,
+        KERAS_DOC + " (mask: “Binary tensor of shape broadcastable to `inputs` tensor”)",
+    ),
+)
