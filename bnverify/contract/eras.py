@@ -135,6 +135,7 @@ ERAS = (
         later={
             "synchronized": ("<2.12", "the layer takes no `synchronized` before Keras 2.12"),
             "mask": ("<2.12", "the layer takes no mask before Keras 2.12"),
+            "fit of bfloat16": ("<2.14", "fit takes NumPy arrays, which hold no bfloat16 before Keras 2.14"),
             "mode xla": ("<2.5", "tf.function has jit_compile from TensorFlow 2.5 on"),
         },
         slices=False,
@@ -215,6 +216,7 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         "mirrored": replicas(case.mode) > 1 and not spreads(case.mode),
         "parallel": spreads(case.mode),
         "synchronized": case.config.synchronized,
+        "fit of bfloat16": case.mode in TRAINERS and case.dtype == "bfloat16",
         "fit": case.mode in TRAINERS and any(step.is_call and step.training for step in case.steps),
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
     }

@@ -9,7 +9,9 @@ def set_policy(framework, policy):
     """Makes a dtype policy the global one, and float64 also what models convert their inputs to; the one that was."""
     if framework.generation == "graph":
         return policy
-    mixed = (framework.keras if framework.generation == 3 else framework.tensorflow.keras).mixed_precision
+    mixed = getattr(framework.keras, "mixed_precision", None)
+    if not hasattr(mixed, "set_global_policy") and not hasattr(mixed, "set_dtype_policy"):  # Keras 2.4 to 2.8
+        mixed = framework.tensorflow.keras.mixed_precision
     was = (getattr(mixed, "global_policy", None) or mixed.dtype_policy)().name
     if "float64" in (was, policy):
         framework.keras.backend.set_floatx("float64" if policy == "float64" else "float32")
