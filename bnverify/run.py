@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from bnverify.cases.case import Case
+from bnverify.cases.data import missing
 from bnverify.cases.fills import make_inputs
-from bnverify.contract import CLAUSES, OF_CALLS
+from bnverify.contract import BY_KEY, CLAUSES, OF_CALLS
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.errors import BadInput
@@ -29,7 +30,7 @@ from bnverify.verdicts.known import Deviation
 def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUENTIAL) -> Failing:
     """The verdict on one case, without its cause, and the observation that a diagnosis needs."""
     era = era_of(target.environment)
-    if reason := unsupported(case, era, target.environment) or lacks(target.environment.target, case):
+    if reason := unsupported(case, era, target.environment) or lacks(target.environment.target, case) or missing(case):
         return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
     inputs = make_inputs(case, seed)
     observation = target.observe(case, inputs)
@@ -55,7 +56,8 @@ def judged(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision
             for key, (case, second, observation) in one.companions.items()
         }
         return replace(one, verdict=judge(promised, observation, required, others))
-    own = judge(Expectation(case, (), (), formats(case)), observation, required)
+    clauses = CLAUSES if case.network == "none" else (BY_KEY["returns"],)  # no layer is the case's own
+    own = judge(Expectation(case, (), (), formats(case)), observation, required, clauses=clauses)
     found = []
     for part in parts:
         promised = expect(part.case, part.inputs, formulas, formats(part.case))

@@ -20,6 +20,7 @@ ORDER = (
     ("cases.layer_config", "cases.misuse", "cases.modes", "cases.networks"),
     ("cases.case", "cases.expression", "cases.regressions"),
     ("cases.generators",),
+    ("cases.data",),
     ("cases.suites", "cases.fills"),
     ("model",),
     ("parts",),
@@ -35,7 +36,7 @@ ORDER = (
     ("conformance", "pytest_plugin", "commands", "cli_matrix", "cli"),
     ("__init__", "__main__"),
 )
-MUTANTS_MAY_IMPORT_KERAS = {"targets.mutants", "targets.mutants.formula_layers", "targets.mutants.layers"}
+MUTANTS_MAY_IMPORT_KERAS = {"targets.mutants", "targets.mutants.formula_layers", "targets.mutants.layers", "targets.mutants.network_layers"}
 
 
 def modules() -> dict[str, Path]:

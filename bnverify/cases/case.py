@@ -332,5 +332,22 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"mode:{mode} needs three axes or more, and axis -1"
     if replicas(mode) > max(1, case.shape[0]):
         yield f"mode:{mode} needs a batch of {replicas(mode)} or more, got {case.shape[0]}"
+    if case.network != "none":
+        yield from _objections_to_the_network(case)
     if (case.misuse != "none" or case.network != "none") and mode != "call":
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
+
+
+def _objections_to_the_network(case: Case) -> Iterator[str]:
+    """What a network leaves to be asked: its batches, the policy, whether it starts from Keras' own weights, the steps."""
+    network, name = NETWORKS[case.network], case.network
+    if not network.fits(case.shape):
+        yield f"network:{name} takes batches of shape {network.takes}; got shape:{case.fields['shape']}"
+    own = ("shape", "policy", "weights", "network", "steps", "mode", "misuse")
+    for field_name, text in case.fields.items():
+        if field_name not in own and text != _DEFAULT_TEXT[field_name]:
+            yield f"network:{name} has layers and data of its own: it leaves no {field_name} to be asked; got {field_name}:{text}"
+    if case.weights not in ("random", "initial"):
+        yield f"network:{name} starts from weights:random or initial; got weights:{case.weights}"
+    if not set(case.steps) <= {Step.TRAIN, Step.INFER, Step.FREEZE, Step.UNFREEZE}:
+        yield f"a network has steps T, I, F and U; got steps:{case.fields['steps']}"

@@ -163,6 +163,8 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
     yield from (lacks[what] for what, wanted in asked.items() if wanted and what in lacks)
     if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
         yield LIMITS[environment.backend]
+    if case.network != "none" and environment.backend in NO_GRADIENTS and Step.TRAIN in case.steps:
+        yield NO_GRADIENTS[environment.backend]
     if case.policy == "float64" and not environment.float64:
         yield f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
     if case.gradients > 0 or Step.OPTIMIZE in case.steps:
