@@ -36,7 +36,12 @@ ORDER = (
     ("conformance", "pytest_plugin", "commands", "cli_matrix", "cli"),
     ("__init__", "__main__"),
 )
-MUTANTS_MAY_IMPORT_KERAS = {"targets.mutants", "targets.mutants.formula_layers", "targets.mutants.layers", "targets.mutants.network_layers"}
+MUTANTS_MAY_IMPORT_KERAS = {
+    "targets.mutants",
+    "targets.mutants.formula_layers",
+    "targets.mutants.layers",
+    "targets.mutants.network_layers",
+}
 
 
 def modules() -> dict[str, Path]:

@@ -346,7 +346,7 @@ def _objections_to_the_network(case: Case) -> Iterator[str]:
     own = ("shape", "policy", "weights", "network", "steps", "mode", "misuse")
     for field_name, text in case.fields.items():
         if field_name not in own and text != _DEFAULT_TEXT[field_name]:
-            yield f"network:{name} has layers and data of its own: it leaves no {field_name} to be asked; got {field_name}:{text}"
+            yield f"network:{name} has layers and data of its own: {field_name} is not asked; got {field_name}:{text}"
     if case.weights not in ("random", "initial"):
         yield f"network:{name} starts from weights:random or initial; got weights:{case.weights}"
     if not set(case.steps) <= {Step.TRAIN, Step.INFER, Step.FREEZE, Step.UNFREEZE}:

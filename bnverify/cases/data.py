@@ -41,7 +41,7 @@ def network_batches(case: Case, rng: np.random.Generator) -> tuple[tuple[Array |
 
 def _noise(case: Case, rng: np.random.Generator) -> tuple[Array, Array]:
     samples = rng.uniform(0, 255, (4 * case.shape[0], *case.shape[1:])).astype("float32")
-    return samples, _one_hot(rng.integers(0, 10, len(samples)))
+    return samples, _one_hot(rng.integers(0, 10, len(samples)), 10)
 
 
 @cache
@@ -61,8 +61,8 @@ def _data(name: str) -> tuple[Array, Array]:
     return (pixels if name == "vectors" else pixels.reshape(-1, 8, 8, 1)), _one_hot(classes)
 
 
-def _one_hot(classes: Array) -> Array:
-    return np.eye(int(classes.max()) + 1, dtype="float32")[classes.astype(int)]
+def _one_hot(classes: Array, count: int = 0) -> Array:
+    return np.eye(count or int(classes.max()) + 1, dtype="float32")[classes.astype(int)]
 
 
 def _file(name: str) -> Path:

@@ -56,10 +56,17 @@ NETWORKS: dict[str, Network] = {
     "before-activation": Network("twice Dense(32), BN, relu; Dense(10), softmax; SGD(0.1)", "vectors", (64,)),
     "after-activation": Network("twice Dense(32), relu, BN; Dense(10), softmax; SGD(0.1)", "vectors", (64,)),
     "saturating": Network("Dense(32), sigmoid, BN, Dense(32), BN, sigmoid; Dense(10), softmax; SGD(0.1)", "vectors", (64,)),
-    "no-bias": Network("twice Dense(32, use_bias=False), BN, relu; Dense(10), softmax; SGD(0.1)", "vectors", (64,)),
+    "no-bias": Network(
+        "twice Dense(32, use_bias=False), BN, relu, the second BN with momentum 0.9 and epsilon 1e-05; Dense(10), softmax; "
+        "SGD(0.1)",
+        "vectors",
+        (64,),
+    ),
     "dropout-before": Network("Dense(32), relu, Dropout(0.5), BN; Dense(10), softmax; SGD(0.1)", "vectors", (64,)),
     "softmax": Network("Dense(32), relu, Dense(10), BN, softmax; SGD(0.1)", "vectors", (64,)),
-    "conv": Network("twice Conv2D(8, use_bias=False), BN(axis=3), relu; average, Dense(10), softmax; Adam(0.01)", "digits", (8, 8, 1)),
+    "conv": Network(
+        "twice Conv2D(8, use_bias=False), BN(axis=3), relu; average, Dense(10), softmax; Adam(0.01)", "digits", (8, 8, 1)
+    ),
     "conv-relu-bn": Network("twice Conv2D(8), relu, BN; average, Dense(10), softmax; Adam(0.01)", "digits", (8, 8, 1)),
     "residual": Network(
         "Conv2D(8), BN, relu; two residual blocks with BN in both branches, momentum 0.9 and epsilon 1e-05 in the shortcut; "

@@ -29,8 +29,8 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "gradients of other dtypes"), why it cannot be asked of this era. later: the same for what some
-    releases of the era do have: which do not, as a version range, and why.
+    "policy", "mask", "renorm", "network", "gradients of other dtypes"), why it cannot be asked of this era. later: the same for
+    what some releases of the era do have: which do not, as a version range, and why.
     """
 
     name: str
@@ -66,6 +66,7 @@ _GRAPH_LACKS = {
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
     "mask": "the layer takes no mask before Keras 2.12",
     "renorm": "multi-backend Keras has no batch renormalization",
+    "network": "networks are watched from Keras 2.4 on",
     "gradients of other dtypes": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
 }
 
@@ -157,6 +158,7 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         "policy": case.policy not in era.policies,
         "mask": case.mask != "none" or case.law == "mask",
         "renorm": case.config.renorm or case.law == "renorm",
+        "network": case.network != "none",
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
     }
     lacks = {**era.lacks, **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)}}

@@ -227,6 +227,7 @@ TANH = (dense(64), bn(), activation("tanh"), dropout(0.5))
 BEFORE = (dense(32), bn(), activation("relu"))
 AFTER = (dense(32, activation="relu"), bn())
 NO_BIAS = (dense(32, use_bias=False), bn(), activation("relu"))
+OTHERS = (dense(32, use_bias=False), bn(momentum=0.9, epsilon=1e-5), activation("relu"))
 CONV = (conv(8, use_bias=False), bn(axis=3), activation("relu"))
 CONV_RELU_BN = (conv(8, activation="relu"), bn())
 SIGMOID = (dense(32, activation="sigmoid"), bn(), dense(32), bn(), activation("sigmoid"))
@@ -237,7 +238,7 @@ NETWORKS = {  # the builder, and what makes the optimizer
     "before-activation": (chain(*(BEFORE + BEFORE + (classes,))), plain),
     "after-activation": (chain(*(AFTER + AFTER + (classes,))), plain),
     "saturating": (chain(*(SIGMOID + (classes,))), plain),
-    "no-bias": (chain(*(NO_BIAS + NO_BIAS + (classes,))), plain),
+    "no-bias": (chain(*(NO_BIAS + OTHERS + (classes,))), plain),
     "dropout-before": (chain(dense(32, activation="relu"), dropout(0.5), bn(), classes), plain),
     "softmax": (chain(dense(32, activation="relu"), dense(10), bn(), softmax), plain),
     "conv": (chain(*(CONV + CONV + (classes,))), small_adam),
