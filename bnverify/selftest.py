@@ -66,7 +66,8 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     step = start(f"{suite} suite on mutants", len(mutants) + len(equivalent) + 2)
     honest = tuple(case for case in cases if verify(case, real, 0).verdict.status is Status.CONFORMS)
     step()
-    reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step))
+    single = tuple(case for case in honest if case.network == "none")  # the reference is a layer, and no network
+    reference = Outcome("reference", "the reference itself", "equivalent", first_failure(single, ReferenceTarget(), step))
     caught = [
         Outcome(m.key, m.fault, m.group, first_failure(honest, InProcess(m.layer, m.key), step))
         for m in (*mutants, *equivalent)

@@ -281,8 +281,7 @@ def _networks() -> Iterator[str]:
     yield from each("shape:8x8x8x1/network:{}/steps:T3I", ("conv", "conv-relu-bn"))
     yield "shape:8x8x8x1/network:residual/steps:T3IFTIUTI"
     yield "shape:16x14/network:posted/weights:initial/steps:IT2I"
-    yield "shape:16x14/network:posted/policy:mixed_float16/steps:T2I"
-    yield "shape:8x8x8x1/network:conv/policy:mixed_bfloat16/steps:T2I"
+    yield from each("shape:16x14/network:posted/policy:{}/steps:T2I", ("mixed_float16", "mixed_bfloat16"))
     yield from each("shape:{}/steps:I2", ("16x14/network:posted", "8x8x8x1/network:residual"))
 
 
@@ -315,4 +314,4 @@ def full() -> Iterator[str]:
     yield from each("shape:2x32x32x3/network:{}/steps:{}", APPLICATIONS, ("TI", "FTI"))
     yield "shape:32x4/network:iris/steps:T400I"
     yield "shape:32x8x8x1/network:residual/steps:T30I"
-    yield "shape:32x8x8x1/network:residual/policy:mixed_float16/steps:T3I"
+    yield from each("shape:8x8x8x1/network:{}/policy:mixed_float16/steps:T3I", ("conv", "residual"))

@@ -8,7 +8,7 @@ import numpy as np
 
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.model import Environment, Observation, StepObservation, WeightInfo
+from bnverify.model import Environment, Failure, Observation, StepObservation, WeightInfo
 from bnverify.precision import FORMATS, Array, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, initial_state, trace
@@ -37,6 +37,8 @@ class ReferenceTarget:
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         """Every step of the case, each number rounded once."""
+        if case.network != "none":
+            return Observation(failure=Failure("constructor", "NotHere", "the reference is a layer, and no network"))
         formats = precision(case.policy, case.dtype)
         names = case.config.weight_names()
         parameters = tuple(name for name in names if name in ("gamma", "beta"))

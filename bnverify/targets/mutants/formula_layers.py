@@ -36,7 +36,8 @@ class FormulaLayer(KerasLayer):
         frozen = not self.trainable
         uses, updates = f.normalizes_with_batch(training, frozen), f.updates(training, frozen)
         if uses or updates:
-            n: Any = int(np.prod([x.shape[a] for a in axes]))
+            sizes = [x.shape[a] for a in axes]
+            n: Any = ops.cast(ops.size(x) // x.shape[axis], x.dtype) if None in sizes else int(np.prod(sizes))
             if mask is None:
                 batch_mean, batch_variance = f.moments(ops, x, axes)
             else:

@@ -50,6 +50,8 @@ class Net(object):
         builder, self.optimizer = NETWORKS[self.request["network"]]
         x = self.layers.Input(batch_shape=(None,) + tuple(self.request["shape"][1:]))
         self.model = self.keras.Model(x, builder(self, x))
+        if not self.watched.places:
+            raise RuntimeError("no batch normalization was made in the network, so none was watched")
         self.settle()
         self.compile()
 
