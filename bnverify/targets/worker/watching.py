@@ -4,7 +4,9 @@ A keeper before and one behind each layer keep what passes them, in any compiled
 them as it would without. A model that exists can be watched by building it once more with `Watch.place` for each of its layers.
 """
 
-from .recording import after_call, values
+import numpy as np
+
+from .recording import NotHere, after_call, values
 from .training import keeper
 
 
@@ -42,6 +44,8 @@ class Watch(object):
         framework = self.framework
         x, y = (framework.array(around.kept) for around in place.around)
         seen, made = (around.dtype_seen for around in place.around)
+        if not all(holds(kept, name) for kept, name in ((x, seen), (y, made))):
+            raise NotHere("what is compiled keeps more than %s holds between layers: nobody sees what reaches one" % seen)
         after = after_call(framework, place.layer, None)
         after.update(y=y, y_dtype=made, hidden=["gradients"])
         if training and trainable:
@@ -59,6 +63,14 @@ class Watch(object):
             "after": after,
             "arguments": place.arguments,
         }
+
+
+def holds(values, name):
+    """Whether a dtype holds the values, or else they were not rounded where they should have been."""
+    if name == "bfloat16":
+        return not (np.asarray(values, "float32").view("uint32") & 0xFFFF).any()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array_equal(np.nan_to_num(values.astype(name).astype(values.dtype)), np.nan_to_num(values))
 
 
 class Place(object):
