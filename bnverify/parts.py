@@ -103,6 +103,7 @@ def _inner(case: Case, call: InnerCall) -> Part:
         weights="random",
         mask="none" if call.mask is None else "random",
         gradients=0,
+        network="none",
     )
     masks = () if call.mask is None else (call.mask,)
     observation = Observation(call.weights, call.before, None, (call.after,))

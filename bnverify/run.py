@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from bnverify.cases.case import Case
+from bnverify.cases.data import missing
 from bnverify.cases.fills import make_inputs
 from bnverify.cases.layer_config import ARGUMENTS
 from bnverify.cases.misuse import MISUSES
-from bnverify.contract import CLAUSES, OF_CALLS
+from bnverify.contract import BY_KEY, CLAUSES, OF_CALLS
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.errors import BadInput
@@ -31,7 +32,7 @@ from bnverify.verdicts.known import Deviation
 def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUENTIAL) -> Failing:
     """The verdict on one case, without its cause, and the observation that a diagnosis needs."""
     era = era_of(target.environment)
-    if reason := unsupported(case, era, target.environment) or lacks(target.environment.target, case):
+    if reason := unsupported(case, era, target.environment) or lacks(target.environment.target, case) or missing(case):
         return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
     inputs = make_inputs(case, seed)
     observation = target.observe(case, inputs)
@@ -52,7 +53,8 @@ def judged(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision
     parts = parts_of(case, one.inputs, observation, one.era.slices)
     if parts is None:
         return _judged_as_it_is(one, formulas, formats, required)
-    own = judge(Expectation(case, (), (), formats(case), formulas), observation, required)
+    clauses = CLAUSES if case.network == "none" else (BY_KEY["returns"],)  # no layer is the case's own
+    own = judge(Expectation(case, (), (), formats(case), formulas), observation, required, clauses=clauses)
     found = []
     for part in parts:
         promised = expect(part.case, part.inputs, formulas, formats(part.case))

@@ -20,6 +20,7 @@ ORDER = (
     ("cases.layer_config", "cases.misuse", "cases.modes", "cases.networks"),
     ("cases.case", "cases.expression", "cases.regressions"),
     ("cases.generators",),
+    ("cases.data",),
     ("cases.suites", "cases.fills"),
     ("model",),
     ("parts",),
@@ -37,7 +38,8 @@ ORDER = (
 )
 MUTANTS_MAY_IMPORT_KERAS = {
     "targets.mutants",
-    *(f"targets.mutants.{name}" for name in ("formula_layers", "layers", "misuse_layers", "mode_layers", "replica_layers")),
+    *(f"targets.mutants.{name}_layers" for name in ("formula", "misuse", "mode", "network", "replica")),
+    "targets.mutants.layers",
 }
 
 

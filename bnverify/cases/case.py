@@ -330,6 +330,8 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"mode:{mode} makes a mask: it needs mask:random, padding, one, full or empty, got mask:{case.mask}"
     if mode in MASKERS and (case.config.axis != -1 or len(case.shape) < 3):
         yield f"mode:{mode} needs three axes or more, and axis -1"
+    if case.network != "none":
+        yield from _objections_to_the_network(case)
     if (case.misuse != "none" or case.network != "none") and mode != "call":
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
     if case.misuse != "none":
@@ -359,3 +361,18 @@ def _objections_to_misuse(case: Case) -> Iterator[str]:
     shape = MISUSES[case.misuse].shape
     if shape not in (None, case.shape):
         yield f"misuse:{case.misuse} is about shape:{'x'.join(map(str, shape or ()))}, got shape:{case.fields['shape']}"
+
+
+def _objections_to_the_network(case: Case) -> Iterator[str]:
+    """What a network leaves to be asked: its batches, the policy, whether it starts from Keras' own weights, the steps."""
+    network, name = NETWORKS[case.network], case.network
+    if not network.fits(case.shape):
+        yield f"network:{name} takes batches of shape {network.takes}; got shape:{case.fields['shape']}"
+    own = ("shape", "policy", "weights", "network", "steps", "mode", "misuse")
+    for field_name, text in case.fields.items():
+        if field_name not in own and text != _DEFAULT_TEXT[field_name]:
+            yield f"network:{name} has layers and data of its own: {field_name} is not asked; got {field_name}:{text}"
+    if case.weights not in ("random", "initial"):
+        yield f"network:{name} starts from weights:random or initial; got weights:{case.weights}"
+    if not set(case.steps) <= {Step.TRAIN, Step.INFER, Step.FREEZE, Step.UNFREEZE}:
+        yield f"a network has steps T, I, F and U; got steps:{case.fields['steps']}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnverify.cases.case import FILLS, Case, Step
+from bnverify.cases.data import network_batches
 from bnverify.cases.modes import MASKERS
 from bnverify.precision import FORMATS, INTEGERS, Array, Format, precision
 
@@ -28,6 +29,7 @@ class Inputs:
     step that is no call; a bfloat16 batch travels as float32 that holds bfloat16 values. masks: per step, of the rank of x
     minus one. upstream, direction: per step, of the shape of x, the gradient of a loss with respect to y, and the direction in
     which the gradient is differentiated once more; both survive the output's format. Empty where the case has none.
+    labels: per step, what a network is to learn of the batch.
     """
 
     weights: dict[str, Array] | None
@@ -35,10 +37,13 @@ class Inputs:
     masks: tuple[Array | None, ...] = ()
     upstream: tuple[Array | None, ...] = ()
     direction: tuple[Array | None, ...] = ()
+    labels: tuple[Array | None, ...] = ()
 
     def at(self, step: int) -> dict[str, Array | None]:
         """Everything that a step is fed with, by name."""
         given = {"x": self.batches, "mask": self.masks, "upstream": self.upstream, "direction": self.direction}
+        if self.labels:
+            given["labels"] = self.labels
         return {name: values[step] if values else None for name, values in given.items()}
 
 
@@ -46,6 +51,9 @@ def make_inputs(case: Case, seed: int = 0) -> Inputs:
     """The initial weights and a batch for each call of `case`."""
     digest = hashlib.sha256(f"{seed} {case.id}".encode()).digest()
     rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+    if case.network != "none":
+        batches, labels = network_batches(case, rng)
+        return Inputs(None if case.weights == "initial" else {}, batches, labels=labels)
     weights = _make_weights(rng, case) if case.weights != "initial" else None
     batches = tuple(_make_batch(rng, case) if step.is_call else None for step in case.steps)
     masks: tuple[Array | None, ...] = ()

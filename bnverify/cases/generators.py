@@ -104,6 +104,8 @@ def _small() -> Iterator[str]:
     yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
     yield "shape:5x4x3/mask:full/law:mask/steps:T"
     yield from map(misuse, ("clipping-unknown", "keyword", "initializer", "channels-one", "rank-more", "mask-rank-less"))
+    yield "shape:8x64/network:no-bias/steps:T2I"
+    yield "shape:8x4/network:iris/steps:T2I"
 
 
 def _sampled_ways() -> Iterator[str]:
@@ -142,6 +144,7 @@ def default() -> Iterator[str]:
     yield from _traces()
     yield from _sizes()
     yield from _inference()
+    yield from _networks()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
     parts = (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers, _replicas, _misuses)
@@ -372,6 +375,22 @@ def _more_replicas() -> Iterator[str]:
     yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:exact", *POLICIES))
 
 
+def _networks() -> Iterator[str]:
+    """Small networks while they train on real data: through several epochs, frozen and thawed, in half precision."""
+    yield "shape:32x4/network:iris/steps:IT15I"
+    yield "shape:32x14/network:posted/steps:T12IFTIUTI"
+    dense = ("before-activation", "after-activation", "saturating", "no-bias", "dropout-before", "softmax")
+    yield from each("shape:32x64/network:{}/steps:T3I", dense)
+    yield from each("shape:8x8x8x1/network:{}/steps:T3I", ("conv", "conv-relu-bn"))
+    yield "shape:8x8x8x1/network:residual/steps:T3IFTIUTI"
+    yield "shape:16x14/network:posted/weights:initial/steps:IT2I"
+    yield from each("shape:16x14/network:posted/policy:{}/steps:T2I", ("mixed_float16", "mixed_bfloat16"))
+    yield from each("shape:{}/steps:I2", ("16x14/network:posted", "8x8x8x1/network:residual"))
+
+
+APPLICATIONS = ("mobilenet", "mobilenetv2", "resnet50", "efficientnet", "densenet")
+
+
 def full() -> Iterator[str]:
     """Every axis with every fill and policy, every policy with every kind of trace, arguments with fills, large inputs."""
     for shape in (*SHAPES, "7x11", "5x7x3", "3x5x7x2", "2x3x3x5x3"):
@@ -399,3 +418,7 @@ def full() -> Iterator[str]:
     yield from each("shape:6x3/{}/momentum:0.9/weights:initial/steps:{}", every, steps)
     yield from each("shape:3x4x5/axis:{}/steps:TI", ("0+1", "1+2", "-1+0", "0+1+2"))
     yield from _more_replicas()
+    yield from each("shape:2x32x32x3/network:{}/steps:{}", APPLICATIONS, ("TI", "FTI"))
+    yield "shape:32x4/network:iris/steps:T400I"
+    yield "shape:32x8x8x1/network:residual/steps:T30I"
+    yield from each("shape:8x8x8x1/network:{}/policy:mixed_float16/steps:T3I", ("conv", "residual"))

@@ -31,9 +31,9 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "mode NAME", "fit", "mirrored", "parallel", "synchronized", "gradients of other dtypes", or a
-    misuse by its name), why it cannot be asked of this era. later: the same for what some releases of the era do have: which
-    do not, as a version range, and why.
+    "policy", "mask", "renorm", "mode NAME", "fit", "mirrored", "parallel", "synchronized", "network", "gradients of other
+    dtypes", or a misuse by its name), why it cannot be asked of this era. later: the same for what some releases of the era do
+    have: which do not, as a version range, and why.
     """
 
     name: str
@@ -70,6 +70,7 @@ _GRAPH_LACKS = {
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
     "mask": "the layer takes no mask before Keras 2.12",
     "renorm": "multi-backend Keras has no batch renormalization",
+    "network": "networks are watched from Keras 2.4 on",
     "gradients of other dtypes": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
     "mode function": "multi-backend Keras computes in graphs of its own, not in tf.function",
     "mode xla": "multi-backend Keras has no jit_compile",
@@ -218,6 +219,7 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         "synchronized": case.config.synchronized,
         "fit of bfloat16": case.mode in TRAINERS and case.dtype == "bfloat16",
         "fit": case.mode in TRAINERS and any(step.is_call and step.training for step in case.steps),
+        "network": case.network != "none",
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
     }
     lacks = {
@@ -228,6 +230,8 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
     yield from (lacks[what] for what, wanted in asked.items() if wanted and what in lacks)
     if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
         yield LIMITS[environment.backend]
+    if case.network != "none" and environment.backend in NO_GRADIENTS and Step.TRAIN in case.steps:
+        yield NO_GRADIENTS[environment.backend]
     if case.policy == "float64" and not environment.float64:
         yield f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
     if case.gradients > 0 or Step.OPTIMIZE in case.steps:

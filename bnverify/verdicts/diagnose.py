@@ -71,7 +71,8 @@ def name_causes(failing: Sequence[Failing], observe: Observe) -> list[Verdict]:
         verdict = _with_cause(one.verdict, fits.get(index, []), votes, stable)
         cause = next((c for c in fits.get(index, []) if c.text in verdict.cause.split(" or: ")), None)
         formulas = cause.formulas if cause else None
-        if one.observation.steps and one.size <= SEARCHED and (formulas is not None or looks < LOOKS):
+        alone = wholes[index].verdict.case.network == "none"  # else the layer would be looked at outside its network
+        if one.observation.steps and one.size <= SEARCHED and (formulas is not None or (alone and looks < LOOKS)):
             looks += formulas is None
             verdict = replace(verdict, stage=stage_of(one, observe, formulas))
         found_all.append(verdict)

@@ -11,6 +11,7 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import MASK_WORDS, Inputs, describe, make_inputs
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import FILES, LAYOUTS, MODES, replicas
+from bnverify.cases.networks import NETWORKS, WORDS
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAWS
@@ -31,6 +32,9 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         yield from _misuse_lines(case)
         return
     inputs = make_inputs(case, seed)
+    if case.network != "none":
+        yield from _network_lines(case, inputs)
+        return
     expectation = expect(case, inputs)
     formats = expectation.formats
     reduced = tuple(axis for axis in range(len(case.shape)) if axis not in case.kept)
@@ -131,6 +135,37 @@ def _misuse_lines(case: Case) -> Iterator[str]:
 
 def _mask(mask: object) -> str:
     return f"of shape {mask[0]} and dtype {mask[1]}" if isinstance(mask, tuple) else repr(mask)
+
+
+IN_NETWORKS = {
+    Step.TRAIN: "train_on_batch",
+    Step.INFER: "predict_on_batch",
+    Step.FREEZE: "the model's trainable = False, compiled again",
+    Step.UNFREEZE: "the model's trainable = True, compiled again",
+}
+
+
+def _network_lines(case: Case, inputs: Inputs) -> Iterator[str]:
+    """A network and what it is fed with; what its batch normalizations must give follows from what reaches them."""
+    network = NETWORKS[case.network]
+    start = "Keras' initial weights" if case.weights == "initial" else "random gamma and beta"
+    yield case.id
+    if case.cause:
+        yield f"  regression of  {case.cause}"
+    yield f"  network   {network.words}"
+    yield f"  start     kernels drawn from fixed seeds; {start}; dtype policy {case.policy}"
+    yield f"  data      {WORDS[network.data]}; batches of shape {case.shape}"
+    yield "  judged    every call of every batch normalization (BN): from the input that reached it and its weights before"
+    yield "            the step follow its output, its moving statistics after the step, and what must not change"
+    for index, (step, x, labels) in enumerate(zip(case.steps, inputs.batches, inputs.labels, strict=True)):
+        yield f"  step {index}    {IN_NETWORKS[step]}"
+        if x is None or labels is None:
+            continue
+        axes = tuple(range(x.ndim - 1))
+        yield f"    batch mean      {_values(x.mean(axis=axes))}"
+        yield f"    batch variance  {_values(x.var(axis=axes))}"
+        if step is Step.TRAIN:
+            yield f"    of each class   {' '.join(str(int(n)) for n in labels.sum(axis=0))}"
 
 
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:

@@ -53,6 +53,7 @@ from bnverify.targets.mutants.layers import (
 )
 from bnverify.targets.mutants.misuse_layers import MUTANTS as MISUSE_MUTANTS
 from bnverify.targets.mutants.mutant import Mutant
+from bnverify.targets.mutants.network_layers import DropsUpdateBehind, LatestArguments, SharesStatistics
 
 
 def _relative(change: float) -> Callable[..., Any]:
@@ -212,6 +213,9 @@ MUTANTS: tuple[Mutant, ...] = (
     *mode_layers.MUTANTS,
     *replica_layers.MUTANTS,
     *(Mutant(*mutant) for mutant in MISUSE_MUTANTS),
+    Mutant("no-update-behind", "behind another layer of its class the statistics do not move", "networks", DropsUpdateBehind),
+    Mutant("shared-statistics", "it overwrites the statistics of the layer before it", "networks", SharesStatistics),
+    Mutant("latest-arguments", "momentum and epsilon are those of the layer made last", "networks", LatestArguments),
 )
 
 
@@ -221,7 +225,9 @@ def _folded(xp: Any, x: Any, mean: Any, inverse: Any, gamma: Any, beta: Any) -> 
 
 
 def _one_after_another(xp: Any, x: Any, axes: Any) -> Any:
-    """Sums in one running total per channel."""
+    """Sums in one running total per channel; in a compiled step, where there are no numbers yet, as Keras does."""
+    if not hasattr(x, "numpy"):
+        return KERAS.moments(xp, x, axes)
     kept = next(i for i in range(len(x.shape)) if i not in axes)
     order = (*axes, kept)
     shape = [x.shape[kept] if i == kept else 1 for i in range(len(x.shape))]

@@ -20,9 +20,15 @@ def set_policy(framework, policy):
     return was
 
 
-def sgd(framework, rate):
+def sgd(framework, rate, **given):
     keras = framework.keras
     kind = getattr(keras.optimizers, "SGD", None) or framework.tensorflow.keras.optimizers.SGD
+    return kind(rate, **given)
+
+
+def adam(framework, rate):
+    keras = framework.keras
+    kind = getattr(keras.optimizers, "Adam", None) or framework.tensorflow.keras.optimizers.Adam
     return kind(rate)
 
 
@@ -53,6 +59,7 @@ def keeper(framework, shape, policy):
             super(Keeper, self).build(input_shape)
 
         def call(self, inputs):
+            self.dtype_seen = framework.dtype(inputs)
             if framework.generation == "graph":
                 self.add_update(framework.K.update(self.kept, inputs), inputs)
             elif framework.generation == 3:

@@ -1,0 +1,80 @@
+"""Watching batch normalizations inside a model: what goes in, what comes out, and their weights before and after.
+
+A keeper before and one behind each layer keep what passes them, in any compiled step of any backend; the layer stands between
+them as it would without. A model that exists can be watched by building it once more with `Watch.place` for each of its layers.
+"""
+
+import numpy as np
+
+from .recording import NotHere, after_call, values
+from .training import keeper
+
+
+class Watch(object):
+    """The watched layers of one model, in the order in which they were placed, fed with batches of `rows`."""
+
+    def __init__(self, framework, policy, rows):
+        self.framework, self.policy, self.rows = framework, policy, rows
+        self.places = []
+
+    def place(self, layer, label, arguments):
+        """The layer between two keepers: a function of a symbolic tensor. arguments: what it was made with."""
+
+        def put(x):
+            shape = [self.rows] + [int(n) for n in x.shape[1:]]
+            around = [keeper(self.framework, shape, self.policy) for _ in range(2)]
+            y = around[1](layer(around[0](x)))
+            self.places.append(Place(label, layer, arguments, around))
+            return y
+
+        return put
+
+    def weights(self):
+        """The weights of all layers, before a step."""
+        return [values(self.framework, place.layer) for place in self.places]
+
+    def calls(self, step, training, trainable, before):
+        """What the last step of the model was for each layer.
+
+        In a step that trains, the optimizer changes gamma and beta after the call: after the call they were still as before.
+        """
+        return [self.call(place, step, training, trainable, own) for place, own in zip(self.places, before)]
+
+    def call(self, place, step, training, trainable, before):
+        framework = self.framework
+        x, y = (framework.array(around.kept) for around in place.around)
+        seen, made = (around.dtype_seen for around in place.around)
+        if not all(holds(kept, name) for kept, name in ((x, seen), (y, made))):
+            raise NotHere("what is compiled keeps more than %s holds between layers: nobody sees what reaches one" % seen)
+        after = after_call(framework, place.layer, None)
+        after.update(y=y, y_dtype=made, hidden=["gradients"])
+        if training and trainable:
+            after["weights"].update({name: before[name] for name in ("gamma", "beta") if name in before})
+        return {
+            "label": place.label,
+            "step": step,
+            "training": training,
+            "trainable": trainable,
+            "policy": self.policy,
+            "dtype": seen,
+            "x": x.astype(seen) if seen in ("float16", "float64") else x,
+            "mask": None,
+            "before": before,
+            "after": after,
+            "arguments": place.arguments,
+        }
+
+
+def holds(values, name):
+    """Whether a dtype holds the values, or else they were not rounded where they should have been."""
+    if name == "bfloat16":
+        return not (np.asarray(values, "float32").view("uint32") & 0xFFFF).any()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array_equal(np.nan_to_num(values.astype(name).astype(values.dtype)), np.nan_to_num(values))
+
+
+class Place(object):
+    """A layer, what it is called, its arguments, and the keepers before and behind it."""
+
+    def __init__(self, label, layer, arguments, around):
+        self.label, self.layer, self.arguments, self.around = label, layer, arguments, around
