@@ -316,6 +316,8 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"a step S needs a file, and a file a step S; got file:{case.file} with steps:{steps}"
     if case.file == "export" and {"T", "O", "F", "U", "S"} & set(steps[steps.index("S") + 1 :]):
         yield f"what file:export writes can only infer after S; got steps:{steps}"
+    if case.file == "export" and (case.mask != "none" or mode == "shared"):
+        yield f"what file:export writes takes one input and no mask; got mask:{case.mask} and mode:{mode}"
     if case.gradients and mode not in ("call", "unbuilt", "positional"):
         yield f"gradients are taken of calls of the layer itself; got mode:{mode}"
     if Step.OPTIMIZE in case.steps and mode not in ("call", "unbuilt", "positional", *TRAINERS):

@@ -99,6 +99,7 @@ def _small() -> Iterator[str]:
     yield from each("shape:2x3x5x4/axis:1/law:{}/steps:T", (*TRAINING_LAWS, "renorm"))
     yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
     yield "shape:5x4x3/mask:full/law:mask/steps:T"
+    yield from _few_files()
 
 
 TRAINING_LAWS = ("shift", "scale", "permutation", "channels", "transposition", "axes", "statistics")
@@ -114,7 +115,7 @@ def default() -> Iterator[str]:
     yield from _inference()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
-    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws):
+    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _files):
         yield from part()
 
 
@@ -269,6 +270,39 @@ def _laws() -> Iterator[str]:
     yield from each("shape:5x4x3/mask:random/law:{}/steps:T", ("shift", "scale", "permutation", "channels", "statistics"))
 
 
+def _few_files() -> Iterator[str]:
+    """Saved and loaded in the middle of training."""
+    yield "shape:2x3x4/axis:1/momentum:0.5/epsilon:0.01/file:keras/steps:T2STI"
+    yield "shape:4x3/center:False/file:h5/steps:TFSTIUTI"
+    yield "shape:4x3/file:weights.h5/steps:T2STI"
+    yield "shape:4x3/renorm:True/file:config/steps:TSTI"
+    yield "shape:4x3/momentum:0.9/file:clone/steps:TSTI"
+
+
+WHOLE_FILES = ("keras", "h5", "savedmodel", "config")  # that hold a configuration
+ALL_FILES = (*WHOLE_FILES, "weights.h5", "weights", "clone", "pickle")
+CONFIGURATIONS = (
+    "4x3/renorm:True/renorm_clipping:rmax3.0+rmin0.3+dmax5.0/renorm_momentum:0.9",
+    "2x3x5x4/axis:1/momentum:0.5",
+    "4x3/gamma_regularizer:l2/beta_regularizer:l1/gamma_constraint:non_neg",
+    "4x3/gamma_initializer:random_normal/moving_mean_initializer:ones",
+    "4x3/policy:mixed_float16/dtype:float16",
+    "4x3/policy:float64/dtype:float64",
+    "4x3/trainable:False",
+)
+
+
+def _files() -> Iterator[str]:
+    """Every format, with plain layers, and those that hold a configuration with every kind of it; inside models."""
+    yield from each("shape:4x3/file:{}/steps:{}", ALL_FILES, ("TSTI", "TFSTUTI", "ISIN"))
+    yield from each("shape:{}/file:{}/steps:TSTI", CONFIGURATIONS, ("keras", "h5", "config"))
+    yield from each("shape:4x3/gamma_constraint:max_norm/file:{}/steps:TSO", ("keras", "h5"))
+    yield from each("shape:4x3/mode:{}/file:{}/steps:TST2I", ("functional", "fit"), ("keras", "h5", "clone"))
+    yield from each("shape:4x3/weights:initial/file:{}/steps:STI", ("keras", "weights"))
+    yield from each("shape:4x3/{}/file:export/steps:{}", ("scale:False", "policy:mixed_float16"), ("TSIN",))
+    yield "shape:2x3x5x4/axis:1/file:export/steps:ISI"
+
+
 def full() -> Iterator[str]:
     """Every axis with every fill and policy, every policy with every kind of trace, arguments with fills, large inputs."""
     for shape in (*SHAPES, "7x11", "5x7x3", "3x5x7x2", "2x3x3x5x3"):
@@ -292,3 +326,11 @@ def full() -> Iterator[str]:
     yield from each("shape:6x3/{}/steps:{}", every, steps)
     yield from each("shape:6x3/{}/momentum:0.9/weights:initial/steps:{}", every, steps)
     yield from each("shape:3x4x5/axis:{}/steps:TI", ("0+1", "1+2", "-1+0", "0+1+2"))
+    yield from each("shape:{}/file:{}/steps:{}", CONFIGURATIONS, ALL_FILES, ("TSTI", "TFSTSUT2ITI"))
+    modes = ("sequential", "functional", "nested", "dynamic", "fit", "on_batch", "evaluate", "function", "xla", "stateless")
+    yield from each("shape:4x3/mode:{}/file:{}/steps:TSTFSTUTI", modes, ALL_FILES)
+    yield from each("shape:4x3/mode:{}/file:{}/steps:TSTI", ("subclassed", "parent"), ("weights.h5", "weights", "config"))
+    yield from each("shape:2x4x3/mode:timedistributed/file:{}/steps:TSTI", ALL_FILES)
+    yield from each("shape:2x4x3/mask:padding/mode:{}/file:{}/steps:TSTI", ("masking", "embedding"), ALL_FILES)
+    yield from each("shape:{}/file:export/steps:TSIN", CONFIGURATIONS)
+    yield from each("shape:3x4x5/axis:1+2/file:{}/steps:TSTI", ALL_FILES)

@@ -29,7 +29,7 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "gradients of other dtypes"), why it cannot be asked of this era. later: the same for what some
+    "policy", "mask", "renorm", "gradients of other dtypes", "file:keras"), why it cannot be asked of this era. later: the same for what some
     releases of the era do have: which do not, as a version range, and why.
     """
 
@@ -67,7 +67,12 @@ _GRAPH_LACKS = {
     "mask": "the layer takes no mask before Keras 2.12",
     "renorm": "multi-backend Keras has no batch renormalization",
     "gradients of other dtypes": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
+    "file:keras": "before Keras 2.12 .keras is another suffix of HDF5",
+    "file:weights.h5": "before Keras 2.12 .weights.h5 is another suffix of HDF5",
+    "file:savedmodel": "multi-backend Keras writes HDF5 alone",
+    "file:export": "there is no model.export() before Keras 2.12",
 }
+_GRAPH_LATER = {"file:pickle": ("<2.2.3", "models cannot be pickled before Keras 2.2.3")}
 
 ERAS = (
     Era(
@@ -86,6 +91,7 @@ ERAS = (
         ),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
+        later=_GRAPH_LATER,
     ),
     Era(
         "multi-backend Keras",
@@ -96,6 +102,7 @@ ERAS = (
         formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training)),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
+        later=_GRAPH_LATER,
     ),
     Era(
         "Keras 2 in TensorFlow 2",
@@ -105,20 +112,34 @@ ERAS = (
         rules={"weight-dtypes": _FLOAT32_WEIGHTS},
         half_weights=False,
         lacks={"integers": "Keras 2 converts no integer inputs, and promises nothing about them"},
-        later={"mask": ("<2.12", "the layer takes no mask before Keras 2.12")},
+        later={
+            "mask": ("<2.12", "the layer takes no mask before Keras 2.12"),
+            "file:keras": ("<2.12", "before Keras 2.12 .keras is another suffix of HDF5"),
+            "file:weights.h5": ("<2.12", "before Keras 2.12 .weights.h5 is another suffix of HDF5"),
+            "file:export": ("<2.12", "there is no model.export() before Keras 2.12"),
+            "file:pickle": ("<2.7", "models cannot be pickled before Keras 2.7"),
+        },
     ),
     Era(
         "Keras 3",
         modules=("keras", "tf.keras"),
         keras=">=3.0",
         source="https://keras.io/api/layers/normalization_layers/batch_normalization/",
-        lacks={"several axes": "Keras 3 takes one integer as axis; tf.keras 2 took a list"},
-        later={"renorm": ("<3.14", "Keras 3 has batch renormalization from 3.14 on")},
+        lacks={
+            "several axes": "Keras 3 takes one integer as axis; tf.keras 2 took a list",
+            "file:savedmodel": "Keras 3 neither writes nor loads models in the SavedModel format",
+        },
+        later={
+            "renorm": ("<3.14", "Keras 3 has batch renormalization from 3.14 on"),
+            "file:pickle": ("<3.3", "Keras 3 pickles models from 3.3 on"),
+        },
     ),
 )
 
 LIMITS = {"openvino": "Keras' OpenVINO backend infers only"}  # by backend, why it cannot train
 NO_GRADIENTS = {name: f"Keras' {name} backend has no automatic differentiation" for name in ("numpy", "openvino")}
+
+EXPORTERS = ("tensorflow", "jax")  # backends that export a SavedModel, the latter where TensorFlow is installed beside it
 
 
 def keras_version(text: str) -> Version:
@@ -158,11 +179,14 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         "mask": case.mask != "none" or case.law == "mask",
         "renorm": case.config.renorm or case.law == "renorm",
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
+        f"file:{case.file}": case.file != "none",
     }
     lacks = {**era.lacks, **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)}}
     yield from (lacks[what] for what, wanted in asked.items() if wanted and what in lacks)
     if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
         yield LIMITS[environment.backend]
+    if case.file == "export" and environment.backend not in EXPORTERS:
+        yield f"Keras' {environment.backend} backend exports no SavedModel by itself"
     if case.policy == "float64" and not environment.float64:
         yield f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
     if case.gradients > 0 or Step.OPTIMIZE in case.steps:

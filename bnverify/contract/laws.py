@@ -175,8 +175,8 @@ class Law:
             return
         expected, of_one, of_two = (
             one.call.y(),
-            _bound(one),
-            np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(_bound(two), _bound(one), strict=True)]),
+            bound_of(one),
+            np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(bound_of(two), bound_of(one), strict=True)]),
         )
         with np.errstate(all="ignore"):
             rounded = np.abs(self.put_back(two.call.y(), expected, e.case) - expected)
@@ -188,7 +188,7 @@ class Law:
         return self.back(y, own, case).reshape(case.shape)
 
 
-def _bound(c: CallEvidence) -> Array:
+def bound_of(c: CallEvidence) -> Array:
     """The bounds of a call's output, whole, with a leading axis over the grades."""
     with np.errstate(all="ignore"):
         return np.asarray(np.abs(c.call.x - c.call.mean) * c.bounds.slope + c.bounds.offset)

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from .files import start
 from .frameworks import open_framework
 from .networks import watch
 from .recording import config_of, one_line, short_name, structure, values
@@ -92,6 +93,9 @@ class Worker(object):
                 way.construct()
                 stage = enter("build")
                 way.build()
+                if request.get("start"):
+                    stage = enter("loading")
+                    start(way, request["start"])
                 answer["weights"] = structure(self.framework, way.layer)
                 answer["config"] = config_of(way.layer)
                 if request.get("made"):
