@@ -36,6 +36,7 @@ ORDER = (
     ("__init__", "__main__"),
 )
 MUTANTS_MAY_IMPORT_KERAS = {"targets.mutants", "targets.mutants.formula_layers", "targets.mutants.layers"}
+MUTANTS_MAY_IMPORT_KERAS |= {"targets.mutants.file_layers"}
 
 
 def modules() -> dict[str, Path]:

@@ -16,6 +16,7 @@ from keras import ops
 from bnverify.reference import formulas as reference
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import HYPOTHESES
+from bnverify.targets.mutants.file_layers import FAULTS as FILE_FAULTS
 from bnverify.targets.mutants.formula_layers import FormulaLayer, GradientLayer, KerasLayer, formula_layer
 from bnverify.targets.mutants.layers import (
     AlwaysBeta,
@@ -212,6 +213,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("keeps-frozen", "unfreezing does not bring training back", "modes", KeepsFrozen),
     Mutant("moves-beta", "a training call nudges beta by 1e-6", "modes", MovesBeta),
     Mutant("first-step-only", "the moving statistics move once and never again", "modes", FirstStepOnly),
+    *(Mutant(key, fault, "files", layer) for key, fault, layer in FILE_FAULTS),
 )
 
 

@@ -9,7 +9,7 @@ def set_policy(framework, policy):
     """Makes a dtype policy the global one; the one that was."""
     if framework.generation == "graph":
         return policy
-    mixed = framework.keras.mixed_precision
+    mixed = getattr(framework.keras, "mixed_precision", None) or framework.tensorflow.keras.mixed_precision  # Keras 2.4
     set_it = getattr(mixed, "set_global_policy", None) or mixed.set_dtype_policy
     before = getattr(mixed, "global_policy", None) or mixed.dtype_policy
     was = before().name
