@@ -11,7 +11,7 @@ from bnverify.bounds.compare import weight_numbers
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.contract.clause import Clause
-from bnverify.contract.evidence import UNSEEN, CallEvidence, Evidence
+from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.contract.laws import bound_of
 from bnverify.model import Check, Mismatch, Status, StepObservation
 from bnverify.precision import Array
