@@ -44,7 +44,7 @@ def files(
     from rich.text import Text
 
     from bnverify.files import check_reports, write_whole
-    from bnverify.matrix.exchange import ROWS, exchange
+    from bnverify.matrix.exchange import FORMATS, ROWS, exchange
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
     from bnverify.views import exchange_text, terminal
 
@@ -58,7 +58,7 @@ def files(
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     out = terminal.console()
-    for format in exchange_text.FORMATS:
+    for format in FORMATS:
         out.print(exchange_text.exchange_table(found, format))
     out.print(Text(exchange_text.legend(), "dim"), soft_wrap=True)
     for line in exchange_text.exchange_lines(found, verbose):

@@ -74,8 +74,9 @@ def _in_order(case: Case, inputs: Inputs, observation: Observation) -> Part:
     order = list(range(len(case.steps)))
     for first, second in zip(order[::2], order[1::2], strict=True):
         x, other = inputs.batches[first], inputs.batches[second]
-        both = x is not None and other is not None and second < len(observation.steps)
-        if both and case.steps[first].training:
+        if x is None or other is None or second >= len(observation.steps):
+            continue
+        if case.steps[first].training:
             before = observation.steps[first - 1].weights if first else observation.initial
             after = observation.steps[second].weights
             if _later(case, x, other, before, after):

@@ -32,7 +32,7 @@ ORDER = (
     ("selftest", "matrix"),
     ("views",),
     ("api", "harness"),
-    ("conformance", "pytest_plugin", "commands", "cli_matrix", "cli"),
+    ("conformance", "pytest_plugin", "commands", "cli_files", "cli_matrix", "cli"),
     ("__init__", "__main__"),
 )
 MUTANTS_MAY_IMPORT_KERAS = {"targets.mutants", "targets.mutants.formula_layers", "targets.mutants.layers"}

@@ -29,7 +29,8 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "gradients of other dtypes", "file:keras"), why it cannot be asked of this era. later: the same for what some
+    "policy", "mask", "renorm", "gradients of other dtypes",
+    "file:keras"), why it cannot be asked of this era. later: the same for what some
     releases of the era do have: which do not, as a version range, and why.
     """
 

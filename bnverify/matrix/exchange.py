@@ -56,7 +56,7 @@ KNOWN = (  # formats, Keras that saved, Keras that loads, why the file cannot be
         ("keras",),
         "<3",
         ">=3",
-        "the file names modules of Keras 2 (keras.src.engine.functional), which Keras 3 has no more: .h5 and .weights.h5 are loaded",
+        "the file names modules of Keras 2 (keras.src.engine.functional), which Keras 3 has no more",
     ),
     (
         ("keras", "weights.h5"),
@@ -83,7 +83,8 @@ class Saved:
 class Exchange:
     """A file format from one row to another: how it came out, and why where it is not "ok".
 
-    outcome: ok, known deviation, wrong, cannot load, unsupported, or not tested. promised: whether the loading Keras promises to.
+    outcome: ok, known deviation, wrong, cannot load, unsupported, or not tested.
+    promised: whether the loading Keras promises to.
     """
 
     format: str

@@ -9,6 +9,7 @@ import numpy as np
 from bnverify.bounds.derive import GRADES, CallBounds
 from bnverify.cases.case import Case
 from bnverify.cases.fills import MASK_WORDS, describe, make_inputs
+from bnverify.cases.modes import FILES
 from bnverify.contract import CLAUSES
 from bnverify.contract.evidence import expect
 from bnverify.contract.laws import LAWS
@@ -41,6 +42,8 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
         f"reference in {np.dtype(formats.wide).name}"
     )
+    if case.file != "none":
+        yield f"  file      {case.file}: {FILES[case.file]}; observed once more without it, and nothing may differ"
     if case.mask != "none":
         yield f"  mask      {case.mask}, {len(case.shape) - 1} axes: {MASK_WORDS[case.mask]}"
     if case.law != "none":

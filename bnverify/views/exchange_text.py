@@ -13,6 +13,7 @@ SIGNS = {"ok": "✓", "known deviation": "k", "wrong": "✗", "cannot load": "!"
 
 
 def sign(one: Exchange) -> str:
+    """One character for how an exchange came out."""
     return "n" if one.outcome == "cannot load" and not one.promised else SIGNS[one.outcome]
 
 
@@ -51,6 +52,7 @@ def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
 
 
 def conclusion(found: Exchanges) -> str:
+    """How the whole exchange came out, on one line."""
     counts = {outcome: sum(one.outcome == outcome for one in found.found) for outcome in SIGNS}
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     verdict = "NOTHING TESTED" if not found.tested else "CONFORMS" if found.ok else "DEVIATES"
