@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import Cli
 
 from bnverify.matrix.environments import NoInterpreter, find_python
-from tests.conftest import Cli
 
 ROWS = ("keras-2.15.0-tensorflow", "keras-3.15.1-tensorflow")
 

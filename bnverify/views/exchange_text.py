@@ -30,9 +30,8 @@ def exchange_table(found: Exchanges, format: str) -> Table:
 
 
 def legend() -> str:
-    return (
-        "✓ ok   k known deviation   ✗ wrong   ! cannot load   n cannot load, nor promises to   – unknown format   ? not tested"
-    )
+    """What the signs mean."""
+    return "   ".join([*(f"{mark} {outcome}" for outcome, mark in SIGNS.items()), "n cannot load, nor promises to"])
 
 
 def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:

@@ -116,9 +116,8 @@ class HalvesWeights(KerasLayer):
     """Weights are written in half precision."""
 
     def save_own_variables(self, store: Any) -> None:
-        super().save_own_variables(store)
-        for key in list(store.keys()):
-            store[key] = store[key][...].astype("float16").astype("float32")
+        for index, variable in enumerate(self._trainable_variables + self._non_trainable_variables):
+            store[str(index)] = ops.convert_to_numpy(variable).astype("float16").astype("float32")
 
 
 FAULTS = (
