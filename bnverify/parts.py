@@ -116,7 +116,9 @@ def _in_order(case: Case, inputs: Inputs, observation: Observation) -> Part:
     calls = [index for index in order if case.steps[index].is_call]
     for first, second in zip(calls[::2], calls[1::2], strict=True):
         x, other = inputs.batches[first], inputs.batches[second]
-        if case.steps[first].training and x is not None and other is not None and second < len(observation.steps):
+        if x is None or other is None or second >= len(observation.steps):
+            continue
+        if case.steps[first].training:
             before = observation.steps[first - 1].weights if first else observation.initial
             after = observation.steps[second].weights
             if _later(case, x, other, before, after):

@@ -19,7 +19,8 @@ ORDER = (
     ("precision",),
     ("cases.layer_config", "cases.misuse", "cases.modes", "cases.networks"),
     ("cases.case", "cases.expression", "cases.regressions"),
-    ("cases.generators",),
+    ("cases.patterns",),
+    ("cases.generators", "cases.behaviour"),
     ("cases.data",),
     ("cases.suites", "cases.fills"),
     ("model",),
@@ -33,12 +34,12 @@ ORDER = (
     ("selftest", "matrix"),
     ("views",),
     ("api", "harness"),
-    ("conformance", "pytest_plugin", "commands", "cli_matrix", "cli"),
+    ("conformance", "pytest_plugin", "commands", "cli_files", "cli_matrix", "cli"),
     ("__init__", "__main__"),
 )
 MUTANTS_MAY_IMPORT_KERAS = {
     "targets.mutants",
-    *(f"targets.mutants.{name}_layers" for name in ("formula", "misuse", "mode", "network", "replica")),
+    *(f"targets.mutants.{name}_layers" for name in ("file", "formula", "misuse", "mode", "network", "replica")),
     "targets.mutants.layers",
 }
 

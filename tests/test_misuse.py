@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import pytest
 
+from bnverify.cases.behaviour import misuse
 from bnverify.cases.case import Case, parse
-from bnverify.cases.generators import misuse
 from bnverify.cases.misuse import MISUSES, Misuse
 from bnverify.cases.suites import suite
 from bnverify.contract import CLAUSES, OF_MISUSE

@@ -312,10 +312,7 @@ def _objections(case: Case) -> Iterator[str]:
 def _objections_to_the_way(case: Case) -> Iterator[str]:
     """What does not go together in the way of running."""
     mode, steps = case.mode, case.fields["steps"]
-    if (Step.SAVE in case.steps) != (case.file != "none"):
-        yield f"a step S needs a file, and a file a step S; got file:{case.file} with steps:{steps}"
-    if case.file == "export" and {"T", "O", "F", "U", "S"} & set(steps[steps.index("S") + 1 :]):
-        yield f"what file:export writes can only infer after S; got steps:{steps}"
+    yield from _objections_to_the_file(case)
     if case.gradients and mode not in ("call", "unbuilt", "positional"):
         yield f"gradients are taken of calls of the layer itself; got mode:{mode}"
     if Step.OPTIMIZE in case.steps and mode not in ("call", "unbuilt", "positional", *TRAINERS):
@@ -336,6 +333,17 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
     if case.misuse != "none":
         yield from _objections_to_misuse(case)
+
+
+def _objections_to_the_file(case: Case) -> Iterator[str]:
+    """What does not go together in saving and loading."""
+    mode, steps = case.mode, case.fields["steps"]
+    if (Step.SAVE in case.steps) != (case.file != "none"):
+        yield f"a step S needs a file, and a file a step S; got file:{case.file} with steps:{steps}"
+    if case.file == "export" and {"T", "O", "F", "U", "S"} & set(steps[steps.index("S") + 1 :]):
+        yield f"what file:export writes can only infer after S; got steps:{steps}"
+    if case.file == "export" and (case.mask != "none" or mode == "shared"):
+        yield f"what file:export writes takes one input and no mask; got mask:{case.mask} and mode:{mode}"
 
 
 def _objections_to_replicas(case: Case) -> Iterator[str]:

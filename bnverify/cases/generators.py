@@ -1,31 +1,12 @@
-"""The ids of which the suites are made. Each suite adds to the one before: smoke, default, full."""
+"""The ids of cases about numbers. Each suite adds to the one before: smoke, default, full."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 from bnverify.cases.case import FILLS, MASKS, WEIGHTS
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
-from bnverify.cases.misuse import MISUSES
-from bnverify.cases.modes import LAYOUTS, MASKERS, TRAINERS
-
-# One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
-SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")
-POLICIES = (  # each with the dtype of its usual inputs
-    "policy:float64/dtype:float64",
-    "policy:mixed_float16/dtype:float16",
-    "policy:mixed_bfloat16/dtype:bfloat16",
-    "policy:float16/dtype:float16",
-    "policy:bfloat16/dtype:bfloat16",
-)
-SPECIAL = FILLS[1:]
-DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float64")
-
-
-def each(pattern: str, *values: tuple[object, ...]) -> Iterator[str]:
-    """The pattern filled with every combination of values, one tuple for each of its places."""
-    return (pattern.format(*combination) for combination in itertools.product(*values))
+from bnverify.cases.patterns import DTYPES, POLICIES, SHAPES, SPECIAL, each
 
 
 def smoke() -> Iterator[str]:
@@ -99,38 +80,8 @@ def _small() -> Iterator[str]:
     yield "shape:4x3/momentum:0.9/steps:T50I"
     yield "shape:9x4/policy:float16/dtype:float16/momentum:0.5/steps:T12I"
     yield from each("shape:2x3x5x4/axis:1/law:{}/steps:T", (*TRAINING_LAWS, "renorm"))
-    yield from _sampled_ways()
-    yield from _sampled_replicas()
     yield "shape:2x3x5x4/axis:1/law:epsilon/steps:I"
     yield "shape:5x4x3/mask:full/law:mask/steps:T"
-    yield from map(misuse, ("clipping-unknown", "keyword", "initializer", "channels-one", "rank-more", "mask-rank-less"))
-    yield "shape:8x64/network:no-bias/steps:T2I"
-    yield "shape:8x4/network:iris/steps:T2I"
-
-
-def _sampled_ways() -> Iterator[str]:
-    """The ways of running, one case of each."""
-    yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", ("xla", "stateless", "sequential", "nested", "fit"))
-    yield from each("shape:6x4/mode:{}/steps:T2I", ("positional/momentum:0.5", "parent", "subclassed", "pinned"))
-    yield "shape:6x4/mode:fit/steps:T2O"
-    yield "shape:6x4/mode:uncompiled/steps:T2IFT2IUT"
-    yield "shape:6x4/mode:shared/steps:T2I2"
-    yield "shape:3x4x2x5/axis:1/mode:dynamic/steps:TI"
-    yield "shape:6x5x4/mode:timedistributed/steps:TI"
-    yield "shape:6x5x4/mask:padding/mode:masking/steps:TI"
-    yield "shape:6x4/weights:initial/mode:unbuilt/steps:FTUTI"
-    yield "shape:6x4/trainable:False/steps:TIUT"
-    yield "shape:6x4/gamma_initializer:zeros/beta_initializer:ones/weights:initial/steps:TI"
-    yield "shape:6x4/gamma_initializer:random_normal/beta_initializer:random_normal/steps:TI"
-    yield "shape:37x4/law:repeat/gradients:1/steps:TI"
-    yield "shape:6x5x4/layout:strided/steps:TI"
-
-
-def _sampled_replicas() -> Iterator[str]:
-    """A batch over replicas: with statistics of their own, synchronized with unequal shards, saved; over JAX' devices."""
-    yield "shape:7x4/momentum:0.5/mode:mirrored2/file:weights.h5/steps:T2ISTI"
-    yield "shape:7x4/momentum:0.5/synchronized:True/mode:mirrored3/steps:T2I"
-    yield "shape:8x4/momentum:0.5/mode:parallel2/steps:T2I"
 
 
 TRAINING_LAWS = ("shift", "scale", "permutation", "channels", "transposition", "axes", "statistics")
@@ -144,11 +95,9 @@ def default() -> Iterator[str]:
     yield from _traces()
     yield from _sizes()
     yield from _inference()
-    yield from _networks()
     layouts = ("13x7", "3x5x7x4", "3x4x5x7/axis:1", "2x3x4x3x2/axis:-2", "1009x3", "7x2x11/axis:0")
     yield from each("shape:{}/fill:{}/steps:T2I", layouts, SPECIAL)
-    parts = (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws, _ways, _initializers, _replicas, _misuses)
-    for part in parts:
+    for part in (_gradients, _masks, _renorm, _gradients_of_pairs, _edges, _laws):
         yield from part()
 
 
@@ -291,17 +240,6 @@ def _edges() -> Iterator[str]:
     yield from each("shape:29x5/{}/fill:{}/steps:TI", halves, ("huge", "subnormal", "offset"))
 
 
-def misuse(name: str) -> str:
-    """The id of the case that makes a mistake."""
-    mistake = MISUSES[name]
-    return f"shape:{'x'.join(map(str, mistake.shape or (4, 3)))}/misuse:{name}/steps:{mistake.steps}"
-
-
-def _misuses() -> Iterator[str]:
-    """Every mistake that must be refused."""
-    yield from map(misuse, MISUSES)
-
-
 def _laws() -> Iterator[str]:
     """Every law with every rank, with half and double, and with special fills."""
     laws = (*TRAINING_LAWS, "renorm")
@@ -312,83 +250,6 @@ def _laws() -> Iterator[str]:
     yield from each("shape:{}/fill:{}/law:epsilon/steps:I", ("6x5", "4x6x3/axis:1", "2x3x4x2x5/axis:0"), ("normal", "offset"))
     yield from each("shape:5x4x3/mask:full/{}/law:mask/steps:T", ("axis:1", "fill:exact", "fill:offset", *POLICIES[:2]))
     yield from each("shape:5x4x3/mask:random/law:{}/steps:T", ("shift", "scale", "permutation", "channels", "statistics"))
-
-
-WAYS = ("positional", "function", "xla", "stateless", "parent", "subclassed", "sequential", "functional", "nested", "dynamic")
-
-
-def _ways() -> Iterator[str]:
-    """Every way of running with traces that freeze, with images, masks and renorm; inputs that lie otherwise in memory."""
-    yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", (*WAYS, "pinned", *TRAINERS))
-    yield from each("shape:2x3x5x4/axis:1/mode:{}/steps:T2I", (*WAYS, *TRAINERS))
-    yield from each("shape:6x5x4/mask:random/mode:{}/steps:T2I", WAYS)
-    yield from each("shape:6x4/renorm:True/mode:{}/steps:T2I", ("xla", "sequential", "fit"))
-    yield from each("shape:29x5/{}/mode:{}/steps:TI", POLICIES, ("xla", "sequential", "fit"))
-    yield from each("shape:6x4/mode:{}/steps:T2IO", TRAINERS)
-    yield from each("shape:37x4/fill:{}/mode:xla/steps:TI", SPECIAL)
-    yield from each("shape:6x4/mode:shared/{}/steps:{}", ("momentum:0.5", "axis:1"), ("T2I2", "T4F2T2"))
-    yield from each("shape:{}/mode:timedistributed/steps:T2I", ("6x5x4", "3x4x5x2"))
-    yield from each("shape:6x5x4/mask:{}/mode:{}/steps:T2I", ("padding", "random", "full"), MASKERS)
-    yield from each("shape:6x4/weights:initial/mode:unbuilt/steps:{}", ("TI", "ITI", "FTI", "FTUT2IN", "NTI"))
-    yield from each("shape:6x4/trainable:False/{}steps:{}", ("", "mode:fit/", "axis:1/"), ("TI", "TIUTIFT"))
-    yield "shape:6x4/trainable:False/mode:nested/steps:TIUT"
-    yield from each("shape:6x5x4/layout:{}/{}steps:TI", tuple(LAYOUTS)[1:], ("", "axis:1/", "mode:fit/"))
-    yield from each("shape:{}/law:repeat/gradients:1/steps:T2I", ("6x4", "4096x4", "8x16x16x3/axis:1"))
-
-
-def _initializers() -> Iterator[str]:
-    """Initializers of every weight, alone and together."""
-    names = tuple(f"{name}_initializer" for name in ("gamma", "beta", "moving_mean", "moving_variance"))
-    yield from each("shape:6x4/{}:{}/weights:initial/steps:TI", names, ("zeros", "ones"))
-    yield from each("shape:6x4/{}:{}/steps:TI", names, ("random_normal", "random_uniform"))
-    yield "shape:6x4/" + "/".join(f"{name}:random_normal" for name in names) + "/steps:TI"
-
-
-def _replicas() -> Iterator[str]:
-    """Replicas, synchronized and not: their number, unequal shards, images, masks, freezing, halves, files."""
-    for mode in REPLICAS:
-        yield from each(f"shape:7x4/{mode}/steps:T2INFTUTI", (2, 4))
-        two = mode.format(2)
-        yield from each(f"shape:{{}}/{two}/steps:T2I", ("3x2x5x4", "3x4x5x2/axis:1"))
-        yield from each(f"shape:{{}}/{two}/steps:TI", ("7x5x3/mask:random", "29x5/fill:offset", f"29x5/{POLICIES[1]}"))
-        yield f"shape:7x4/{two}/file:h5/steps:T2ISTI"
-    yield "shape:8x4/mode:parallel4/steps:T2INFTUTI"
-    yield from each("shape:{}/mode:parallel2/steps:TI", ("4x3x5x2/axis:1", "8x5x3/mask:random", "28x5/fill:offset"))
-
-
-REPLICAS = ("mode:mirrored{}", "synchronized:True/mode:mirrored{}")
-
-
-def _more_replicas() -> Iterator[str]:
-    """Replicas with every rank, policy and special fill, other masks and files, and a layer without gamma or beta."""
-    for mode in REPLICAS:
-        two = mode.format(2)
-        yield f"shape:7x4/{mode.format(3)}/steps:T2INFTUTI"
-        yield from each(f"shape:{{}}/{two}/steps:T2I", ("5x4x3", "3x2x3x2x4/axis:-2", "2x4"))
-        yield from each(f"shape:7x5x3/mask:{{}}/{two}/steps:TI", ("padding", "full"))
-        yield from each(f"shape:29x5/{{}}/{two}/steps:TI", POLICIES)
-        yield from each(f"shape:29x5/fill:{{}}/{two}/steps:TI", ("constant", "exact", "nonfinite"))
-        yield from each(f"shape:7x4/{two}/{{}}/steps:TI", ("center:False", "scale:False", "trainable:False", "momentum:0.0"))
-        yield from each(f"shape:7x4/{two}/file:{{}}/steps:T2ISTI", ("keras", "weights.h5"))
-    yield from each("shape:{}/mode:parallel2/steps:T2I", ("8x4", "4x4x3", "2x3x5x4"))
-    yield from each("shape:8x5x3/mask:{}/mode:parallel4/steps:TI", ("padding", "full"))
-    yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:exact", *POLICIES))
-
-
-def _networks() -> Iterator[str]:
-    """Small networks while they train on real data: through several epochs, frozen and thawed, in half precision."""
-    yield "shape:32x4/network:iris/steps:IT15I"
-    yield "shape:32x14/network:posted/steps:T12IFTIUTI"
-    dense = ("before-activation", "after-activation", "saturating", "no-bias", "dropout-before", "softmax")
-    yield from each("shape:32x64/network:{}/steps:T3I", dense)
-    yield from each("shape:8x8x8x1/network:{}/steps:T3I", ("conv", "conv-relu-bn"))
-    yield "shape:8x8x8x1/network:residual/steps:T3IFTIUTI"
-    yield "shape:16x14/network:posted/weights:initial/steps:IT2I"
-    yield from each("shape:16x14/network:posted/policy:{}/steps:T2I", ("mixed_float16", "mixed_bfloat16"))
-    yield from each("shape:{}/steps:I2", ("16x14/network:posted", "8x8x8x1/network:residual"))
-
-
-APPLICATIONS = ("mobilenet", "mobilenetv2", "resnet50", "efficientnet", "densenet")
 
 
 def full() -> Iterator[str]:
@@ -407,9 +268,6 @@ def full() -> Iterator[str]:
         yield from each(f"shape:{shape}/mask:{{}}/fill:{{}}/steps:TI", MASKS[1:-1], FILLS)
         yield from each(f"shape:{shape}/renorm:True/fill:{{}}/gradients:1/steps:T2I", FILLS)
         yield from each(f"shape:{shape}/{{}}/gradients:2/steps:T", POLICIES)
-    yield from each("shape:{}/mode:{}/{}/steps:T3INFTUTI", SHAPES, (*WAYS, *TRAINERS), ("momentum:0.5", "policy:float16"))
-    yield from each("shape:{}/law:repeat/gradients:2/steps:T2I", (*SHAPES, "65536x2", "64x2x64/axis:1"))
-    yield from each("shape:{}/law:threads/steps:T2I", ("37x4", "65536x2", "16x32x32x8", "16x32x32x8/axis:1"))
     counts = (2, 3, 5, 16, 64, 257, 1024, 16384, 65537, 262144)
     yield from each("shape:{}x3/fill:{}/steps:TI", counts, FILLS)
     yield from each("shape:2x3x{}/axis:1/fill:{}/steps:TI", counts, FILLS)
@@ -417,8 +275,3 @@ def full() -> Iterator[str]:
     yield from each("shape:6x3/{}/steps:{}", every, steps)
     yield from each("shape:6x3/{}/momentum:0.9/weights:initial/steps:{}", every, steps)
     yield from each("shape:3x4x5/axis:{}/steps:TI", ("0+1", "1+2", "-1+0", "0+1+2"))
-    yield from _more_replicas()
-    yield from each("shape:2x32x32x3/network:{}/steps:{}", APPLICATIONS, ("TI", "FTI"))
-    yield "shape:32x4/network:iris/steps:T400I"
-    yield "shape:32x8x8x1/network:residual/steps:T30I"
-    yield from each("shape:8x8x8x1/network:{}/policy:mixed_float16/steps:T3I", ("conv", "residual"))

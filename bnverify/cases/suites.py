@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from bnverify.cases import behaviour, generators
 from bnverify.cases.case import Case, parse
 from bnverify.cases.expression import compile_expression
-from bnverify.cases.generators import default, full, smoke
 from bnverify.cases.regressions import REGRESSIONS
 from bnverify.errors import BadInput
 
@@ -23,7 +23,9 @@ def suite(name: str) -> tuple[Case, ...]:
     """The cases of a suite, in a fixed order. Raises BadInput for an unknown name, naming what is near."""
     if name == "regressions":
         return tuple(dataclasses.replace(parse(id_), cause=cause) for id_, cause in REGRESSIONS)
-    layers = {"smoke": (smoke,), "default": (smoke, default), "full": (smoke, default, full)}
+    parts = (generators, behaviour)
+    smoke, default, full = ([getattr(part, layer) for part in parts] for layer in ("smoke", "default", "full"))
+    layers = {"smoke": smoke, "default": smoke + default, "full": smoke + default + full}
     if name not in layers:
         near = difflib.get_close_matches(name, SUITES, n=1)
         raise BadInput(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from bnverify.contract import gradients, laws, masks, misuse, modes, moving, outputs, renorm, replicas, structure
+from bnverify.contract import files, gradients, laws, masks, misuse, modes, moving, outputs, renorm, replicas, structure
 from bnverify.contract.clause import Clause
 
-PARTS = (structure, outputs, moving, masks, renorm, gradients, laws, modes, replicas, misuse)
+PARTS = (structure, outputs, moving, masks, renorm, gradients, laws, modes, replicas, files, misuse)
 CLAUSES: tuple[Clause, ...] = tuple(clause for part in PARTS for clause in part.CLAUSES)
-OF_CALLS = tuple(
-    c for c in CLAUSES if c not in (*structure.CLAUSES, *misuse.CLAUSES)
-)  # what each part of a case is held against
+OF_CALLS = tuple(clause for part in PARTS[1:-1] for clause in part.CLAUSES)  # what each part of a case is held against
 OF_MISUSE = misuse.CLAUSES  # what a case of misuse is held against, and nothing else
 _ATTRIBUTES = (
     "inference-updates-nothing",
@@ -19,6 +17,7 @@ _ATTRIBUTES = (
     "repeatable",
     "replicas-equal",
     "replicas-file",
+    *(clause.key for clause in files.CLAUSES),
 )
 NUMBERS = tuple(c.key for c in OF_CALLS if c.key not in _ATTRIBUTES)  # held against bounds
 BY_KEY = {clause.key: clause for clause in CLAUSES}

@@ -31,9 +31,9 @@ class Era:
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
     policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "mode NAME", "fit", "mirrored", "parallel", "synchronized", "network", "gradients of other
-    dtypes", or a misuse by its name), why it cannot be asked of this era. later: the same for what some releases of the era do
-    have: which do not, as a version range, and why.
+    "policy", "mask", "renorm", "mode NAME", "file:NAME", "fit", "mirrored", "parallel", "synchronized", "network",
+    "gradients of other dtypes", or a misuse by its name), why it cannot be asked of this era. later: the same for what some
+    releases of the era do have: which do not, as a version range, and why.
     """
 
     name: str
@@ -81,7 +81,12 @@ _GRAPH_LACKS = {
     "mirrored": "multi-backend Keras has no replicas",
     "parallel": "keras.distribution is of Keras 3",
     "synchronized": "the layer takes no `synchronized` before Keras 2.12",
+    "file:keras": "before Keras 2.12 .keras is another suffix of HDF5",
+    "file:weights.h5": "before Keras 2.12 .weights.h5 is another suffix of HDF5",
+    "file:savedmodel": "multi-backend Keras writes HDF5 alone",
+    "file:export": "there is no model.export() before Keras 2.12",
 }
+_GRAPH_LATER = {"file:pickle": ("<2.2.3", "models cannot be pickled before Keras 2.2.3")}
 
 ERAS = (
     Era(
@@ -104,6 +109,7 @@ ERAS = (
             "mode positional": _BY_KEYWORD,
             "mode evaluate": "what evaluate computes cannot be seen: it runs no update that could keep it",
         },
+        later=_GRAPH_LATER,
     ),
     Era(
         "multi-backend Keras",
@@ -114,7 +120,7 @@ ERAS = (
         formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training)),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
-        later={"mode positional": ("<2.3", _BY_KEYWORD)},
+        later={**_GRAPH_LATER, "mode positional": ("<2.3", _BY_KEYWORD)},
     ),
     Era(
         "Keras 2 in TensorFlow 2",
@@ -138,6 +144,10 @@ ERAS = (
             "mask": ("<2.12", "the layer takes no mask before Keras 2.12"),
             "fit of bfloat16": ("<2.14", "fit takes NumPy arrays, which hold no bfloat16 before Keras 2.14"),
             "mode xla": ("<2.5", "tf.function has jit_compile from TensorFlow 2.5 on"),
+            "file:keras": ("<2.12", "before Keras 2.12 .keras is another suffix of HDF5"),
+            "file:weights.h5": ("<2.12", "before Keras 2.12 .weights.h5 is another suffix of HDF5"),
+            "file:export": ("<2.12", "there is no model.export() before Keras 2.12"),
+            "file:pickle": ("<2.7", "models cannot be pickled before Keras 2.7"),
         },
         slices=False,
     ),
@@ -146,8 +156,14 @@ ERAS = (
         modules=("keras", "tf.keras"),
         keras=">=3.0",
         source="https://keras.io/api/layers/normalization_layers/batch_normalization/",
-        lacks={"several axes": "Keras 3 takes one integer as axis; tf.keras 2 took a list"},
-        later={"renorm": ("<3.14", "Keras 3 has batch renormalization from 3.14 on")},
+        lacks={
+            "several axes": "Keras 3 takes one integer as axis; tf.keras 2 took a list",
+            "file:savedmodel": "Keras 3 neither writes nor loads models in the SavedModel format",
+        },
+        later={
+            "renorm": ("<3.14", "Keras 3 has batch renormalization from 3.14 on"),
+            "file:pickle": ("<3.3", "Keras 3 pickles models from 3.3 on"),
+        },
     ),
 )
 
@@ -173,6 +189,8 @@ BACKENDS_LACK = {  # by backend, what a case may ask for and why it cannot be as
 }
 LIMITS = {"openvino": "Keras' OpenVINO backend infers only"}  # by backend, why it cannot train
 NO_GRADIENTS = {name: f"Keras' {name} backend has no automatic differentiation" for name in ("numpy", "openvino")}
+
+EXPORTERS = ("tensorflow", "jax")  # backends that export a SavedModel, the latter where TensorFlow is installed beside it
 
 
 def keras_version(text: str) -> Version:
@@ -221,6 +239,7 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         "fit": case.mode in TRAINERS and any(step.is_call and step.training for step in case.steps),
         "network": case.network != "none",
         "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
+        f"file:{case.file}": case.file != "none",
     }
     lacks = {
         **BACKENDS_LACK.get(environment.backend, {}),
@@ -232,6 +251,8 @@ def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
         yield LIMITS[environment.backend]
     if case.network != "none" and environment.backend in NO_GRADIENTS and Step.TRAIN in case.steps:
         yield NO_GRADIENTS[environment.backend]
+    if case.file == "export" and environment.backend not in EXPORTERS:
+        yield f"Keras' {environment.backend} backend exports no SavedModel by itself"
     if case.policy == "float64" and not environment.float64:
         yield f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
     if case.gradients > 0 or Step.OPTIMIZE in case.steps:

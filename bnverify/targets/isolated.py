@@ -82,10 +82,14 @@ class Isolated:
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         """The observation of a case; where the worker does not survive it, one that says so, and the next worker starts."""
+        return self.ask(request(case, inputs))
+
+    def ask(self, asked: Mapping[str, Any]) -> Observation:
+        """The observation that answers a request."""
         self._stage = "start"
         try:
-            self._send(wire.pack(request(case, inputs)))
-            found = self._complete(case, self._receive(self._patience))
+            self._send(wire.pack(asked))
+            found = self._complete(len(asked["steps"]), self._receive(self._patience))
         except _Ended as ended:
             self.close()
             self._lost += 1
@@ -96,13 +100,13 @@ class Isolated:
         self._lost = 0
         return found
 
-    def _complete(self, case: Case, answer: Mapping[str, Any]) -> Observation:
+    def _complete(self, steps: int, answer: Mapping[str, Any]) -> Observation:
         try:
             found = observation(answer)
         except (KeyError, TypeError, ValueError) as error:
             raise _Ended("Incomplete", f"the worker's answer lacks something: {error!r}; {self._last_words()}") from None
-        if found.failure is None and len(found.steps) != len(case.steps):
-            what = f"the worker answered {len(found.steps)} of {len(case.steps)} steps"
+        if found.failure is None and len(found.steps) != steps:
+            what = f"the worker answered {len(found.steps)} of {steps} steps"
             raise _Ended("Incomplete", f"{what}; {self._last_words()}")
         return found
 

@@ -137,4 +137,5 @@ def _observed(step: Mapping[str, Any]) -> StepObservation:
         tuple(step.get("losses", ())),
         {name: (before, after) for name, (before, after) in step.get("config", {}).items()},
         tuple(step.get("hidden", ())),
+        bytes(step.get("file", b"")),
     )

@@ -77,7 +77,7 @@ def _way_lines(case: Case) -> Iterator[str]:
     if case.mode != "call":
         yield f"  mode      {case.mode}: {MODES[case.mode]}"
     if case.file != "none":
-        yield f"  file      {case.file}: {FILES[case.file]}"
+        yield f"  file      {case.file}: {FILES[case.file]}; observed once more without it, and nothing may differ"
     if case.layout != "plain":
         yield f"  layout    {case.layout}: {LAYOUTS[case.layout]}"
     if case.mask != "none":

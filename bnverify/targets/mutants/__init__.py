@@ -17,6 +17,7 @@ from bnverify.reference import formulas as reference
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.targets.mutants import mode_layers, replica_layers
+from bnverify.targets.mutants.file_layers import FAULTS as FILE_FAULTS
 from bnverify.targets.mutants.formula_layers import FormulaLayer, GradientLayer, KerasLayer, formula_layer
 from bnverify.targets.mutants.layers import (
     AlwaysBeta,
@@ -216,6 +217,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("no-update-behind", "behind another layer of its class the statistics do not move", "networks", DropsUpdateBehind),
     Mutant("shared-statistics", "it overwrites the statistics of the layer before it", "networks", SharesStatistics),
     Mutant("latest-arguments", "momentum and epsilon are those of the layer made last", "networks", LatestArguments),
+    *(Mutant(key, fault, "files", layer) for key, fault, layer in FILE_FAULTS),
 )
 
 

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 from .child import ONE_THREAD, Child
+from .files import start
 from .frameworks import open_framework
 from .networks import watch
 from .recording import config_of, one_line, short_name, structure, values
@@ -102,6 +103,9 @@ class Worker(object):
                 way.construct()
                 stage = enter("build")
                 way.build()
+                if request.get("start"):
+                    stage = enter("loading")
+                    start(way, request["start"])
                 answer["weights"] = structure(self.framework, way.layer)
                 answer["config"] = config_of(way.layer)
                 if request.get("made"):

@@ -33,14 +33,17 @@ def adam(framework, rate):
 
 
 def weighted_sum(framework):
-    """The loss whose gradient with respect to y is y_true."""
+    """The loss whose gradient with respect to y is y_true; it has a name, by which files know it."""
     if framework.generation == 3:
         ops = framework.keras.ops
-        return lambda y_true, y_pred: ops.sum(y_true * ops.cast(y_pred, y_true.dtype))
-    if framework.generation == 2:
+        loss = lambda y_true, y_pred: ops.sum(y_true * ops.cast(y_pred, y_true.dtype))  # noqa: E731
+    elif framework.generation == 2:
         tf = framework.tensorflow
-        return lambda y_true, y_pred: tf.reduce_sum(y_true * tf.cast(y_pred, y_true.dtype))
-    return lambda y_true, y_pred: framework.K.sum(y_true * y_pred)
+        loss = lambda y_true, y_pred: tf.reduce_sum(y_true * tf.cast(y_pred, y_true.dtype))  # noqa: E731
+    else:
+        loss = lambda y_true, y_pred: framework.K.sum(y_true * y_pred)  # noqa: E731
+    loss.__name__ = "weighted_sum"
+    return loss
 
 
 def keeper(framework, shape, policy):

@@ -8,6 +8,7 @@ import inspect
 
 import numpy as np
 
+from .files import reload
 from .recording import NotHere, after_call, after_change, values
 
 
@@ -90,8 +91,6 @@ class Way(object):
         self.layer.trainable = value
 
     def do_file(self, step):
-        from .files import reload
-
         return reload(self, step)
 
 

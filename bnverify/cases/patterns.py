@@ -1,0 +1,25 @@
+"""What the ids of suites are put together from: shapes, policies, fills, and patterns with places to fill."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from bnverify.cases.case import FILLS
+
+# One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
+SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")
+POLICIES = (  # each with the dtype of its usual inputs
+    "policy:float64/dtype:float64",
+    "policy:mixed_float16/dtype:float16",
+    "policy:mixed_bfloat16/dtype:bfloat16",
+    "policy:float16/dtype:float16",
+    "policy:bfloat16/dtype:bfloat16",
+)
+SPECIAL = FILLS[1:]
+DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float64")
+
+
+def each(pattern: str, *values: tuple[object, ...]) -> Iterator[str]:
+    """The pattern filled with every combination of values, one tuple for each of its places."""
+    return (pattern.format(*combination) for combination in itertools.product(*values))

@@ -1,0 +1,74 @@
+"""The command about files across versions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example
+
+
+@click.command(
+    cls=Example,
+    example="""
+        bnverify files
+        bnverify files keras-2.15.0-tensorflow keras-3.15.1-tensorflow
+        bnverify files --all --only 'keras>=3.8' --backend jax --json files.json
+    """,
+)
+@click.argument("rows", nargs=-1, metavar="[ROW]...")
+@click.option("--file", "path", type=click.Path(path_type=Path), help="File of rows.  [ci/matrix.toml, here or above]")
+@click.option("--only", default="", metavar="CONDITION", help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'.")
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable).")
+@click.option("--all", "every", is_flag=True, help="All rows, not one of each era.")
+@click.option("--jobs", default=2, type=click.IntRange(1), metavar="N", help="Rows at a time.  [2]")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write what came out to this file.")
+@click.option("-v", "--verbose", is_flag=True, help="Show why something was excused or not tested, too.")
+def files(
+    rows: tuple[str, ...],
+    path: Path | None,
+    only: str,
+    backends: tuple[str, ...],
+    every: bool,
+    jobs: int,
+    json_file: Path | None,
+    verbose: bool,
+) -> None:
+    """Save a layer under each Keras, load it under each other one, and go on training.
+
+    Formats: .keras, .weights.h5 and the legacy .h5. Without rows, one of each era.
+    """
+    from rich.text import Text
+
+    from bnverify.files import check_reports, write_whole
+    from bnverify.matrix.exchange import FORMATS, ROWS, exchange
+    from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
+    from bnverify.views import exchange_text, terminal
+
+    known = load_matrix(path or find_matrix()).rows
+    few = [row for row in known if row.name in ROWS]
+    chosen = select_rows(known if rows or every or not few else few, rows, only, backends)
+    check_reports({"--json": json_file} if json_file else {})
+    try:
+        with terminal.row_status(len(chosen)) as status:
+            found = exchange(chosen, jobs, status.tell)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    out = terminal.console()
+    for format in FORMATS:
+        out.print(exchange_text.exchange_table(found, format))
+    out.print(Text(exchange_text.legend(), "dim"), soft_wrap=True)
+    for line in exchange_text.exchange_lines(found, verbose):
+        out.print(Text(line), soft_wrap=True)
+    out.print(Text(f"\n{exchange_text.conclusion(found)}", "bold"), soft_wrap=True)
+    if json_file:
+        write_whole(json_file, json.dumps(found.document(), indent=1) + "\n", "--json")
+    if set(found.problems) - found.skipped:
+        sys.exit(BAD_INPUT)
+    sys.exit(NOTHING_TESTED if not found.tested else CONFORMS if found.ok else DEVIATES)
+
+
+COMMANDS = (files,)

@@ -1,0 +1,167 @@
+"""Clauses about files: what is saved and loaded is the same layer, and goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from bnverify.bounds.compare import weight_numbers
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import Inputs
+from bnverify.contract.clause import Clause
+from bnverify.contract.evidence import CallEvidence, Evidence
+from bnverify.contract.modes import output_bound
+from bnverify.model import Check, Mismatch, Status, StepObservation
+from bnverify.precision import Array
+
+SAVING = "Keras' guide “Save, serialize, and export models”, https://keras.io/guides/serialization_and_saving/"
+WEIGHTS = "keras.Model.save_weights, load_weights; keras.layers.Layer.get_weights, set_weights: https://keras.io/api/models/"
+CLONING = "keras.models.clone_model, https://keras.io/api/models/model/: “newly instantiated weights”"
+FRESH = "fresh "  # how the worker calls a weight that was not set yet
+RECOMPILED = ("xla", "function", "parallel2", "parallel4")  # modes that compile anew for the loaded layer: other orders of sums
+
+
+def saves(case: Case) -> list[int]:
+    """The steps that save and load."""
+    return [index for index, step in enumerate(case.steps) if step is Step.SAVE]
+
+
+def unsaved(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
+    """The same calls on a layer that is never saved."""
+    kept = [index for index, step in enumerate(case.steps) if step is not Step.SAVE]
+    if len(kept) == len(case.steps) or saves(case)[0] > kept[-1]:
+        return None
+
+    def rest(values: tuple[Array | None, ...]) -> tuple[Array | None, ...]:
+        return tuple(values[index] for index in kept) if values else ()
+
+    calls = replace(
+        inputs,
+        batches=rest(inputs.batches),
+        masks=rest(inputs.masks),
+        upstream=rest(inputs.upstream),
+        direction=rest(inputs.direction),
+    )
+    return replace(case, steps=tuple(case.steps[index] for index in kept), file="none"), calls
+
+
+def check_config(e: Evidence) -> Iterator[Check]:
+    for index, step in _saved(e):
+        for name, (before, after) in sorted(step.config.items()):
+            if not name.startswith(FRESH):
+                yield e.texts("file-config", name, index, expected=before, actual=after)
+
+
+def check_fresh(e: Evidence) -> Iterator[Check]:
+    for index, step in _saved(e):
+        for name, (made, found) in sorted(step.config.items()):
+            if name.startswith(FRESH):
+                yield e.texts("fresh-weights", name.removeprefix(FRESH), index, expected=made, actual=found)
+
+
+def check_weights(e: Evidence) -> Iterator[Check]:
+    for index, step in _saved(e):
+        if "weights" in step.hidden or (index and "weights" in e.observation.steps[index - 1].hidden):
+            continue
+        before = e.weights_before(index)
+        if not before:
+            continue
+        expected, actual = (", ".join(f"{name} {v.dtype}" for name, v in found.items()) for found in (before, step.weights))
+        yield e.texts("file-weights", "names in order, dtypes", index, expected=expected, actual=actual)
+        for name in before:
+            yield e.unchanged("file-weights", name, index)
+
+
+def check_goes_on(e: Evidence) -> Iterator[Check]:
+    other = e.companions.get("file-goes-on")
+    if other is None or e.case.mode == "shared":
+        return
+    first = saves(e.case)[0]
+    places = [index for index, step in enumerate(e.case.steps) if step is not Step.SAVE]  # of the companion's steps
+    others = {places[c.call.index]: c for c in other.calls}
+    for c in e.calls:
+        index = c.call.index
+        if index < first:
+            continue
+        if index not in others:
+            yield e.texts("file-goes-on", "y", index, expected="a call of the layer that was not saved", actual="none")
+            continue
+        yield _same_output(e, c, others[index])
+        yield from _same_weights(e, c, others[index])
+
+
+def _same_output(e: Evidence, c: CallEvidence, other: CallEvidence) -> Check:
+    y, expected = c.observed.y, other.observed.y
+    assert y is not None
+    assert expected is not None
+    if (e.case.file == "export" or e.case.mode in RECOMPILED) and expected.shape == e.case.shape:
+        with np.errstate(all="ignore"):
+            numbers = weight_numbers(expected.astype(c.call.x.dtype), output_bound(c) + output_bound(other), e.formats.output)
+        return e.numbers("file-goes-on", "y", c.call.index, y, numbers, e.channel_axis)
+    return _same("y", c.call.index, y, expected)
+
+
+def _same_weights(e: Evidence, c: CallEvidence, other: CallEvidence) -> Iterator[Check]:
+    if "weights" in (*c.observed.hidden, *other.observed.hidden) or e.case.mode in RECOMPILED:
+        return
+    for name, expected in other.observed.weights.items():
+        actual = c.observed.weights.get(name)
+        if actual is None:
+            yield e.texts("file-goes-on", name, c.call.index, expected="present", actual="missing")
+        else:
+            yield _same(name, c.call.index, actual, expected)
+
+
+def _same(quantity: str, step: int, actual: Array, expected: Array) -> Check:
+    """The check that two arrays hold the same bits (NaN equal to NaN)."""
+    if actual.shape != expected.shape or actual.dtype != expected.dtype:
+        forms = [f"{array.dtype} of shape {array.shape}" for array in (expected, actual)]
+        mismatch = Mismatch(expected=forms[0], actual=forms[1])
+    elif np.array_equal(actual, expected, equal_nan=True):
+        return Check("file-goes-on", quantity, step, Status.CONFORMS)
+    else:
+        differ = (actual != expected) & ~(np.isnan(actual) & np.isnan(expected))
+        place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), actual.shape))
+        promised = f"{expected[place]!r} as without the file"
+        mismatch = Mismatch(expected=promised, actual=repr(actual[place]), index=place, share=float(np.mean(differ)))
+    return Check("file-goes-on", quantity, step, Status.WRONG, mismatch=mismatch)
+
+
+def _saved(e: Evidence) -> Iterator[tuple[int, StepObservation]]:
+    return ((index, e.observation.steps[index]) for index in saves(e.case) if index < len(e.observation.steps))
+
+
+CLAUSES = (
+    Clause(
+        "file-config",
+        "files keep the configuration",
+        "what get_config() says of a layer is the same, argument by argument, after it was saved and loaded",
+        SAVING,
+        check_config,
+    ),
+    Clause(
+        "file-weights",
+        "files keep the weights",
+        "after saving and loading, or get_weights() and set_weights(), each weight has its name, place, dtype and bits",
+        SAVING + "; " + WEIGHTS,
+        check_weights,
+    ),
+    Clause(
+        "file-goes-on",
+        "a loaded layer goes on",
+        "calls of the loaded layer give the bits, and leave the weights, that those of the layer that was saved would; "
+        "compiled anew, or exported, within the bounds",
+        SAVING + "; " + "“the model's weights, and its optimizer's state: restarting training exactly where you left off”",
+        check_goes_on,
+        companion=unsaved,
+    ),
+    Clause(
+        "fresh-weights",
+        "copies start fresh",
+        "a cloned layer, or one from a configuration, has the weights of one that was just made until they are set",
+        CLONING,
+        check_fresh,
+    ),
+)

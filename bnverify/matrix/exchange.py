@@ -1,0 +1,307 @@
+"""Files across versions: saved under one row of the matrix, loaded under another, and judged like any other case.
+
+Each row is started once to save and once to load. What it loads begins a case whose weights are those that were saved.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from packaging.specifiers import SpecifierSet
+
+from bnverify.cases.case import Case, Step, parse
+from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.layer_config import LayerConfig
+from bnverify.contract import files
+from bnverify.contract.eras import era_of, keras_version, unsupported
+from bnverify.errors import BadInput
+from bnverify.matrix.environments import NoInterpreter, find_uv, make_environment
+from bnverify.matrix.rows import Row
+from bnverify.model import Environment, Grade, Observation, Status, StepObservation, Verdict
+from bnverify.run import excused, judged
+from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
+from bnverify.targets.target import request
+from bnverify.verdicts import known
+from bnverify.verdicts.failing import Failing
+
+FORMATS = ("keras", "weights.h5", "h5")
+LAYERS = (
+    "shape:2x3x4/axis:1/momentum:0.5/epsilon:0.01",
+    "shape:4x3/center:False/momentum:0.9",
+    "shape:4x3/scale:False/gamma_regularizer:l2",
+)
+STEPS = "T2STITI"
+ROWS = (  # one of each era, unless others are asked for
+    "keras-2.3.1-tensorflow",
+    "keras-2.4.3-tensorflow",
+    "keras-2.12.0-tensorflow",
+    "keras-2.15.0-tensorflow",
+    "tf_keras-2.21.0-tensorflow",
+    "keras-3.0.5-tensorflow",
+    "keras-3.3.3-tensorflow",
+    "keras-3.8.0-tensorflow",
+    "keras-3.15.1-tensorflow",
+    "keras-3.15.1-jax",
+    "keras-3.15.1-torch",
+)
+OLDER = "no release promises to load what a newer one has saved"
+KNOWN = (  # formats, Keras that saved, Keras that loads, why the file cannot be loaded
+    (
+        ("keras",),
+        "<3",
+        ">=3",
+        "the file names modules of Keras 2 (keras.src.engine.functional), which Keras 3 has no more",
+    ),
+    (
+        ("keras", "weights.h5"),
+        "==2.12.*",
+        ">=2.13,<3",
+        "Keras 2.12 writes a layer's weights to another place than later Keras 2 look for them in",
+    ),
+)
+Tell = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a row saved of a case: the file, and what was observed before; or why there is none."""
+
+    case: Case
+    environment: Environment
+    observation: Observation
+    file: bytes = b""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A file format from one row to another: how it came out, and why where it is not "ok".
+
+    outcome: ok, known deviation, wrong, cannot load, unsupported, or not tested.
+    promised: whether the loading Keras promises to.
+    """
+
+    format: str
+    saved: str
+    loaded: str
+    outcome: str
+    reason: str = ""
+    promised: bool = True
+
+    @property
+    def fails(self) -> bool:
+        return self.outcome == "wrong" or (self.outcome == "cannot load" and self.promised)
+
+    @property
+    def tested(self) -> bool:
+        return self.outcome not in ("unsupported", "not tested")
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """All of them; problems: by row, why it could not be started, and skipped those that only lack an interpreter."""
+
+    rows: tuple[str, ...]
+    found: tuple[Exchange, ...]
+    problems: Mapping[str, str]
+    skipped: frozenset[str]
+
+    @cached_property
+    def tested(self) -> bool:
+        return any(exchange.tested for exchange in self.found)
+
+    @cached_property
+    def ok(self) -> bool:
+        return not any(exchange.fails for exchange in self.found)
+
+    def document(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        found = [{**asdict(exchange), "fails": exchange.fails} for exchange in self.found]
+        return {"rows": list(self.rows), "exchanges": found, "problems": dict(self.problems)}
+
+
+def exchange(rows: Sequence[Row], jobs: int, tell: Tell = lambda row, text: None, patience: float = PATIENCE) -> Exchanges:
+    """Saves under each row and loads under each other one, `jobs` rows at a time. Raises BadInput without uv."""
+    if len(rows) < 2:
+        raise BadInput(f"files go from one row to another: two rows or more are needed, got {', '.join(r.name for r in rows)}")
+    find_uv()
+    run = _Run(patience, tell)
+    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        try:
+            saved = dict(zip((row.name for row in rows), pool.map(run.save, rows), strict=True))
+            loaded = list(pool.map(lambda row: run.load(row, saved), rows))
+        except KeyboardInterrupt:
+            run.stop.set()
+            raise
+    found = tuple(one for of_row in loaded for one in of_row)
+    return Exchanges(tuple(row.name for row in rows), found, dict(run.problems), frozenset(run.skipped))
+
+
+class _Run:
+    """What the rows of one exchange share."""
+
+    def __init__(self, patience: float, tell: Tell) -> None:
+        self.patience, self.tell = patience, tell
+        self.problems: dict[str, str] = {}
+        self.skipped: set[str] = set()
+        self.stop = threading.Event()
+
+    def target(self, row: Row) -> Isolated | None:
+        """The row's Keras, started; None, with the problem noted, where it does not start."""
+        if row.name in self.problems or self.stop.is_set():
+            return None
+        try:
+            python = make_environment(row, 0.0, lambda text: self.tell(row.name, text))
+            return Isolated(python, row.module, row.variables, self.patience, alone=True)
+        except (NoInterpreter, BadInput, WorkerLost, OSError) as error:
+            self.problems[row.name] = str(error)
+            if isinstance(error, NoInterpreter):
+                self.skipped.add(row.name)
+            return None
+
+    def save(self, row: Row) -> tuple[Saved, ...]:
+        target = self.target(row)
+        if target is None:
+            return ()
+        with target:
+            found = []
+            for case in cases():
+                if self.stop.is_set():
+                    break
+                self.tell(row.name, f"saves {case.file}")
+                found.append(save(case, target))
+        return tuple(found)
+
+    def load(self, row: Row, saved: Mapping[str, Sequence[Saved]]) -> list[Exchange]:
+        others = {name: files for name, files in saved.items() if name != row.name}
+        target = self.target(row)
+        if target is None:
+            why = self.problems.get(row.name, "ended")
+            return [Exchange(format, name, row.name, "not tested", why) for name in others for format in FORMATS]
+        found = []
+        with target:
+            for name, files in others.items():
+                self.tell(row.name, f"loads what {name} saved")
+                for format in FORMATS:
+                    if not self.stop.is_set():
+                        own = [file for file in files if file.case.file == format]
+                        why = self.problems.get(name, "nothing was saved")
+                        found.append(_outcome(name, row.name, format, own, target, why))
+        return found
+
+
+def cases() -> Iterator[Case]:
+    """What is saved: each layer in each format, in the middle of training."""
+    return (parse(f"{layer}/file:{format}/steps:{STEPS}") for format in FORMATS for layer in LAYERS)
+
+
+def save(case: Case, target: Isolated) -> Saved:
+    """The file that a row writes after the steps before S."""
+    environment, at = target.environment, case.steps.index(Step.SAVE)
+    if reason := unsupported(case, era_of(environment), environment):
+        return Saved(case, environment, Observation(), reason=reason)
+    asked = request(case, make_inputs(case))
+    steps = asked["steps"][: at + 1]
+    observed = target.ask({**asked, "steps": [*steps[:-1], {**steps[-1], "keep": True}]})
+    if observed.failure is not None:
+        return Saved(case, environment, observed, reason=f"was not saved: {observed.failure.type}: {observed.failure.text}")
+    return Saved(case, environment, observed, observed.steps[-1].file)
+
+
+def promised(saver: Environment, loader: Environment) -> bool:
+    """Whether a Keras promises to load what another has saved: what is no newer than itself."""
+    return keras_version(saver.keras).release[:2] <= keras_version(loader.keras).release[:2]
+
+
+def load(saved: Saved, target: Isolated) -> Verdict:
+    """The verdict on what a row makes of a file: its weights, its configuration, and how it goes on."""
+    at = saved.case.steps.index(Step.SAVE)
+    inputs, before = make_inputs(saved.case), saved.observation.steps[-1].weights
+    case = replace(saved.case, steps=saved.case.steps[at:])
+    after = Inputs({name: v.astype(np.float64) for name, v in before.items()}, inputs.batches[at:])
+    start = {"format": case.file, "bytes": np.frombuffer(saved.file, np.uint8)}
+    asked = {**request(case, replace(after, weights=None)), "start": start}
+    found = target.ask({**asked, "steps": asked["steps"][1:]})
+    if found.failure is None or found.steps:
+        found = _joined(case, saved.observation, found)
+    era = era_of(target.environment)
+    one = Failing(Verdict(case, (), Status.INCONCLUSIVE), found, era, inputs=after)
+    one = replace(one, verdict=judged(one, era.formulas, era.formats, Grade.SEQUENTIAL).verdict)
+    return excused(one, [d for d in known.shipped() if d.applies(target.environment)]).verdict
+
+
+def _joined(case: Case, saved: Observation, loaded: Observation) -> Observation:
+    """What was loaded, as the state after a step that saves and loads, which what was saved comes before."""
+    pairs: dict[str, tuple[str, str]] = {}
+    config = dict(loaded.config or {})
+    if case.file != "weights.h5":
+        both = (_arguments(saved.config or {}, case), _arguments(config, case))
+        names = set(both[0]) & set(both[1])
+        pairs = {name: (repr(both[0][name]), repr(both[1][name])) for name in names}
+        config.update(both[1])
+    trainable = tuple(weight.name for weight in loaded.weights if weight.trainable)
+    step = StepObservation(loaded.initial, trainable, config=pairs)
+    return replace(loaded, initial=saved.steps[-1].weights, steps=(step, *loaded.steps), config=config)
+
+
+def _arguments(config: Mapping[str, object], case: Case) -> dict[str, object]:
+    """The constructor's arguments in a configuration; an axis that is another name of the case's by that of the case."""
+    found = {f.name: config[f.name] for f in fields(LayerConfig) if f.name in config}
+    axis = found.get("axis")
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if isinstance(axis, int) and (axis % len(case.shape),) == case.kept:
+        found["axis"] = case.config.axis
+    return found
+
+
+def _outcome(saver: str, loader: str, format: str, files: Sequence[Saved], target: Isolated, why: str) -> Exchange:
+    """The worst of what comes of the layers that one row saved and another loads."""
+    if not files:
+        return Exchange(format, saver, loader, "not tested", why)
+    environment = target.environment
+    for file in files:
+        if reason := file.reason or unsupported(file.case, era_of(environment), environment):
+            outcome = "not tested" if file.observation.failure else "unsupported"
+            return Exchange(format, saver, loader, outcome, reason)
+    expected = promised(files[0].environment, environment)
+    outcomes = [_told(load(file, target)) for file in files]
+    outcome, reason = max(outcomes, key=lambda one: SEVERITY.index(one[0]))
+    if outcome == "cannot load":
+        known_as = _known(format, files[0].environment, environment)
+        outcome, reason = ("known deviation", known_as) if known_as else (outcome, reason)
+    if outcome == "cannot load" and not expected:
+        reason += f"; {OLDER}"
+    return Exchange(format, saver, loader, outcome, reason, expected)
+
+
+def _known(format: str, saver: Environment, loader: Environment) -> str:
+    """Why it is known that a file cannot be loaded; empty where it is not."""
+    pair = keras_version(saver.keras), keras_version(loader.keras)
+    for formats, saving, loading, why in KNOWN:
+        if format in formats and all(SpecifierSet(r).contains(v) for r, v in zip((saving, loading), pair, strict=True)):
+            return why
+    return ""
+
+
+OF_FILES = ("returns", *(clause.key for clause in files.CLAUSES))
+SEVERITY = ("ok", "known deviation", "cannot load", "wrong")
+
+
+def _told(verdict: Verdict) -> tuple[str, str]:
+    """The outcome of one layer, and what is wrong, in words."""
+    failed = verdict.failures
+    if not failed:
+        excuse = [c for c in verdict.checks if c.status is Status.KNOWN and c.clause in OF_FILES]
+        return ("known deviation", excuse[0].reason) if excuse else ("ok", "")
+    check = failed[0]
+    what = f"{check.mismatch.actual}" if check.mismatch else check.reason
+    if check.clause == "returns" and check.quantity in ("loading", "build", "constructor"):
+        return "cannot load", what
+    expected = f"expected {check.mismatch.expected}, got {what}" if check.mismatch else what
+    return "wrong", f"{check.clause}: {check.quantity} {expected} in {verdict.case.id}"

@@ -1,0 +1,58 @@
+"""The view of files across versions: a table for each format, saved under by row, loaded under by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+
+from bnverify.matrix.exchange import FORMATS, Exchange, Exchanges
+from bnverify.views.text import plural
+
+SIGNS = {"ok": "✓", "known deviation": "k", "wrong": "✗", "cannot load": "!", "unsupported": "–", "not tested": "?"}
+
+
+def sign(one: Exchange) -> str:
+    """One character for how an exchange came out."""
+    return "n" if one.outcome == "cannot load" and not one.promised else SIGNS[one.outcome]
+
+
+def exchange_table(found: Exchanges, format: str) -> Table:
+    """Rows that saved, by rows that loaded, which have the numbers of the first column."""
+    table = Table(title=f"{format}: saved under (down), loaded under (across)", title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for number in range(1, len(found.rows) + 1):
+        table.add_column(str(number), justify="center")
+    signs = {(one.saved, one.loaded): sign(one) for one in found.found if one.format == format}
+    for number, saved in enumerate(found.rows, 1):
+        table.add_row(f"{number:>2} {saved}", *(signs.get((saved, loaded), "·") for loaded in found.rows))
+    return table
+
+
+def legend() -> str:
+    """What the signs mean."""
+    return "   ".join([*(f"{mark} {outcome}" for outcome, mark in SIGNS.items()), "n cannot load, nor promises to"])
+
+
+def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
+    """Why, once for each reason: what fails, with `verbose` also what is excused, unsupported or not tested."""
+    for format in FORMATS:
+        by_reason: dict[tuple[str, str], list[Exchange]] = {}
+        for one in found.found:
+            if one.format == format and one.reason and (one.fails or verbose):
+                by_reason.setdefault((one.outcome, one.reason), []).append(one)
+        for (outcome, reason), ones in by_reason.items():
+            pairs = ", ".join(f"{one.saved} → {one.loaded}" for one in ones[:3])
+            more = f" and {len(ones) - 3} more" if len(ones) > 3 else ""
+            yield f"{format}: {outcome}: {reason}"
+            yield f"  {pairs}{more}"
+    for row, problem in found.problems.items():
+        yield f"{row}: {'skipped' if row in found.skipped else 'not started'}: {problem}"
+
+
+def conclusion(found: Exchanges) -> str:
+    """How the whole exchange came out, on one line."""
+    counts = {outcome: sum(one.outcome == outcome for one in found.found) for outcome in SIGNS}
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+    verdict = "NOTHING TESTED" if not found.tested else "CONFORMS" if found.ok else "DEVIATES"
+    return f"{verdict}: {plural(len(found.found), 'exchange')}: {told}"
