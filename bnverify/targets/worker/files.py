@@ -17,7 +17,7 @@ from .recording import NotHere, after_change, short_name, trainable, values, who
 
 SUFFIXES = {"keras": ".keras", "weights.h5": ".weights.h5", "h5": ".h5", "savedmodel": "", "export": ""}
 OPAQUE = ("subclassed", "parent")  # modes whose models are of classes that nobody else knows
-PARTS = ("layer", "inner", "keeper", "table")  # what ways hold of their model
+PARTS = ("layer", "within", "keeper", "table")  # what ways hold of their model
 
 
 def reload(way, step):

@@ -52,9 +52,9 @@ def keeper(framework, shape, policy):
     dtype = "float64" if policy == "float64" else "float32"
 
     class Keeper(Layer):
-        def __init__(self):  # of a policy of its own: what is assigned under another one may be lost (PyTorch)
-            given = {} if framework.generation == "graph" else {"dtype": dtype, "autocast": False}
-            super(Keeper, self).__init__(**given)
+        def __init__(self, **given):  # of a policy of its own: what is assigned under another one may be lost (PyTorch)
+            own = {} if framework.generation == "graph" else {"dtype": dtype, "autocast": False}
+            super(Keeper, self).__init__(**dict(given, **own))
 
         def build(self, input_shape):
             given = {} if framework.generation == "graph" else {"dtype": dtype}
@@ -73,6 +73,9 @@ def keeper(framework, shape, policy):
 
         def compute_output_shape(self, input_shape):
             return input_shape
+
+        def get_config(self):
+            return {"name": self.name}
 
     return Keeper()
 
