@@ -23,7 +23,8 @@ def contract_lines(name: str) -> Iterator[str]:
     for tally in tallies:
         clause = tally.clause
         yield ""
-        yield f"{tally.number:>2}  {clause.title}  [{clause.key}]  {number(tally.checks)} checks"
+        checks = f"{number(tally.checks)} checks" if tally.checks else "checks of real layers alone"
+        yield f"{tally.number:>2}  {clause.title}  [{clause.key}]  {checks}"
         yield f"    {clause.rule}"
         yield f"    Source: {clause.source}"
         for era in ERAS:
