@@ -174,8 +174,10 @@ def _show(outcomes: Sequence[Outcome], notes: Sequence[str], verbose: bool) -> N
 
     out = terminal.console()
     chart = chart_of(outcomes)
-    out.print(chart_text.chart_table(chart))
-    for line in ["", *chart_text.legend_lines(), ""]:
+    for table in chart_text.chart_tables(chart, out.width):
+        out.print(table)
+        out.print()
+    for line in [*chart_text.legend_lines(chart), ""]:
         out.print(Text(line, "dim"), soft_wrap=True)
     for row in chart:
         for line in chart_text.row_lines(row, verbose):

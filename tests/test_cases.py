@@ -141,7 +141,7 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/file:export/steps:TST", "what file:export writes can only infer after S; got steps:TST"),
         ("shape:4x3/mode:fits/steps:T", "did you mean mode:fit?"),
         ("shape:4x3/mode:fit/gradients:1/steps:T", "gradients are taken of calls of the layer itself; got mode:fit"),
-        ("shape:4x3/mode:xla/steps:TO", "a step O needs mode:call or fit, on_batch, evaluate; got mode:xla"),
+        ("shape:4x3/mode:xla/steps:TO", "a step O needs mode:call or fit, on_batch, evaluate, uncompiled; got mode:xla"),
         ("shape:4x3/mode:unbuilt/steps:T", "mode:unbuilt needs weights:initial"),
         ("shape:4x3/mode:shared/steps:T3", "mode:shared makes two calls at once, so that each must stand twice; got steps:T3"),
         ("shape:4x3/mode:timedistributed/steps:T", "mode:timedistributed needs three axes or more, and axis -1"),

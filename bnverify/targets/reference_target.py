@@ -68,9 +68,9 @@ class ReferenceTarget:
             weights = stored(dict(state.weights))
             steps.append(_observed(case, call, weights, listed) if call else StepObservation(weights, listed))
         config = {name: getattr(case.config, name) for name in ARGUMENTS}
+        trains = not frozen if case.mode == "unbuilt" else case.config.trainable  # when the weights are listed
         infos = tuple(
-            WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters and case.config.trainable)
-            for name in names
+            WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters and trains) for name in names
         )
         initial = stored(dict(initial_state(case, inputs).weights))
         made = tuple(self._made(case, seed) for seed in (1, 2)) if case.config.draws else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -29,19 +29,35 @@ MARKS = {"✓": "✅", "k": "🔵", "?": "❔", "–": "➖", "~": "🟡", "✗"
 LEGEND = "✓ conforms   k known deviation   ~ unstable   ✗ wrong   ! crashed   ? inconclusive   – no check"
 
 
-def chart_table(rows: Sequence[ChartRow]) -> Table:
-    """Environments down, clauses across by their numbers; `legend_lines` says which is which."""
+def asked(rows: Sequence[ChartRow]) -> tuple[int, ...]:
+    """The positions of the clauses that were checked in some environment."""
+    return tuple(position for position in range(len(CLAUSES)) if any(row.cells and row.cells[position].checks for row in rows))
+
+
+def chart_tables(rows: Sequence[ChartRow], width: int) -> Iterator[Table]:
+    """Environments down, clauses across by their numbers, as many as fit; `legend_lines` says which is which."""
+    names = max((len(row.name) for row in rows), default=0)
+    room = max(10, (width - names - CASES) // COLUMN)
+    positions = asked(rows)
+    for start in range(0, max(len(positions), 1), room):
+        some = positions[start : start + room]
+        yield _chart_table(rows, some, last=start + room >= len(positions))
+
+
+COLUMN, CASES = 3, 18  # the widths of a clause's number and a gap, and of the last column at least
+
+
+def _chart_table(rows: Sequence[ChartRow], positions: Sequence[int], last: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("environment", no_wrap=True)
-    for position in range(1, len(CLAUSES) + 1):
-        table.add_column(str(position), justify="right", no_wrap=True)
-    table.add_column("cases", no_wrap=True)
+    for position in positions:
+        table.add_column(str(position + 1), justify="right", no_wrap=True)
+    if last:
+        table.add_column("cases")
     for row in rows:
-        if row.record is None:
-            table.add_row(escape(row.name), *[""] * len(CLAUSES), "[yellow]not run[/]")
-            continue
-        signs = [SIGNS[cell.status] for cell in row.cells]
-        table.add_row(escape(row.name), *(f"[{COLOURS[sign]}]{sign}[/]" for sign in signs), _counts(row))
+        counts = ("[yellow]not run[/]" if row.record is None else _counts(row),) if last else ()
+        signs = [SIGNS[row.cells[position].status] if row.cells else "" for position in positions]
+        table.add_row(escape(row.name), *(f"[{COLOURS[sign]}]{sign}[/]" if sign else "" for sign in signs), *counts)
     return table
 
 
@@ -50,9 +66,11 @@ def _counts(row: ChartRow) -> str:
     return ", ".join(f"{number(n)} {status}" for status, n in row.record.counts.items())
 
 
-def legend_lines() -> list[str]:
-    """What signs and clause numbers mean."""
-    titles = [f"{position:2} {clause.title}" for position, clause in enumerate(CLAUSES, 1)]
+def legend_lines(rows: Sequence[ChartRow]) -> list[str]:
+    """What signs and the numbers of the clauses that were checked mean."""
+    titles = [f"{position + 1:2} {CLAUSES[position].title}" for position in asked(rows)]
+    if not titles:
+        return [LEGEND]
     width = max(map(len, titles)) + 3
     columns = 3
     per = -(-len(titles) // columns)

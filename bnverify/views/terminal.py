@@ -78,7 +78,11 @@ def show(results: Results, out: Console, *, verbose: bool = False) -> None:
         soft_wrap=True,
     )
     if results.verdicts:
-        out.print(clause_table(by_clause(results.verdicts), with_case=out.width >= ROOMY))
+        tallies = by_clause(results.verdicts)
+        listed = tallies if verbose else tuple(tally for tally in tallies if tally.checks)
+        out.print(clause_table(listed, with_case=out.width >= ROOMY))
+        if len(listed) < len(tallies):
+            out.print(f"[dim]no check of {plural(len(tallies) - len(listed), 'clause')} (-v lists them)[/dim]")
     show_failures(results, out)
     _not_conforming(results, out, verbose)
     final = conclusion(results)
