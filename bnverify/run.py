@@ -94,7 +94,7 @@ def _refused(failure: Failure | None, case: Case) -> str:
     if failure is None or failure.stage != "constructor" or failure.type != "TypeError":
         return ""
     asked = (*case.config.arguments(), "dtype", *(MISUSES[case.misuse].layer if case.misuse != "none" else ()))
-    refused = [name for name in asked if f"'{name}'" in failure.text and name in ARGUMENTS]
+    refused = [name for name in asked if f"'{name}'" in failure.text and name in (*ARGUMENTS, "dtype")]
     unknown = "unexpected keyword" in failure.text
     return f"the layer's constructor takes no {refused[0]}" if refused and unknown else ""
 

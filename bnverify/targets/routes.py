@@ -17,6 +17,7 @@ ALL: _Lacks = {
     "{} knows no masks": lambda case: case.mask != "none" or case.law == "mask",
     "what {} refuses is no promise of the layer's": lambda case: case.misuse != "none",
     "{} knows no batch renormalization": lambda case: case.config.renorm or case.law == "renorm",
+    "{} knows of no other replicas": lambda case: case.config.synchronized,
 }
 FUSED: _Lacks = {
     "{} takes inputs of rank 4 and 5": lambda case: len(case.shape) not in (4, 5),
