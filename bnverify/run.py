@@ -91,6 +91,9 @@ def _refused(failure: Failure | None, case: Case) -> str:
     """Why a case cannot be asked here: the environment lacks what it needs, or a user's layer takes no such argument."""
     if failure is not None and failure.type == "NotHere":
         return failure.text
+    masked = case.mask != "none" or case.misuse.startswith("mask")
+    if failure is not None and masked and "unexpected keyword argument 'mask'" in failure.text:
+        return "the layer's call takes no mask"
     if failure is None or failure.stage != "constructor" or failure.type != "TypeError":
         return ""
     asked = (*case.config.arguments(), "dtype", *(MISUSES[case.misuse].layer if case.misuse != "none" else ()))

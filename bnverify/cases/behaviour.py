@@ -59,6 +59,11 @@ def _sampled_ways() -> Iterator[str]:
     yield "shape:6x4/trainable:False/steps:TIUT"
     yield "shape:6x4/gamma_initializer:zeros/beta_initializer:ones/weights:initial/steps:TI"
     yield "shape:6x4/gamma_initializer:random_normal/beta_initializer:random_normal/steps:TI"
+    yield "shape:6x4/mode:evaluate/steps:T2INFTUTI"
+    yield "shape:6x5x4/mask:random/mode:xla/steps:T2I"
+    yield "shape:6x4/moving_mean_initializer:ones/weights:initial/steps:TI"
+    yield "shape:6x4/moving_variance_initializer:zeros/weights:initial/steps:TI"
+    yield "shape:4x3/scale:False/file:export/steps:TSIN"
     yield "shape:37x4/law:repeat/gradients:1/steps:TI"
     yield "shape:6x5x4/layout:strided/steps:TI"
 

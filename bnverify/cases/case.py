@@ -165,7 +165,7 @@ def _parse_number(low: float, high: float) -> Callable[[str], float]:
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def choose(text: str) -> str:
         if text not in allowed:
-            raise ValueError("one of " + ", ".join(allowed))
+            raise ValueError("one of " + ", ".join(filter(None, allowed)))
         return text
 
     return choose
@@ -317,6 +317,13 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"gradients are taken of calls of the layer itself; got mode:{mode}"
     if Step.OPTIMIZE in case.steps and mode not in ("call", "unbuilt", "positional", *TRAINERS):
         yield f"a step O needs mode:call or {', '.join(TRAINERS)}; got mode:{mode}"
+    parameters = [
+        name for name in _CONFIG_FIELDS if name.endswith(("_regularizer", "_constraint")) and getattr(case.config, name)
+    ]
+    if parameters and mode in TRAINERS:
+        yield f"mode:{mode} trains with what {parameters[0]} adds, which cases of plain calls ask for; allowed: without it"
+    if 0 in case.shape and mode in TRAINERS:
+        yield f"mode:{mode} trains with batches that are not empty; got shape:{case.fields['shape']}"
     if mode == "unbuilt" and case.weights != "initial":
         yield "a layer that is not built has no weights to set; mode:unbuilt needs weights:initial"
     if mode == "shared" and any(step.is_call and len(list(run)) % 2 for step, run in itertools.groupby(case.steps)):

@@ -74,20 +74,21 @@ CLAUSES = (
     _clause(
         "refuses-axis",
         "a wrong axis is refused",
-        "an axis that the input does not have, or that is no integer, " + _HOW,
+        "an axis that the input does not have, or that is no integer, " + _HOW + " (IndexError will do for one out of range)",
         KERAS_DOC + " (axis: “Integer, the axis that should be normalized (typically the features axis)”)",
     ),
     _clause(
         "refuses-momentum",
         "a wrong momentum is refused",
         f"a momentum that is not {_NUMBER}, in which moving_mean would be no average, {_HOW}",
-        KERAS_DOC + " (momentum: “Momentum for the moving average”)",
+        KERAS_DOC + " (momentum: “Momentum for the moving average”; no range is documented: it follows from “average”)",
     ),
     _clause(
         "refuses-epsilon",
         "a wrong epsilon is refused",
         "an epsilon that is negative or no number " + _HOW,
-        KERAS_DOC + " (epsilon: “Small float added to variance to avoid dividing by zero”); " + PAPER + ", algorithm 1",
+        KERAS_DOC + " (epsilon: “Small float added to variance to avoid dividing by zero”; no range is documented: it follows "
+        "from the purpose); " + PAPER + ", algorithm 1",
     ),
     _clause(
         "refuses-renorm-clipping",
@@ -125,6 +126,8 @@ CLAUSES = (
         "refuses-mask",
         "a mask that does not fit is refused",
         "a mask of the wrong rank, size or type " + _HOW,
-        KERAS_DOC + " (mask: “Binary tensor of shape broadcastable to `inputs` tensor”)",
+        KERAS_DOC
+        + " (mask: “Binary tensor of shape broadcastable to `inputs` tensor”), and the layer's own message: “The mask "
+        "provided should be one dimension less than the inputs”",
     ),
 )

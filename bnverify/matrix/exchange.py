@@ -129,7 +129,9 @@ class Exchanges:
 def exchange(rows: Sequence[Row], jobs: int, tell: Tell = lambda row, text: None, patience: float = PATIENCE) -> Exchanges:
     """Saves under each row and loads under each other one, `jobs` rows at a time. Raises BadInput without uv."""
     if len(rows) < 2:
-        raise BadInput(f"files go from one row to another: two rows or more are needed, got {', '.join(r.name for r in rows)}")
+        raise BadInput(
+            f"files go from one row to another: two different rows or more are needed, got {', '.join(r.name for r in rows)}"
+        )
     find_uv()
     run = _Run(patience, tell)
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:

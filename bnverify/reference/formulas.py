@@ -195,6 +195,8 @@ class Formulas:
     gradients: Callable[[Backward], tuple[Tensor, Tensor, Tensor]] = gradients
     second_gradient: Callable[[Backward], Tensor] = second_gradient
     replicas_read: Callable[..., Tensor | None] = replicas_read
+    unfreezes: bool = True  # whether trainable=True takes back trainable=False
+    waits_for_compile: bool = True  # whether freezing a compiled model says nothing to fit until it is compiled again
 
 
 KERAS = Formulas()

@@ -120,8 +120,10 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
     with np.errstate(all="ignore"):
         for index, (step, batch) in enumerate(zip(case.steps, inputs.batches, strict=True)):
             if batch is None:
-                heard = step is not Step.SAVE and case.mode != "uncompiled"
-                state = replace(state, frozen=step is Step.FREEZE) if heard else state
+                heard = step is not Step.SAVE and not (case.mode == "uncompiled" and formulas.waits_for_compile)
+                state = (
+                    replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes)) if heard else state
+                )
                 continue
             given = {**inputs.at(index), "x": entered(batch, formats)}
             call = advance(case, read(state, formats), index, given, formulas)

@@ -193,9 +193,16 @@ def excuse(verdict: Verdict, deviations: Iterable[Deviation], under: Callable[[D
 
 
 def _fits(verdict: Verdict) -> Callable[[Check], bool]:
-    """Whether the check of the same clause, quantity and step does not fail in `verdict`."""
-    fine = {(c.clause, c.quantity, c.step) for c in verdict.checks if not c.status.fails}
-    return lambda check: (check.clause, check.quantity, check.step) in fine
+    """Whether the check of the same clause, quantity and step does not fail in `verdict`.
+
+    Where a clause says nothing of it there, as that about training of a layer which by the deviation is frozen, another's must
+    hold, and none fail; those about a second observation apart, which no deviation changes.
+    """
+    made = {(c.clause, c.quantity, c.step): not c.status.fails for c in verdict.checks}
+    others: dict[tuple[str, int | None], bool] = {}
+    for c in (c for c in verdict.checks if BY_KEY[c.clause].companion is None):
+        others[c.quantity, c.step] = others.get((c.quantity, c.step), True) and not c.status.fails
+    return lambda check: made.get((check.clause, check.quantity, check.step), others.get((check.quantity, check.step), False))
 
 
 def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple[str, ...]:

@@ -237,4 +237,14 @@ FORWARD: tuple[Hypothesis, ...] = (
         "what the model is called with replaces the training=False that the layer was called with",
         told=lambda training, pinned: pinned if training is None else training,
     ),
+    _with(
+        "frozen-at-once",
+        "freezing a compiled model takes effect in fit at once, not when it is compiled again",
+        waits_for_compile=False,
+    ),
+    _with(
+        "frozen-for-good",
+        "a layer that was frozen stays frozen",
+        unfreezes=False,
+    ),
 )

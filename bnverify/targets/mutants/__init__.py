@@ -129,6 +129,7 @@ OF_KERAS = (
     "second-of-constant-mean",
     "mask-count-epsilon",
     "outer-training-wins",
+    "frozen-at-once",
 )  # what Keras itself does cannot be planted in it
 
 

@@ -142,9 +142,9 @@ def adopt(way, model):
     """A model that was loaded takes the place of the way's: its layers are found by their names."""
     for part in PARTS:
         if hasattr(way, part):
-            setattr(way, part, named(model, getattr(way, part).name))
+            setattr(way, part, named(model, getattr(way, part)))
     if hasattr(way, "whole"):
-        way.whole = model if isinstance(way.whole, way.framework.keras.Model) else named(model, way.whole.name)
+        way.whole = model if isinstance(way.whole, way.framework.keras.Model) else named(model, way.whole)
 
 
 def layers_of(model):
@@ -155,11 +155,15 @@ def layers_of(model):
             yield inner
 
 
-def named(model, name):
-    for layer in layers_of(model):
-        if layer.name == name:
-            return layer
-    raise LookupError("what was loaded has no layer of the name %s" % name)
+def named(model, before):
+    """The layer of the name that one had before; of its class, where a configuration without names lost it."""
+    layers = list(layers_of(model))
+    same = [layer for layer in layers if layer.name == before.name] or [
+        layer for layer in layers if type(layer).__name__ == type(before).__name__
+    ]
+    if not same:
+        raise LookupError("what was loaded has no layer of the name %s" % before.name)
+    return same[0]
 
 
 def custom_objects(way):

@@ -124,6 +124,9 @@ class Positional(Way):
     """Arguments of the constructor are given by position."""
 
     def make(self):
+        kinds = [parameter.kind for parameter in inspect.signature(self.factory).parameters.values()]
+        if not any(kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL) for kind in kinds):
+            raise NotHere("the layer's constructor takes keyword arguments alone")
         given = self.arguments()
         names = [
             name
