@@ -59,7 +59,14 @@ def test_what_a_route_lacks_is_counted() -> None:
     """Masks and renorm are what no route knows, and the fused ones take few shapes: each case is counted with its reason."""
     masked = [case for case in suite("smoke") if case.mask != "none"]
     renorm = [case for case in suite("smoke") if (case.config.renorm or case.law == "renorm") and case not in masked]
-    expected = {"tf.nn.moments knows no masks": len(masked), "tf.nn.moments knows no batch renormalization": len(renorm)}
+    misused = [case for case in suite("smoke") if case.misuse != "none"]
+    expected = {
+        "tf.nn.moments knows no masks": len(masked),
+        "tf.nn.moments knows no batch renormalization": len(renorm),
+        "tf.nn.moments knows of no other replicas": sum(case.config.synchronized for case in suite("smoke")),
+        "what tf.nn.moments refuses is no promise of the layer's": len(misused),
+        "keras.distribution computes on JAX": sum(case.mode.startswith("parallel") for case in suite("smoke")),
+    }
     results = verified("tf.nn.moments@symbolic")
     assert Counter(verdict.reason for verdict in results.verdicts if verdict.reason) == expected
     assert results.statuses[Status.UNSUPPORTED] == sum(expected.values())
@@ -68,6 +75,8 @@ def test_what_a_route_lacks_is_counted() -> None:
         "",
         "tf.nn.fused_batch_norm knows no masks",
         "tf.nn.fused_batch_norm knows no batch renormalization",
+        "tf.nn.fused_batch_norm knows of no other replicas",
+        "what tf.nn.fused_batch_norm refuses is no promise of the layer's",
         "tf.nn.fused_batch_norm takes inputs of rank 4 and 5",
         "tf.nn.fused_batch_norm takes the channels last on CPU",
     }
