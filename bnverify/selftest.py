@@ -68,10 +68,24 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     step()
     reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step, True))
     caught = [
-        Outcome(m.key, m.fault, m.group, first_failure(honest, InProcess(m.layer, m.key), step))
+        Outcome(m.key, m.fault, m.group, first_failure(likely_first(honest, m.group), InProcess(m.layer, m.key), step))
         for m in (*mutants, *equivalent)
     ]
     return Score(tuple(caught[: len(mutants)]), (reference, *caught[len(mutants) :]))
+
+
+def likely_first(cases: tuple[Case, ...], group: str) -> tuple[Case, ...]:
+    """The cases in the order in which a fault of a group is likely to be caught soonest."""
+    if group not in ("files", "replicas", "networks", "misuse", "modes", "determinism"):
+        return cases
+    special = {
+        field: default for field, default in SPECIAL.items() if group in ("modes", "determinism") or field in FIELDS[group]
+    }
+    return tuple(sorted(cases, key=lambda case: all(case.fields[field] == default for field, default in special.items())))
+
+
+SPECIAL = {"mode": "call", "file": "none", "network": "none", "misuse": "none", "law": "none", "trainable": "True"}
+FIELDS = {"files": ("file",), "replicas": ("mode",), "networks": ("network",), "misuse": ("misuse",)}
 
 
 def first_failure(

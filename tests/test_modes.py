@@ -224,8 +224,8 @@ def test_a_way_that_is_not_there_is_unsupported() -> None:
         ("3.15.1", "jax", "shape:4x3/mode:function/steps:T", "tf.function is TensorFlow's"),
         ("3.15.1", "numpy", "shape:4x3/mode:fit/steps:T", "Keras' NumPy backend does not fit"),
         ("2.15.0", "tensorflow", "shape:4x3/mode:stateless/steps:T", "stateless_call is of Keras 3"),
-        ("2.2.4", "tensorflow", "shape:4x3/mode:positional/steps:T", "keyword arguments alone before Keras 2.3"),
-        ("2.1.2", "tensorflow", "shape:4x3/mode:evaluate/steps:TI", "what evaluate computes cannot be seen"),
+        ("2.3.1", "tensorflow", "shape:4x3/mode:positional/steps:T", "takes keyword arguments alone"),
+        ("2.3.1", "tensorflow", "shape:4x3/mode:evaluate/steps:TI", "what evaluate computes cannot be seen"),
     ):
         where = environment(keras, backend)
         assert why in unsupported(parse(id_), era_of(where), where)

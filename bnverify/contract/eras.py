@@ -64,7 +64,6 @@ class Era:
 
 _FLOAT32_WEIGHTS = "every weight has the policy's variable dtype, but float32 under 16-bit policies"
 _PARAMETERS_ONLY = "trainable=False freezes gamma and beta alone: training=True still normalizes with the batch"
-_BY_KEYWORD = "the layer takes keyword arguments alone before Keras 2.3"
 _GRAPH_LACKS = {
     "several axes": "multi-backend Keras takes one integer as axis",
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
@@ -72,6 +71,9 @@ _GRAPH_LACKS = {
     "renorm": "multi-backend Keras has no batch renormalization",
     "network": "networks are watched from Keras 2.4 on",
     "gradients of other dtypes": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
+    "mode positional": "the layer of multi-backend Keras takes keyword arguments alone",
+    "mode evaluate": "what evaluate computes cannot be seen: it runs no update that could keep it",
+    "mode shared": "nothing orders the updates of two inputs in a graph: each may read what was there before the other",
     "mode function": "multi-backend Keras computes in graphs of its own, not in tf.function",
     "mode xla": "multi-backend Keras has no jit_compile",
     "mode stateless": "stateless_call is of Keras 3",
@@ -104,11 +106,7 @@ ERAS = (
             updates=lambda training, frozen: bool(training),
         ),
         policies=("float32", "float64"),
-        lacks={
-            **_GRAPH_LACKS,
-            "mode positional": _BY_KEYWORD,
-            "mode evaluate": "what evaluate computes cannot be seen: it runs no update that could keep it",
-        },
+        lacks=_GRAPH_LACKS,
         later=_GRAPH_LATER,
     ),
     Era(
@@ -120,7 +118,7 @@ ERAS = (
         formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training)),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
-        later={**_GRAPH_LATER, "mode positional": ("<2.3", _BY_KEYWORD)},
+        later=_GRAPH_LATER,
     ),
     Era(
         "Keras 2 in TensorFlow 2",
