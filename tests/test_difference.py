@@ -238,6 +238,11 @@ def test_interface(changes: dict[str, Any], text: str | None, worse: bool | None
     assert told(record(interface=DECLARED), new) == ([] if text is None else [(Kind.INTERFACE, text, worse)])
 
 
+def of_ways(line: tuple[Kind, str, str | None]) -> bool:
+    """Whether it is about replicas, or about a way of running, a file or a mistake that one of them does not know."""
+    return any(word in line[1] for word in ("replicas", "mode ", "file:", "parallel", "axis-list"))
+
+
 def test_promises() -> None:
     """What a release promises otherwise is told first, clause by clause, and is no regression."""
     old, new = record(era="Keras 2 in TensorFlow 2"), record(era="Keras 3")
@@ -248,13 +253,13 @@ def test_promises() -> None:
     )
     integers = "Keras 2 converts no integer inputs, and promises nothing about them"
     axes = "Keras 3 takes one integer as axis; tf.keras 2 took a list"
-    assert told(old, new) == [
+    assert [line for line in told(old, new) if not of_ways(line)] == [
         (Kind.PROMISE, "judged by the promises of Keras 3, no longer of Keras 2 in TensorFlow 2", None),
         (Kind.PROMISE, f"weight dtypes: promised is now “{today}”, before: “{before}”", None),
         (Kind.PROMISE, f"integers can be asked for; before: {integers}", None),
         (Kind.PROMISE, f"several axes can no longer be asked for: {axes}", None),
     ]
-    assert told(new, old)[1:3] == [
+    assert [line for line in told(new, old) if not of_ways(line)][1:3] == [
         (Kind.PROMISE, f"weight dtypes: promised is now “{before}”, before: “{today}”", None),
         (Kind.PROMISE, f"integers can no longer be asked for: {integers}", None),
     ]

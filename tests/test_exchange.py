@@ -31,7 +31,7 @@ def test_two_rows_exchange_files(cli: Cli, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("keras-9",), "row 'keras-9' is unknown"),
-        ((ROWS[0],), "two rows or more are needed"),
+        ((ROWS[0],), "two different rows or more are needed"),
         (("--only", "keras>=9"), "selects no row"),
         ((*ROWS, "--json", "/no/such/folder/x.json"), "--json"),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 import bnverify
 from bnverify.cases.suites import suite
-from bnverify.contract import gradients, laws
+from bnverify.contract import files, gradients, laws, misuse, modes, replicas
 from bnverify.model import Grade, Results, Status
 from bnverify.run import verify_target
 from bnverify.selftest import Score, selftest_score
@@ -32,20 +32,29 @@ def test_the_installed_keras_conforms(default_run: Results) -> None:
 
 
 def test_every_clause_is_checked(default_run: Results) -> None:
-    """Twenty checks or more that conform for each clause, five where a case must ask for it: nobody's check is no promise."""
-    counts = {tally.clause.key: tally.statuses[Status.CONFORMS] for tally in by_clause(default_run.verdicts)}
-    asked_for = {clause.key for part in (gradients, laws) for clause in part.CLAUSES}
-    assert min(count for key, count in counts.items() if key not in asked_for) >= 20, counts
-    assert min(counts.values()) >= 5, counts
+    """Twenty checks or more for each clause, five where a case must ask for it, one or more where mistakes are made.
+
+    Threads are counted in `full` alone, and Keras conforms in none of the cases that pin `training`.
+    """
+    counts = {tally.clause.key: tally.checks for tally in by_clause(default_run.verdicts)}
+    asked_for = {clause.key for part in (gradients, laws, modes, replicas, files) for clause in part.CLAUSES}
+    asked_for |= {"initializers"}
+    mistakes = {clause.key for clause in misuse.CLAUSES}
+    assert min(count for key, count in counts.items() if key not in asked_for | mistakes) >= 20, counts
+    assert min(count for key, count in counts.items() if key not in mistakes | {"thread-counts"}) >= 5, counts
+    assert min(counts[key] for key in mistakes) >= 1, counts
 
 
 def test_only_known_kinds_of_case_are_not_tested(default_run: Results) -> None:
-    """Unsupported is the list of axes, which Keras 3 does not take; open is what has no values, or 0/0; nothing else."""
+    """Unsupported are several axes, and what other frameworks have; open is what has no values, or 0/0; nothing else."""
     untested = [verdict for verdict in default_run.verdicts if not verdict.status.tested]
-    (refused,) = [verdict for verdict in untested if verdict.status is Status.UNSUPPORTED]
-    assert refused.case.id == "shape:3x4x5/axis:1+2/steps:TI"
-    assert refused.reason == "Keras 3 takes one integer as axis; tf.keras 2 took a list"
-    open_ = {verdict.case.id for verdict in untested if verdict is not refused}
+    refused = [verdict for verdict in untested if verdict.status is Status.UNSUPPORTED]
+    assert {verdict.reason for verdict in refused} == {
+        "Keras 3 takes one integer as axis; tf.keras 2 took a list",
+        "keras.distribution computes on JAX",
+        "Keras 3 neither writes nor loads models in the SavedModel format",
+    }
+    open_ = {verdict.case.id for verdict in untested if verdict not in refused}
     empty = {case.id for case in suite("default") if 0 in case.shape}
     assert empty <= open_
     assert open_ - empty <= {
@@ -127,15 +136,15 @@ def test_every_mutant_is_caught(score: Score) -> None:
 
 
 def test_mutants_are_caught_by_their_numbers(score: Score) -> None:
-    """A crash is no proof that a fault was seen: only a wrong axis, whose weights have other shapes, may end in one."""
+    """A crash is no proof that a fault was seen: only weights of other shapes, or others, may end in one."""
     crashed = {outcome.key for outcome in score.mutants if outcome.caught and outcome.caught.status is Status.CRASHED}
-    assert crashed <= {"negative-axis"}
+    assert crashed <= {"negative-axis", "file-axis", "file-center", "file-renorm", "file-copy"}
 
 
 def test_equivalent_mutants_and_the_reference_pass(score: Score) -> None:
     """Layers that compute the same by other legitimate arithmetic raise no alarm."""
     assert [outcome.key for outcome in score.false_alarms] == []
-    assert len(score.equivalent) == 8
+    assert len(score.equivalent) == 9
 
 
 def test_a_survivor_is_reported() -> None:

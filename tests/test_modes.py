@@ -51,7 +51,7 @@ def test_keras_gives_the_same_in_every_way(keras: InProcess, mode: str) -> None:
     assert found.status is Status.CONFORMS, [c for c in found.checks if c.status.fails]
     judged = {check.clause for check in found.checks}
     assert judged >= ({"masked-training", "masked-statistics"} if mode in MASKERS else {"training-output", "moving-mean"})
-    assert ("ways-agree" in judged) == (mode not in ("call", "unbuilt", "shared", "timedistributed"))
+    assert ("ways-agree" in judged) == (mode not in ("call", "uncompiled", "unbuilt", "shared", "timedistributed"))
 
 
 def test_a_pinned_layer_trains_all_the_same(keras: InProcess) -> None:
@@ -200,7 +200,8 @@ def test_faults_of_one_way_are_caught_by_smoke(mutant) -> None:  # type: ignore[
 
     ways = [c for c in suite("smoke") if c.mode not in ("call", "pinned") or c.config.draws or c.law == "repeat"]
     ways += [c for c in suite("smoke") if not c.config.trainable or c.config.gamma_initializer]
-    found = first_failure(tuple(ways), InProcess(mutant.layer, mutant.key))
+    ways = [c for c in ways if replicas(c.mode) == 1]
+    found = first_failure(tuple(dict.fromkeys(ways)), InProcess(mutant.layer, mutant.key))
     assert found is not None
     assert found.status is Status.WRONG, found
 
