@@ -93,7 +93,7 @@ def test_every_finding_is_in_the_records() -> None:
 
 def commands(text: str) -> list[list[str]]:
     found = re.findall(
-        r"(?:^|`)\s*(bnverify (?:run|list|show|contract|selftest|matrix|diff|bisect)[^`\n]*)", text, re.MULTILINE
+        r"(?:^|`)\s*(bnverify (?:run|list|show|contract|selftest|matrix|files|diff|bisect)[^`\n]*)", text, re.MULTILINE
     )
     return [shlex.split(line) for line in found if "CASE" not in line and "…" not in line]
 
