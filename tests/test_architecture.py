@@ -17,7 +17,7 @@ PACKAGE = Path(bnverify.__file__).parent
 ORDER = (
     ("errors", "blocks", "files", "tables"),
     ("precision",),
-    ("cases.layer_config", "cases.misuse", "cases.modes", "cases.networks"),
+    ("cases.layer_config", "cases.misuse", "cases.modes", "cases.networks", "cases.posted", "cases.spelling"),
     ("cases.case", "cases.expression", "cases.regressions"),
     ("cases.patterns",),
     ("cases.generators", "cases.behaviour"),

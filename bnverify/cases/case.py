@@ -17,6 +17,8 @@ from bnverify.cases.layer_config import CONSTRAINTS, INITIALIZERS, REGULARIZERS,
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import FILES, LAYOUTS, MASKERS, MODES, REPLICA_FILES, TRAINERS, replicas, spreads
 from bnverify.cases.networks import NETWORKS
+from bnverify.cases.posted import POSTED
+from bnverify.cases.spelling import one_of, parse_axis, parse_bool, parse_clipping, parse_number, parse_order, parse_shape
 from bnverify.errors import BadInput
 from bnverify.precision import FORMATS, INTEGERS, POLICIES
 
@@ -66,7 +68,8 @@ class Case:
 
     gradients: up to which order the calls are differentiated; law: the law that a second observation is held against;
     mode: how the calls are made; file: what a step S writes; misuse: a mistake that must be refused; network: the model whose
-    batch normalizations are looked at while it trains, `shape` being that of its batches.
+    batch normalizations are looked at while it trains, `shape` being that of its batches; posted: the question whose numbers
+    are the input and the weights.
     `cause` says why a regression case exists; it is no part of the identity.
     """
 
@@ -85,6 +88,7 @@ class Case:
     file: str = "none"
     misuse: str = "none"
     network: str = "none"
+    posted: str = "none"
     cause: str = field(default="", compare=False)
 
     @cached_property
@@ -136,59 +140,6 @@ def _parse_steps(text: str) -> tuple[Step, ...]:
     return steps
 
 
-def _parse_shape(text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"(0|[1-9]\d*)(x(0|[1-9]\d*))+", text):
-        raise ValueError("two or more sizes joined by x, as 4x3")
-    return tuple(int(size) for size in text.split("x"))
-
-
-def _parse_axis(text: str) -> int | tuple[int, ...]:
-    if not re.fullmatch(r"-?\d+(\+-?\d+)*", text):
-        raise ValueError("an integer, or several joined by +, as -1 or 1+3")
-    axes = tuple(int(axis) for axis in text.split("+"))
-    return axes if len(axes) > 1 else axes[0]
-
-
-def _parse_number(low: float, high: float) -> Callable[[str], float]:
-    def parse_number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
-        if not low <= value <= high:
-            raise ValueError(f"a number from {low:g} to {high:g}")
-        return value
-
-    return parse_number
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def choose(text: str) -> str:
-        if text not in allowed:
-            raise ValueError("one of " + ", ".join(filter(None, allowed)))
-        return text
-
-    return choose
-
-
-def _parse_clipping(text: str) -> tuple[tuple[str, float], ...]:
-    pairs = [(pair[:4], pair[4:]) for pair in text.split("+")]
-    names = [name for name, _ in pairs]
-    limits = {name: _parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", value)}
-    in_order = limits.get("rmin", 0) <= limits.get("rmax", 1e6)
-    if len(limits) < len(names) or not set(names) <= {"rmax", "rmin", "dmax"} or not in_order:
-        raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax3.0+rmin0.3+dmax5.0")
-    return tuple(limits.items())
-
-
-def _parse_order(text: str) -> int:
-    return int(_one_of("0", "1", "2")(text))
-
-
-def _parse_bool(text: str) -> bool:
-    return _one_of("True", "False")(text) == "True"
-
-
 LARGEST_RANK = 16
 LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make before they round
 FILLS = ("normal", "exact", "offset", "constant", "tiny", "spike", "huge", "subnormal", "nonfinite")
@@ -212,34 +163,35 @@ LAWS = (
 
 _CONFIG_FIELDS = tuple(f.name for f in dataclasses.fields(LayerConfig))
 _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
-    "shape": (lambda sizes: "x".join(map(str, sizes)), _parse_shape),
-    "axis": (lambda axis: "+".join(map(str, axis)) if isinstance(axis, tuple) else str(axis), _parse_axis),
-    "momentum": (repr, _parse_number(0, 1)),
-    "epsilon": (repr, _parse_number(0, 1e6)),
-    "center": (str, _parse_bool),
-    "scale": (str, _parse_bool),
-    **{f"{name}_initializer": (str, _one_of(*INITIALIZERS)) for name in ("gamma", "beta", "moving_mean", "moving_variance")},
-    "gamma_regularizer": (str, _one_of(*REGULARIZERS)),
-    "beta_regularizer": (str, _one_of(*REGULARIZERS)),
-    "gamma_constraint": (str, _one_of(*CONSTRAINTS)),
-    "beta_constraint": (str, _one_of(*CONSTRAINTS)),
-    "renorm": (str, _parse_bool),
-    "renorm_clipping": (lambda pairs: "+".join(f"{name}{value!r}" for name, value in pairs), _parse_clipping),
-    "renorm_momentum": (repr, _parse_number(0, 1)),
-    "synchronized": (str, _parse_bool),
-    "trainable": (str, _parse_bool),
-    "policy": (str, _one_of(*POLICIES)),
-    "dtype": (str, _one_of(*FORMATS, *INTEGERS)),
-    "fill": (str, _one_of(*FILLS)),
-    "mask": (str, _one_of(*MASKS)),
-    "weights": (str, _one_of(*WEIGHTS)),
-    "gradients": (str, _parse_order),
-    "law": (str, _one_of(*LAWS)),
-    "layout": (str, _one_of(*LAYOUTS)),
-    "mode": (str, _one_of(*MODES)),
-    "file": (str, _one_of(*FILES)),
-    "misuse": (str, _one_of("none", *MISUSES)),
-    "network": (str, _one_of("none", *NETWORKS)),
+    "shape": (lambda sizes: "x".join(map(str, sizes)), parse_shape),
+    "axis": (lambda axis: "+".join(map(str, axis)) if isinstance(axis, tuple) else str(axis), parse_axis),
+    "momentum": (repr, parse_number(0, 1)),
+    "epsilon": (repr, parse_number(0, 1e6)),
+    "center": (str, parse_bool),
+    "scale": (str, parse_bool),
+    **{f"{name}_initializer": (str, one_of(*INITIALIZERS)) for name in ("gamma", "beta", "moving_mean", "moving_variance")},
+    "gamma_regularizer": (str, one_of(*REGULARIZERS)),
+    "beta_regularizer": (str, one_of(*REGULARIZERS)),
+    "gamma_constraint": (str, one_of(*CONSTRAINTS)),
+    "beta_constraint": (str, one_of(*CONSTRAINTS)),
+    "renorm": (str, parse_bool),
+    "renorm_clipping": (lambda pairs: "+".join(f"{name}{value!r}" for name, value in pairs), parse_clipping),
+    "renorm_momentum": (repr, parse_number(0, 1)),
+    "synchronized": (str, parse_bool),
+    "trainable": (str, parse_bool),
+    "policy": (str, one_of(*POLICIES)),
+    "dtype": (str, one_of(*FORMATS, *INTEGERS)),
+    "fill": (str, one_of(*FILLS)),
+    "mask": (str, one_of(*MASKS)),
+    "weights": (str, one_of(*WEIGHTS)),
+    "gradients": (str, parse_order),
+    "law": (str, one_of(*LAWS)),
+    "layout": (str, one_of(*LAYOUTS)),
+    "mode": (str, one_of(*MODES)),
+    "file": (str, one_of(*FILES)),
+    "misuse": (str, one_of("none", *MISUSES)),
+    "network": (str, one_of("none", *NETWORKS)),
+    "posted": (str, one_of("none", *POSTED)),
     "steps": (_format_steps, _parse_steps),
 }
 _DEFAULT_TEXT = {
@@ -251,29 +203,36 @@ _DEFAULT_TEXT = {
 
 def parse(text: str) -> Case:
     """The case that an id names. Raises BadInput, saying what was got, what is allowed and what is near."""
-    values: dict[str, Any] = {}
-    for part in text.strip().split("/"):
-        name, colon, value = part.partition(":")
-        if name not in _FIELDS or not colon:
-            near = difflib.get_close_matches(name, _FIELDS, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}:…?" if near else ""
-            raise BadInput(f"case id {text!r}: {part!r} is not field:value with a field of {', '.join(_FIELDS)}{hint}")
-        if name in values:
-            raise BadInput(f"case id {text!r}: the field {name} stands twice")
-        try:
-            values[name] = _FIELDS[name][1](value)
-        except ValueError as allowed:
-            choices = str(allowed).removeprefix("one of ").split(", ") if str(allowed).startswith("one of ") else []
-            near = difflib.get_close_matches(value, choices, n=1)
-            hint = f"; did you mean {name}:{near[0]}?" if near else ""
-            raise BadInput(f"case id {text!r}: {name} is {value!r}; allowed: {allowed}{hint}") from None
+    what = f"case id {text!r}"
+    values = parse_fields(text, tuple(_FIELDS), what)
     for required in ("shape", "steps"):
         if required not in values:
-            raise BadInput(f"case id {text!r}: no {required}; an id needs shape and steps, as shape:4x3/steps:TI")
+            raise BadInput(f"{what}: no {required}; an id needs shape and steps, as shape:4x3/steps:TI")
     config = LayerConfig(**{name: values.pop(name) for name in _CONFIG_FIELDS if name in values})
     case = Case(config=config, **values)
     _validate(case, text)
     return case
+
+
+def parse_fields(text: str, allowed: tuple[str, ...], what: str) -> dict[str, Any]:
+    """The values of `field:value` parts joined by /, by field. Raises BadInput, which begins with what is being read."""
+    values: dict[str, Any] = {}
+    for part in text.strip().split("/"):
+        name, colon, value = part.partition(":")
+        if name not in allowed or not colon:
+            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}:…?" if near else ""
+            raise BadInput(f"{what}: {part!r} is not field:value with a field of {', '.join(allowed)}{hint}")
+        if name in values:
+            raise BadInput(f"{what}: the field {name} stands twice")
+        try:
+            values[name] = _FIELDS[name][1](value)
+        except ValueError as error:
+            choices = str(error).removeprefix("one of ").split(", ") if str(error).startswith("one of ") else []
+            near = difflib.get_close_matches(value, choices, n=1)
+            hint = f"; did you mean {name}:{near[0]}?" if near else ""
+            raise BadInput(f"{what}: {name} is {value!r}; allowed: {error}{hint}") from None
+    return values
 
 
 def _validate(case: Case, text: str) -> None:
@@ -307,6 +266,19 @@ def _objections(case: Case) -> Iterator[str]:
         yield f"axis {case.fields['axis']} names an axis twice"
     if config.draws and case.weights == "initial":
         yield f"{config.draws[0]} starts from random numbers, so that weights:initial says nothing of the calls"
+    if case.posted != "none":
+        yield from _objections_to_posted(case)
+
+
+def _objections_to_posted(case: Case) -> Iterator[str]:
+    """Posted numbers are input and weights of a layer that has just these."""
+    posted, own = POSTED[case.posted], ("fill", "weights")
+    if posted.shape != case.shape:
+        yield f"posted:{case.posted} is about shape:{'x'.join(map(str, posted.shape))}, got shape:{case.fields['shape']}"
+    if others := [f"{name}:{case.fields[name]}" for name in own if case.fields[name] != _DEFAULT_TEXT[name]]:
+        yield f"posted:{case.posted} says what input and weights are; it goes with no {others[0]}"
+    if posted.weights and set(posted.weights) != set(names := case.config.weight_names()):
+        yield f"posted:{case.posted} has the weights {', '.join(posted.weights)}, the layer {', '.join(names)}"
 
 
 def _objections_to_the_way(case: Case) -> Iterator[str]:

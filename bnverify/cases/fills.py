@@ -15,6 +15,7 @@ import numpy as np
 from bnverify.cases.case import FILLS, Case, Step
 from bnverify.cases.data import network_batches
 from bnverify.cases.modes import MASKERS
+from bnverify.cases.posted import POSTED
 from bnverify.precision import FORMATS, INTEGERS, Array, Format, precision
 
 Rng = np.random.Generator
@@ -54,8 +55,9 @@ def make_inputs(case: Case, seed: int = 0) -> Inputs:
     if case.network != "none":
         batches, labels = network_batches(case, rng)
         return Inputs(None if case.weights == "initial" else {}, batches, labels=labels)
-    weights = _make_weights(rng, case) if case.weights != "initial" else None
-    batches = tuple(_make_batch(rng, case) if step.is_call else None for step in case.steps)
+    make = _make_batch if case.posted == "none" else _posted_batch
+    weights = _make_weights(rng, case)
+    batches = tuple(make(rng, case) if step.is_call else None for step in case.steps)
     masks: tuple[Array | None, ...] = ()
     if case.mask != "none":
         masks = tuple(None if x is None else _make_mask(rng, case) for x in batches)
@@ -71,9 +73,19 @@ def make_inputs(case: Case, seed: int = 0) -> Inputs:
     return Inputs(weights, batches, masks, upstream if any(differentiates) else (), direction)
 
 
-def _make_weights(rng: Rng, case: Case) -> dict[str, Array]:
-    """gamma and beta of both signs, away from 0 and 1, and moving statistics that no batch of the fill has."""
+def _posted_batch(rng: Rng, case: Case) -> Array:
+    values = np.array(POSTED[case.posted].x, float)
+    return np.rint(values).astype(case.dtype) if case.dtype in INTEGERS else FORMATS[case.dtype].round(values)
+
+
+def _make_weights(rng: Rng, case: Case) -> dict[str, Array] | None:
+    """gamma and beta of both signs, away from 0 and 1, and moving statistics that no batch of the fill has; or those posted.
+
+    None where the layer's own initial ones are meant.
+    """
     shape = case.channels_shape
+    if case.weights == "initial" or (case.posted != "none" and not POSTED[case.posted].weights):
+        return None
     values = {
         "gamma": rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape),
         "beta": rng.uniform(0.25, 1.5, shape) * rng.choice([-1.0, 1.0], shape),
@@ -81,6 +93,8 @@ def _make_weights(rng: Rng, case: Case) -> dict[str, Array]:
         "moving_variance": rng.uniform(0.25, 4.0, shape),
     }
     variable = precision(case.policy, case.dtype).variable
+    if case.posted != "none":
+        values = {name: np.array(value, float).reshape(shape) for name, value in POSTED[case.posted].weights.items()}
     if case.weights == "negative":  # some still positive once epsilon is added, the others not
         values["moving_variance"] = case.config.epsilon * rng.choice([-0.5, -2.0], shape)
     if case.weights == "subnormal":

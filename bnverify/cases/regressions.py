@@ -4,16 +4,32 @@ from __future__ import annotations
 
 REGRESSIONS: tuple[tuple[str, str], ...] = (
     (
-        "shape:3x4/weights:initial/epsilon:1e-12/momentum:0.0/fill:exact/steps:TI",
+        "shape:3x4/momentum:0.0/steps:TI/posted:axis-means",
         "“axis names what is reduced”: with axis=-1 the mean over the batch is subtracted, one per feature",
     ),
     (
-        "shape:1x2x1/center:False/steps:I",
+        "shape:32x4/network:iris/steps:T8I",
+        "“moving_mean should have 150 values”: it has 4 on iris, one for each feature, not one for each flower",
+    ),
+    (
+        "shape:2x2/steps:NI/posted:toy",
+        "the toy batch whose output was x/sqrt(1+epsilon): training not given infers with mean 0 and variance 1",
+    ),
+    (
+        "shape:2x2/steps:TI/posted:toy-as-printed",
+        "“z-scores of ±1/√2”: they need n−1 and no epsilon; in training the layer divides by n",
+    ),
+    (
+        "shape:1x2x1/center:False/steps:IT/posted:scale-alone",
         "“the output is not (x-mean)/sqrt(var)”: predict normalizes with the moving statistics, not with the batch's",
     ),
     (
-        "shape:2x2/weights:initial/steps:N",
-        "the toy batch whose output was x/sqrt(1+epsilon): training not given infers with mean 0 and variance 1",
+        "shape:1x2x1/steps:IT/posted:four-routes",
+        "predict, NumPy, tf.nn.batch_normalization and the backend's function agree on [0.71096909, 2.09494853]",
+    ),
+    (
+        "shape:32x14/network:posted/steps:T3I",
+        "“where do I call batch normalization?”: the network that was posted, every call of its three layers",
     ),
     (
         "shape:4x3x5x5/axis:1/steps:TI",

@@ -12,6 +12,7 @@ from bnverify.cases.fills import MASK_WORDS, Inputs, describe, make_inputs
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import FILES, LAYOUTS, MODES, replicas
 from bnverify.cases.networks import NETWORKS, WORDS
+from bnverify.cases.posted import POSTED
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAWS
@@ -43,7 +44,7 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
     if case.cause:
         yield f"  regression of  {case.cause}"
     yield f"  layer     BatchNormalization({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
-    yield f"  input     {case.dtype} of shape {case.shape}; {case.fill}: {describe(case.fill)}"
+    yield f"  input     {case.dtype} of shape {case.shape}; {_source(case)}"
     yield (
         f"  axes      kept {_axes(case.kept)}, reduced {_axes(reduced)}: "
         f"each statistic over {plural(count(case.shape, reduced), 'value')}{' of all shards' * (replicas(case.mode) > 1)}"
@@ -70,6 +71,13 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         yield f"  step {place}    {case.steps[place].words}{which}"
         if index in found:
             yield from _call_lines(*found[index])
+
+
+def _source(case: Case) -> str:
+    """Where the values of the input come from."""
+    if case.posted != "none":
+        return f"posted with the question: {POSTED[case.posted].words}"
+    return f"{case.fill}: {describe(case.fill)}"
 
 
 def _way_lines(case: Case) -> Iterator[str]:
