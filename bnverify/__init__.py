@@ -13,6 +13,7 @@ from bnverify.errors import BadInput
 if TYPE_CHECKING:
     from bnverify.api import NotConforming, Report, assert_conforms, check_layer
     from bnverify.harness import parametrize_conformance
+    from bnverify.own_numbers import Explained, Traced, explain, explain_across, trace
 
 _HOME = {
     "NotConforming": "bnverify.api",
@@ -20,9 +21,26 @@ _HOME = {
     "assert_conforms": "bnverify.api",
     "check_layer": "bnverify.api",
     "parametrize_conformance": "bnverify.harness",
+    "Explained": "bnverify.own_numbers",
+    "Traced": "bnverify.own_numbers",
+    "explain": "bnverify.own_numbers",
+    "explain_across": "bnverify.own_numbers",
+    "trace": "bnverify.own_numbers",
 }
 
-__all__ = ["BadInput", "NotConforming", "Report", "assert_conforms", "check_layer", "parametrize_conformance"]
+__all__ = [
+    "BadInput",
+    "Explained",
+    "NotConforming",
+    "Report",
+    "Traced",
+    "assert_conforms",
+    "check_layer",
+    "explain",
+    "explain_across",
+    "parametrize_conformance",
+    "trace",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bnverify.cases.case import Case
 from bnverify.cases.data import missing
-from bnverify.cases.fills import make_inputs
+from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.layer_config import ARGUMENTS
 from bnverify.cases.misuse import MISUSES
 from bnverify.contract import BY_KEY, CLAUSES, OF_CALLS
@@ -34,7 +34,12 @@ def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUEN
     era = era_of(target.environment)
     if reason := unsupported(case, era, target.environment) or lacks(target.environment.target, case) or missing(case):
         return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
-    inputs = make_inputs(case, seed)
+    return verify_inputs(case, make_inputs(case, seed), target, required)
+
+
+def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = Grade.SEQUENTIAL) -> Failing:
+    """The verdict on one case that is fed with these inputs."""
+    era = era_of(target.environment)
     observation = target.observe(case, inputs)
     if refused := _refused(observation.failure, case):
         return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)

@@ -23,7 +23,7 @@ INSTALLING = 1800.0  # seconds that installing one environment may take
 CACHE = "BNVERIFY_CACHE"  # environment variable that names another cache folder
 
 
-class NoInterpreter(Exception):
+class NoInterpreter(BadInput):
     """This machine has no interpreter of the version that a row asks for."""
 
 

@@ -8,7 +8,7 @@ from bnverify.model import Results, Status
 from bnverify.tally import by_clause, failures
 from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, short
 
-_MARK = {Status.CONFORMS: "#2e9e5b", Status.UNSTABLE: "#c98a00", Status.WRONG: "#d64545", Status.CRASHED: "#a34fc4"}
+MARK = {Status.CONFORMS: "#2e9e5b", Status.UNSTABLE: "#c98a00", Status.WRONG: "#d64545", Status.CRASHED: "#a34fc4"}
 
 
 def as_html(results: Results) -> str:
@@ -49,4 +49,4 @@ def _statuses(statuses: dict[Status, int]) -> str:
 
 
 def _badge(status: Status) -> str:
-    return f"<span style='border-bottom:2px solid {_MARK.get(status, '#4b8bbe')}'>{escape(status.value)}</span>"
+    return f"<span style='border-bottom:2px solid {MARK.get(status, '#4b8bbe')}'>{escape(status.value)}</span>"

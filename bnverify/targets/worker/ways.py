@@ -201,7 +201,7 @@ class JitWay(Stateless):
 
 def open_way(framework, factory, request):
     """The way that a request names; NotHere where this environment has none."""
-    from . import models, replicas
+    from . import held, models, replicas
 
     mode = request.get("mode") or "call"
     kinds = {
@@ -211,6 +211,7 @@ def open_way(framework, factory, request):
         "function": Function,
         "xla": Compiled,
         "stateless": Stateless,
+        "held": held.Held,
     }
     kinds.update(models.WAYS)
     kinds.update(replicas.WAYS)

@@ -1,0 +1,275 @@
+"""Expected something else? The usual readings of batch normalization, tried alone and together on the numbers expected.
+
+A reading is one departure from what the layer computes: the other statistics, n-1, no epsilon, another axis, momentum the
+other way round. The fewest departures that give exactly the numbers expected are named.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnverify.bounds.compare import Numbers, compare, output_numbers, weight_numbers
+from bnverify.bounds.derive import moments_error
+from bnverify.cases.case import Case
+from bnverify.cases.fills import Inputs
+from bnverify.contract.evidence import expect
+from bnverify.errors import BadInput
+from bnverify.model import Grade
+from bnverify.precision import Array, Precision
+from bnverify.reference.formulas import Formulas
+from bnverify.reference.hypotheses import BY_KEY
+from bnverify.reference.machine import Call, trace
+
+LARGE = 1 << 16  # values in x beyond which no more than two departures are tried together
+NEAR = 1e-2  # relative to the spread of the numbers: farther off, a reading is not held against its bounds
+QUANTITIES = ("y", "mean", "variance", "moving_mean", "moving_variance")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is computed: the case, its inputs, and the formulas."""
+
+    case: Case
+    inputs: Inputs
+    formulas: Formulas
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One departure in words, and what it changes; None where it says nothing of a setting."""
+
+    words: str
+    change: Callable[[Setting], Setting | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was expected of a quantity, and which readings give it.
+
+    as_is: whether it is what Keras promises, without any departure; readings: those that give it, each with as few departures
+    as can be; digits: None where they give it within rounding, else the decimal places to which they do; nearest: where none
+    does, the closest and its largest error; tried: how many.
+    """
+
+    quantity: str
+    expected: Array
+    as_is: bool
+    readings: tuple[str, ...] = ()
+    digits: int | None = None
+    nearest: tuple[str, float] | None = None
+    tried: int = 0
+
+
+def compare_expected(expected: object, setting: Setting, formats: Precision) -> tuple[Comparison, ...]:
+    """How each expected quantity comes about. expected: an array as y, or arrays by quantity (`QUANTITIES`)."""
+    given = expected if isinstance(expected, Mapping) else {"y": expected}
+    if unknown := [name for name in given if name not in QUANTITIES]:
+        raise BadInput(f"expected: got {unknown[0]!r}; allowed: an array as y, or a dict of {', '.join(QUANTITIES)}")
+    return tuple(_compared(name, _array(name, value, setting.case), setting, formats) for name, value in given.items())
+
+
+def _array(name: str, value: object, case: Case) -> Array:
+    try:
+        array = np.asarray(value)
+        array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise BadInput(f"expected {name}: got {str(value)[:60]!r}; allowed: numbers") from None
+    if name == "y" and array.shape != case.shape:
+        raise BadInput(f"expected y: got shape {array.shape}; allowed: that of x, {case.shape}")
+    return array
+
+
+def _compared(name: str, expected: Array, setting: Setting, formats: Precision) -> Comparison:
+    """The fewest departures that give `expected`; within rounding if there are any, else to the digits given."""
+    most = 2 if setting.inputs.batches[0] is None or setting.inputs.batches[0].size > LARGE else 4
+    decimals = _decimals(expected)
+    nearest: tuple[str, float] = ("", np.inf)
+    rounded: list[str] = []
+    tried = 0
+    for departures in range(most + 1):
+        exact, near = [], []
+        for words, changed in _combined(setting, departures, name):
+            tried += 1
+            (call,) = _calls(changed, formats)
+            value = _value(name, call)
+            if value is None or value.size != expected.size:
+                continue
+            value = value.reshape(expected.shape)
+            error = _error(value, expected)
+            nearest = min(nearest, (words, error), key=lambda pair: pair[1])
+            if error <= NEAR * _spread(expected) and _within(name, expected, changed, formats):
+                exact.append(words)
+            elif error <= 0.5 * 10.0**-decimals:
+                near.append(words)
+        if exact:
+            return Comparison(name, expected, departures == 0, tuple(filter(None, exact)), tried=tried)
+        rounded = rounded or near
+    if rounded:
+        return Comparison(name, expected, rounded == [""], tuple(filter(None, rounded)), decimals, tried=tried)
+    return Comparison(name, expected, False, nearest=nearest, tried=tried)
+
+
+def _combined(setting: Setting, departures: int, name: str) -> Iterator[tuple[str, Setting]]:
+    """All settings that are so many departures away, at most one of each kind, each in words."""
+    for kinds in itertools.combinations(_kinds(setting, name), departures):
+        for readings in itertools.product(*kinds):
+            changed: Setting | None = setting
+            for reading in readings:
+                changed = None if changed is None else reading.change(changed)
+            if changed is not None:
+                yield ", ".join(reading.words for reading in readings), changed
+
+
+def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
+    """The readings that matter to a quantity, by what they are about."""
+    case = setting.case
+    with_batch = setting.formulas.normalizes_with_batch(case.steps[0].training, not case.config.trainable)
+    statistics = [_formula("the batch's own statistics normalize, as in training", "always-batch")]
+    if with_batch:
+        statistics = [
+            _formula("the moving statistics normalize, as in inference", "always-moving"),
+            _formula("the moving statistics, just updated, normalize", "updated-moving"),
+        ]
+    divisor = [_formula("the variance is divided by n-1 (ddof=1)", "unbiased")]
+    masks = [Reading("the mask is left out", _unmasked)] if case.mask != "none" else []
+    kinds = [_axes(case), divisor, masks]
+    if name in ("y", "mean", "variance"):
+        kinds.insert(0, statistics)
+    if name == "y":
+        kinds += [_of(EPSILON), [Reading(words, _without(names)) for words, names in PARAMETERS]]
+    if name.startswith("moving"):
+        kinds.append(_of(MOMENTUM))
+    return [kind for kind in kinds if kind]
+
+
+EPSILON = ("no-epsilon", "epsilon-outside", "epsilon-1e-5", "epsilon-0.001")
+MOMENTUM = ("momentum-swapped", "momentum-0.9", "momentum-0.99", "never-updated", "moving-replaced", "moving-sum")
+PARAMETERS = (
+    ("gamma and beta are not applied", ("gamma", "beta")),
+    ("gamma is not applied", ("gamma",)),
+    ("beta is not applied", ("beta",)),
+)
+
+
+def _of(keys: Sequence[str]) -> list[Reading]:
+    return [_formula(BY_KEY[key].cause, key) for key in keys]
+
+
+def _formula(words: str, key: str) -> Reading:
+    """A reading that is a hypothesis of the catalogue."""
+    fault, right = BY_KEY[key].formulas, Formulas()
+    changed = {name: value for name in vars(right) if (value := getattr(fault, name)) is not getattr(right, name)}
+    return Reading(words, lambda setting: replace(setting, formulas=replace(setting.formulas, **changed)))
+
+
+def _without(names: Sequence[str]) -> Callable[[Setting], Setting | None]:
+    """gamma taken as 1 and beta as 0, where they are something else."""
+    plain = {"gamma": 1.0, "beta": 0.0}
+
+    def change(setting: Setting) -> Setting | None:
+        weights = dict(setting.inputs.weights or {})
+        own = [name for name in names if name in weights and np.any(weights[name] != plain[name])]
+        if own != [name for name in names if name in setting.case.config.weight_names()]:
+            return None
+        weights.update({name: np.full_like(weights[name], plain[name]) for name in own})
+        return replace(setting, inputs=replace(setting.inputs, weights=weights))
+
+    return change
+
+
+def _unmasked(setting: Setting) -> Setting:
+    return replace(setting, case=replace(setting.case, mask="none"), inputs=replace(setting.inputs, masks=()))
+
+
+def _axes(case: Case) -> list[Reading]:
+    """Other axes kept: the one that the layer reduces by, each other one, none."""
+    rank = len(case.shape)
+    everything = tuple(range(rank))
+    reduced = tuple(axis for axis in everything if axis not in case.kept)
+    options = [reduced, *((axis,) for axis in everything), everything[:1] + case.kept, everything[1:], ()]
+    found: dict[tuple[int, ...], Reading] = {}
+    for kept in options:
+        over = [axis for axis in everything if axis not in kept]
+        if tuple(sorted(kept)) == case.kept or not over or all(case.shape[axis] == 1 for axis in over):
+            continue
+        one = f"one for each position of axis {_and(kept)}" if kept else "one for all"
+        words = f"the statistics are taken over axis {_and(over)}, {one}"
+        if tuple(sorted(kept)) == reduced:
+            words += ": axis as np.mean takes it, for what is reduced"
+        found.setdefault(tuple(sorted(kept)), Reading(words, _keeping(tuple(sorted(kept)))))
+    return list(found.values())
+
+
+def _keeping(kept: tuple[int, ...]) -> Callable[[Setting], Setting | None]:
+    def change(setting: Setting) -> Setting | None:
+        case, weights = setting.case, setting.inputs.weights or {}
+        if not setting.formulas.normalizes_with_batch(case.steps[0].training, not case.config.trainable):
+            return None  # there are no moving statistics of another axis
+        other = replace(case, config=replace(case.config, axis=kept))
+        changed = {}
+        for name in case.config.weight_names():
+            values = weights.get(name, np.array(float(case.config.initializer(name) == "ones")))
+            if name in ("gamma", "beta") and np.ptp(values) > 0:
+                return None  # nor gamma or beta
+            changed[name] = np.full(other.channels_shape, values.flat[0])
+        return replace(setting, case=other, inputs=replace(setting.inputs, weights=changed))
+
+    return change
+
+
+def _and(axes: Sequence[int]) -> str:
+    return " and ".join(map(str, axes))
+
+
+def _calls(setting: Setting, formats: Precision) -> tuple[Call, ...]:
+    return trace(setting.case, setting.inputs, setting.formulas, formats)
+
+
+def _value(name: str, call: Call) -> Array | None:
+    if name == "y":
+        return call.y()
+    if name in ("mean", "variance"):
+        return np.asarray(getattr(call, name))
+    return None if call.after is call.before else np.asarray(call.after.weights[name])
+
+
+def _within(name: str, expected: Array, setting: Setting, formats: Precision) -> bool:
+    """Whether rounding, of a layer or of NumPy, explains what is left between a reading and what was expected."""
+    expectation = expect(setting.case, setting.inputs, setting.formulas, formats)
+    call, bounds = expectation.calls[0], expectation.bounds[0]
+    numbers: Numbers
+    if name == "y":
+        numbers = output_numbers(call, bounds.slope, bounds.offset, formats.output)
+    else:
+        value = _value(name, call)
+        assert value is not None
+        if name.startswith("moving"):
+            error = bounds.moving[name]
+        elif call.normalizes_with_batch and call.batch is not None:
+            error = moments_error(call.batch, formats.arithmetic, (False, False))[f"moving_{name}"]
+        else:
+            error = np.broadcast_to(2 * formats.variable.unit_roundoff * np.abs(value), (3, *value.shape))
+        numbers = weight_numbers(value.reshape(expected.shape), error.reshape(3, *expected.shape), formats.variable)
+    comparison = compare(expected, numbers)
+    return comparison.grade <= Grade.SEQUENTIAL and comparison.conclusive
+
+
+def _error(value: Array, expected: Array) -> float:
+    with np.errstate(all="ignore"):
+        error = np.abs(value - expected)
+    return float(np.max(np.where(np.isnan(error), np.inf, error)))
+
+
+def _spread(expected: Array) -> float:
+    finite = expected[np.isfinite(expected)]
+    return float(np.max(np.abs(finite), initial=0.0)) or 1.0
+
+
+def _decimals(expected: Array) -> int:
+    """The decimal places that the numbers are given to: as many as the one with the most."""
+    texts = [np.format_float_positional(v, trim="-") for v in expected.ravel()[:1000] if np.isfinite(v)]
+    return max((len(text.partition(".")[2]) for text in texts), default=0)

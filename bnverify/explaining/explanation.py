@@ -1,0 +1,272 @@
+"""Explanations: one call of a layer step by step, what must come out of each step beside what the layer makes of it.
+
+The layer is observed twice: as it is; and with momentum 0, gamma 1 and beta 0, which shows its own mean, variance and x̂.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import Inputs
+from bnverify.contract.eras import era_of, unsupported
+from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
+from bnverify.errors import BadInput
+from bnverify.explaining.subject import Subject
+from bnverify.model import Check, Environment, Failure, Grade, Mismatch, Status, Verdict, worst
+from bnverify.precision import Array
+from bnverify.reference.machine import Call
+from bnverify.run import excused, verify_inputs
+from bnverify.targets.target import Target
+from bnverify.verdicts import known
+from bnverify.verdicts.diagnose import name_causes
+from bnverify.verdicts.failing import Failing
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One step of the computation.
+
+    formula: in Keras' names; reference: what must come out, float64 or wider: a statistic has one value per channel, x̂ and y
+    the shape of x; layer: the layer's own, None where nothing shows it; check: how the two compare.
+    """
+
+    name: str
+    formula: str
+    reference: Array
+    layer: Array | None = None
+    check: Check | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """Error / bound, the largest one: up to 1, rounding explains the difference."""
+        return None if self.check is None else self.check.margin
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One call of a layer, explained.
+
+    name: the layer's; source: which statistics normalize, "batch" or "moving"; why: why those; verdict: how the layer's
+    numbers compare with what Keras promises, with the cause where they do not. x: as it entered the arithmetic. failure: what
+    the layer raised instead.
+    """
+
+    name: str
+    environment: Environment
+    case: Case
+    inputs: Inputs
+    source: str
+    why: str
+    count: Array
+    x: Array
+    quantities: tuple[Quantity, ...]
+    verdict: Verdict
+    failure: Failure | None = None
+
+    def __getitem__(self, name: str) -> Quantity:
+        """The quantity of that name: mean, variance, deviation, x̂, y, moving_mean, moving_variance …"""
+        for quantity in self.quantities:
+            if quantity.name == name:
+                return quantity
+        raise KeyError(f"{name!r}; there are {', '.join(q.name for q in self.quantities)}")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the layer gave what Keras promises, known deviations of Keras apart."""
+        return not self.verdict.status.fails
+
+    @property
+    def reduced(self) -> tuple[int, ...]:
+        """The axes that each statistic is taken over."""
+        return tuple(axis for axis in range(len(self.case.shape)) if axis not in self.case.kept)
+
+
+def explain_subject(subject: Subject, target: Target) -> Explanation:
+    """What one call of the subject computes, and what the target makes of it. Raises BadInput where that cannot be asked."""
+    case, inputs = subject.case, subject.inputs
+    one, (call,) = verified(case, inputs, target)
+    quantities = [*_statistics(call, case), *_outputs(call, case)]
+    probes = _own_numbers(one, call, target)
+    observed = one.observation.steps[0] if one.observation.steps else None
+    if observed is not None and observed.y is not None:
+        probes["y"] = (observed.y, _check(one, "y"))
+        for name in case.config.statistics if call.after is not call.before else ():
+            probes[name] = (observed.weights[name], _check(one, name))
+    found = tuple(replace(q, layer=probes[q.name][0], check=probes[q.name][1]) if q.name in probes else q for q in quantities)
+    checks = [check for check in one.verdict.checks if check.grade is not None or check.status.fails]
+    verdict = replace(one.verdict, checks=tuple(checks), status=worst([check.status for check in checks]))
+    return Explanation(
+        subject.name,
+        target.environment,
+        case,
+        inputs,
+        source="batch" if call.normalizes_with_batch else "moving",
+        why=why(case.steps[0], not case.config.trainable, call.normalizes_with_batch),
+        count=_count(call, case),
+        x=np.asarray(call.x),
+        quantities=found,
+        verdict=verdict,
+        failure=one.observation.failure,
+    )
+
+
+def why(step: Step, frozen: bool, with_batch: bool) -> str:
+    """Why a call normalizes with the statistics that it does, in words."""
+    if with_batch:
+        return "training=True, and the layer is trainable" + (" no more, which freezes gamma and beta alone here" * frozen)
+    if step.training and frozen:
+        return "training=True, but the layer is frozen (trainable=False)"
+    return "training=False" if step is Step.INFER else "training is not given, which means inference where nothing else says so"
+
+
+def _judged(case: Case, inputs: Inputs, target: Target) -> Failing:
+    """The verdict on the call, with known deviations."""
+    one = verify_inputs(case, inputs, target)
+    return excused(one, [d for d in known.shipped() if d.applies(target.environment)])
+
+
+def verified(case: Case, inputs: Inputs, target: Target) -> tuple[Failing, tuple[Call, ...]]:
+    """The verdict on calls, with its cause where it fails, and what they must give. Raises BadInput if they can't be asked."""
+    environment = target.environment
+    if reason := unsupported(case, era_of(environment), environment):
+        raise BadInput(f"{environment.module} {environment.keras} on {environment.backend}: {reason}")
+    one = _judged(case, inputs, target)
+    if one.verdict.status is Status.UNSUPPORTED:
+        raise BadInput(f"{environment.target}: {one.verdict.reason}")
+    alike = len({x.shape for x in inputs.batches if x is not None}) == 1
+    if one.verdict.status.fails and one.observation.failure is None and alike:
+        (verdict,) = name_causes([one], target.observe)
+        one = replace(one, verdict=verdict)
+    return one, _expectation(one, case, inputs).calls
+
+
+def _expectation(one: Failing, case: Case, inputs: Inputs) -> Expectation:
+    return expect(case, inputs, one.era.formulas, one.era.formats(case))
+
+
+def _count(call: Call, case: Case) -> Array:
+    """How many values each statistic of this batch is taken over."""
+    reduced = math.prod(n for axis, n in enumerate(case.shape) if axis not in case.kept)
+    n = call.batch.n if call.batch is not None else reduced
+    return np.broadcast_to(np.asarray(n), call.mean.shape).reshape(-1)
+
+
+def _statistics(call: Call, case: Case) -> list[Quantity]:
+    """Mean, variance, what is added and what is divided by."""
+    shape, epsilon = case.channels_shape, case.config.epsilon
+    batch = call.normalizes_with_batch
+    masked = " of what the mask counts" if call.mask is not None and batch else ""
+    mean = "sum(x) / n" if batch else "the layer's moving_mean"
+    variance = "sum((x - mean)²) / n" if batch else "the layer's moving_variance"
+    return [
+        Quantity("mean", mean + masked, call.mean.reshape(shape)),
+        Quantity("variance", variance + masked, call.variance.reshape(shape)),
+        Quantity("variance + epsilon", f"epsilon = {epsilon:g} is added", (call.variance + epsilon).reshape(shape)),
+        Quantity("deviation", "sqrt(variance + epsilon), which divides", (1 / call.inverse).reshape(shape)),
+    ]
+
+
+def _outputs(call: Call, case: Case) -> list[Quantity]:
+    """x̂, y, and the moving statistics after the call."""
+    shape, config = case.channels_shape, case.config
+    gamma, beta = ("gamma" if config.scale else "1"), ("beta" if config.center else "0")
+    found = [Quantity("x̂", "(x - mean) / deviation", _normalized(call))]
+    if call.correction is not None:
+        of = ("r, batch renormalization", "d, batch renormalization")
+        found += [Quantity(name, "", value.reshape(shape)) for name, value in zip(of, call.correction, strict=True)]
+        gamma, beta = f"{gamma}·r", f"{gamma}·d + {beta}"
+    found.append(Quantity("y", f"{gamma}·x̂ + {beta}", np.asarray(call.y())))
+    if call.after is call.before:
+        return found
+    for name in config.statistics:
+        momentum = config.renorm_momentum if name.startswith("renorm") else config.momentum
+        formula = (
+            f"{momentum:g}·old + {1 - momentum:.6g}·batch's"
+            if name != "moving_variance" or not config.renorm
+            else ("moving_stddev² - epsilon")
+        )
+        found.append(Quantity(name, formula, call.after.weights[name].reshape(shape)))
+    return found
+
+
+def _normalized(call: Call) -> Array:
+    with np.errstate(all="ignore"):
+        return np.asarray((call.x.astype(call.mean.dtype) - call.mean) * call.inverse)
+
+
+Shown = dict[str, tuple[Array, Check | None]]
+
+
+def _own_numbers(one: Failing, call: Call, target: Target) -> Shown:
+    """The layer's own mean, variance, deviation and x̂, as it shows them with momentum 0, gamma 1 and beta 0."""
+    case, inputs = one.verdict.case, one.inputs
+    if not one.observation.steps:
+        return {}
+    before = {name: np.asarray(v.reshape(case.channels_shape)) for name, v in call.before.weights.items()}
+    plain = {name: np.ones_like(v) if name == "gamma" else np.zeros_like(v) for name, v in before.items()}
+    weights = {name: plain[name] if name in ("gamma", "beta") else v.astype(np.float64) for name, v in before.items()}
+    probe = replace(case, weights="random", config=replace(case.config, momentum=0.0))
+    found = _looked_at(one, probe, replace(inputs, weights=weights), target)
+    if found is None:  # a layer of somebody's own that holds its momentum elsewhere
+        found = _looked_at(one, replace(probe, config=case.config), replace(inputs, weights=weights), target)
+    return found or {}
+
+
+def _looked_at(one: Failing, case: Case, inputs: Inputs, target: Target) -> Shown | None:
+    seen = _judged(case, inputs, target)
+    if not seen.observation.steps or seen.observation.steps[0].y is None:
+        return None
+    expectation = _expectation(one, case, inputs)
+    c = next(iter(Evidence(expectation, seen.observation, Grade.SEQUENTIAL).calls))
+    call, found = c.call, Shown()
+    if call.batch is not None and case.config.momentum == 0.0 and call.after is not call.before:
+        found["mean"] = (c.observed.weights["moving_mean"], _check(seen, "moving_mean"))
+        found["variance"] = (c.observed.weights["moving_variance"], _check(seen, "moving_variance"))
+    elif not call.normalizes_with_batch:
+        found["mean"] = (c.observed.weights["moving_mean"], None)
+        found["variance"] = (c.observed.weights["moving_variance"], None)
+    assert c.observed.y is not None
+    if call.correction is None and c.observed.y.shape == call.x.shape:
+        found["x̂"] = (c.observed.y, _check(seen, "y"))
+        if (deviation := _deviation(c, case)) is not None:
+            found["deviation"] = deviation
+    return found
+
+
+def _deviation(c: CallEvidence, case: Case) -> tuple[Array, Check] | None:
+    """What the layer divided by, per channel: how far x goes, by how far x̂ goes, between two values that lie far apart."""
+    call, y = c.call, c.observed.y
+    assert y is not None
+
+    def rows(values: Array) -> Array:
+        moved = np.moveaxis(np.broadcast_to(values, call.x.shape), case.kept, range(-len(case.kept), 0))
+        return moved.reshape(-1, math.prod(case.channels_shape)).astype(np.float64)
+
+    x, normalized = rows(call.x), rows(y)
+    bound = rows(np.abs(call.x - call.mean) * c.bounds.slope[Grade.SEQUENTIAL] + c.bounds.offset[Grade.SEQUENTIAL])
+    if not (np.isfinite(x).all() and np.isfinite(normalized).all()):
+        return None
+    high, low, each = x.argmax(0), x.argmin(0), np.arange(x.shape[1])
+    run, rise = x[high, each] - x[low, each], normalized[high, each] - normalized[low, each]
+    if not (run > 0).all() or not (rise > 0).all():
+        return None
+    own, right = run / rise, (1 / call.inverse).reshape(-1).astype(np.float64)
+    room = (bound[high, each] + bound[low, each]) * right / run  # relative
+    with np.errstate(all="ignore"):
+        allowed = np.where(room < 1, right * room / (1 - room), np.inf)
+        margin = float(np.max(np.abs(own - right) / allowed))
+    status = Status.CONFORMS if margin <= 1 else Status.WRONG
+    worst_ = int(np.argmax(np.abs(own - right) / allowed))
+    mismatch = Mismatch(f"{right[worst_]:.9g}", f"{own[worst_]:.9g}", channel=worst_)
+    found = own.reshape(case.channels_shape)
+    return found, Check("", "deviation", 0, status, None, margin, None if margin <= 1 else mismatch)
+
+
+def _check(one: Failing, quantity: str) -> Check | None:
+    """The gravest check of a quantity after the call."""
+    own = [check for check in one.verdict.checks if check.quantity == quantity and check.step == 0 and check.grade is not None]
+    return max(own, key=lambda check: (check.status.fails, check.margin or 0.0), default=None)

@@ -1,0 +1,197 @@
+"""Subjects: what somebody wants explained, as a case and its inputs. Whatever does not fit together is one clear line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnverify.cases.case import Case, Step
+from bnverify.cases.fills import Inputs
+from bnverify.cases.layer_config import ARGUMENTS, LayerConfig
+from bnverify.errors import BadInput
+from bnverify.precision import FORMATS, INTEGERS, POLICIES, Array, precision
+
+STEPS = {True: Step.TRAIN, False: Step.INFER, None: Step.NOT_GIVEN}
+DTYPES = (*FORMATS, *INTEGERS)
+OF_WEIGHTS = tuple(
+    f"{weight}_{kind}"
+    for kind, weights in {
+        "initializer": ("gamma", "beta", "moving_mean", "moving_variance"),
+        "regularizer": ("gamma", "beta"),
+        "constraint": ("gamma", "beta"),
+    }.items()
+    for weight in weights
+)
+HARMLESS = ("name", "dtype", *OF_WEIGHTS)  # they say nothing of a call
+OLD = ("fused", "virtual_batch_size", "adjustment")  # further ones that get_config() of Keras 2 may write
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A layer's arguments and weights, and the batches it is called with: one call of each."""
+
+    name: str
+    case: Case
+    inputs: Inputs
+
+
+def make_subject(
+    name: str,
+    arguments: Mapping[str, Any],
+    weights: Mapping[str, Any] | None,
+    batches: Sequence[Any],
+    training: object,
+    masks: Sequence[Any] = (),
+) -> Subject:
+    """The case of a layer with these arguments, by Keras' names, and weights, called once with each batch.
+
+    weights: by Keras' names, each of one value per channel; None for Keras' initial ones, as is each that is missing.
+    batches: arrays of two axes or more, that may differ in all but the kept ones. training: True, False or None.
+    Raises BadInput, which says what was got and what is allowed.
+    """
+    if training is not None and not isinstance(training, (bool, np.bool_)):
+        raise BadInput(f"training: got {training!r}; allowed: True, False, or None where it is not given")
+    policy = _policy(arguments.get("dtype"))
+    arrays = [as_batch(x, policy, "x" if len(batches) == 1 else f"batch {i}") for i, x in enumerate(batches)]
+    config = _config(arguments, arrays[0].shape)
+    step = STEPS[None if training is None else bool(training)]
+    case = Case(
+        shape=arrays[0].shape,
+        steps=(step,) * len(arrays),
+        config=config,
+        policy=policy,
+        dtype=arrays[0].dtype.name,
+        weights="initial" if weights is None else "random",
+        mask="random" if len(masks) else "none",
+    )
+    for i, x in enumerate(arrays):
+        sizes = [x.shape[axis] for axis in case.kept] if x.ndim == arrays[0].ndim else []
+        if sizes != [case.shape[axis] for axis in case.kept] or x.dtype != arrays[0].dtype:
+            got = f"{x.dtype} of shape {x.shape}, and the first {arrays[0].dtype} of {case.shape}"
+            raise BadInput(f"batch {i}: got {got}; allowed: one dtype and rank, and one size of the kept axis {config.axis}")
+    given = tuple(_mask(mask, x) for mask, x in zip(masks, arrays, strict=True)) if len(masks) else ()
+    return Subject(name, case, Inputs(_weights(weights, case, config.axis), tuple(arrays), given))
+
+
+def as_batch(x: Any, policy: str, what: str) -> Array:
+    """An array of a dtype that layers take. Lists of numbers get the policy's compute dtype, as Keras gives it to them."""
+    try:
+        array = x if isinstance(x, np.ndarray) else np.asarray(x)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise BadInput(f"{what}: is no array: {' '.join(str(error).split())[:160]}") from None
+    if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
+        got = f"{array.dtype} of shape {array.shape}" if array.dtype.kind != "O" else f"{type(x).__name__}, no array of numbers"
+        raise BadInput(f"{what}: got {got}; allowed: numbers of {', '.join(DTYPES)}")
+    if not hasattr(x, "dtype"):
+        array = np.asarray(array, POLICIES[policy].compute.name if policy != "bfloat16" else "float32")
+    if array.dtype.name not in DTYPES:
+        raise BadInput(f"{what}: got {array.dtype}; allowed: numbers of {', '.join(DTYPES)}")
+    if array.ndim < 2:
+        raise BadInput(f"{what}: got shape {array.shape}; allowed: two axes or more, the first of them counting samples")
+    if not array.size:
+        raise BadInput(f"{what}: got shape {array.shape}, which holds no value; allowed: one value or more")
+    return array
+
+
+def _policy(dtype: Any) -> str:
+    """The name of a dtype policy, also of one that get_config() wrote as a dict."""
+    if isinstance(dtype, Mapping):
+        dtype = dtype.get("config", {}).get("name")
+    dtype = getattr(dtype, "name", dtype) or "float32"
+    if dtype not in POLICIES:
+        raise BadInput(f"dtype: got {dtype!r}; allowed: {', '.join(POLICIES)}")
+    return str(dtype)
+
+
+def _config(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> LayerConfig:
+    """The layer config that Keras' arguments make up, of those that matter in a call."""
+    if unknown := [name for name in arguments if name not in (*ARGUMENTS, *HARMLESS, *OLD)]:
+        matter = [name for name in ARGUMENTS if name not in HARMLESS]
+        raise BadInput(f"argument {unknown[0]!r} is unknown; allowed: {', '.join(matter)}, dtype")
+    given = {name: value for name, value in arguments.items() if name in ARGUMENTS and name not in HARMLESS}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "axis" in given:
+        given["axis"] = _axis(given["axis"], shape)
+    for name in ("momentum", "epsilon", "renorm_momentum"):
+        if name in given:
+            given[name] = _number(name, given[name])
+    for name in ("center", "scale", "renorm", "synchronized", "trainable"):
+        if not isinstance(given.get(name, True), (bool, np.bool_)):
+            raise BadInput(f"{name}: got {given[name]!r}; allowed: True, False")
+    clipping = given.pop("renorm_clipping", None) or {}
+    if not isinstance(clipping, Mapping) or not set(clipping) <= {"rmin", "rmax", "dmax"}:
+        raise BadInput(f"renorm_clipping: got {clipping!r}; allowed: a dict with rmin, rmax and dmax")
+    pairs = tuple((str(name), _number(f"renorm_clipping, {name}", value)) for name, value in clipping.items())
+    config = LayerConfig(**given, renorm_clipping=pairs)
+    axes = config.axis if isinstance(config.axis, tuple) else (config.axis,)
+    if wrong := [axis for axis in axes if not -len(shape) <= axis < len(shape)]:
+        raise BadInput(f"axis: got {wrong[0]}; allowed for x of shape {shape}: {-len(shape)} to {len(shape) - 1}")
+    return config
+
+
+def _axis(axis: Any, shape: tuple[int, ...]) -> int | tuple[int, ...]:
+    """One axis, or several; Keras 2 writes a list of one for one."""
+    try:
+        axes = tuple(_integer(a) for a in axis) if isinstance(axis, (list, tuple)) else (_integer(axis),)
+    except (TypeError, ValueError):
+        axes = ()
+    if not axes or len({a % len(shape) for a in axes}) < len(axes):
+        raise BadInput(f"axis: got {axis!r}; allowed: an integer, or a list of different ones")
+    return axes if len(axes) > 1 else axes[0]
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, (bool, float)) or int(value) != value:
+        raise ValueError(value)
+    return int(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+        raise BadInput(f"{name}: got {value!r}; allowed: a number")
+    return float(value)
+
+
+def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dict[str, Array] | None:
+    """The weights as the reference takes them: float64, each value exact in the variables' format."""
+    if weights is None:
+        return None
+    names, count = case.config.weight_names(), math.prod(case.channels_shape)
+    if unknown := [name for name in weights if name not in names]:
+        raise BadInput(f"weight {unknown[0]!r} is none of this layer's; allowed: {', '.join(names)}")
+    found = {}
+    for name in names:
+        value = weights.get(name, case.config.initializer(name) == "ones")
+        array = as_weight(name, value)
+        if array.ndim and array.size != count:
+            where = f"x has {count} channel{'s' * (count != 1)} along axis {axis} of its shape {case.shape}"
+            raise BadInput(f"{name} of shape {array.shape} does not fit x: {where}; allowed: one value for each")
+        whole = np.broadcast_to(array.reshape(-1 if array.ndim else ()), count).reshape(case.channels_shape)
+        found[name] = precision(case.policy, case.dtype).variable.round(whole).astype(np.float64)
+    return found
+
+
+def as_weight(name: str, value: Any) -> Array:
+    """A weight as an array of numbers."""
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise BadInput(f"weight {name}: got {str(value)[:60]!r}; allowed: numbers, one for each channel") from None
+
+
+def _mask(mask: Any, x: Array) -> Array:
+    """A mask as Keras takes it: of the axes of x but the last."""
+    try:
+        array = np.asarray(mask)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"mask: is no array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise BadInput(f"mask: got {array.dtype}; allowed: booleans, or numbers 1 and 0")
+    fits = array.ndim == x.ndim - 1 and all(m in (1, n) for m, n in zip(array.shape, x.shape, strict=False))
+    if not fits:
+        raise BadInput(f"mask: got shape {array.shape}; allowed for x of shape {x.shape}: {x.shape[:-1]}, or 1 in some places")
+    return array

@@ -1,0 +1,166 @@
+"""Trajectories: the moving statistics of a layer over batches, beside the reference's and the data's own.
+
+Inference and training differ until the moving statistics have come close to the data's. How far apart they are is measured
+before gamma and beta, in standard deviations: the root mean square over the data of (x - moving_mean) / moving deviation less
+(x - mean) / deviation, in the channel where it is largest. With s = sqrt(variance + epsilon) it is
+sqrt(((mean - moving_mean) / s_moving)^2 + variance * (1 / s_moving - 1 / s)^2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnverify.cases.case import Case
+from bnverify.explaining.explanation import verified
+from bnverify.explaining.subject import Subject
+from bnverify.model import Check, Environment, Failure, worst
+from bnverify.precision import Array
+from bnverify.reference.machine import Call, batch_statistics
+from bnverify.targets.target import Target
+
+LONGEST = 10**7  # steps that are looked ahead
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A layer's moving statistics over batches, each called once with training=True.
+
+    moving, reference: by Keras' names, what the layer and the reference hold before the first batch and after each, of shape
+    (steps + 1, channels); batch, data: mean and variance of each batch (steps, channels), and of all batches as one (channels).
+    apart: how far inference is from training after each step, in standard deviations; within: what counts as agreement.
+    agrees_after: the step from which on they agree, None where they do not; needed: the steps that this momentum needs if all
+    batches were alike, None where it never gets there; status: how the layer's moving statistics compare with what is promised.
+    """
+
+    name: str
+    environment: Environment
+    case: Case
+    moving: Mapping[str, Array]
+    reference: Mapping[str, Array]
+    batch: Mapping[str, Array]
+    data: Mapping[str, Array]
+    apart: Array
+    within: float
+    agrees_after: int | None
+    needed: int | None
+    checks: tuple[Check, ...]
+    failure: Failure | None = None
+    cause: str = ""
+
+    @property
+    def momentum(self) -> float:
+        return self.case.config.momentum
+
+    @property
+    def steps(self) -> int:
+        return len(self.apart) - 1
+
+    @property
+    def margin(self) -> float | None:
+        """The largest error / bound of the moving statistics."""
+        return max((check.margin for check in self.checks if check.margin is not None), default=None)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the layer's moving statistics are what Keras promises."""
+        return self.failure is None and not worst([check.status for check in self.checks]).fails
+
+    def needed_with(self, momentum: float) -> int | None:
+        """The steps that another momentum would need from where the layer started, if all batches were alike."""
+        start = {name: values[0] for name, values in self.moving.items()}
+        return _needed(start, self.batch, self.data, momentum, self.case.config.epsilon, self.within)
+
+
+def follow_batches(subject: Subject, target: Target, within: float) -> Trajectory:
+    """The trajectory of a subject whose steps are all training calls."""
+    case, batches = subject.case, [x for x in subject.inputs.batches if x is not None]
+    one, calls = verified(case, subject.inputs, target)
+    names = ("moving_mean", "moving_variance")
+    before = {name: calls[0].before.weights[name].reshape(-1) for name in names}
+    reference = {name: _rows([before[name], *(call.after.weights[name] for call in calls)]) for name in names}
+    seen = one.observation.steps
+    own = {name: _rows([before[name], *(step.weights[name] for step in seen)]) for name in names}
+    batch = {"mean": _rows([_batch(call)[0] for call in calls]), "variance": _rows([_batch(call)[1] for call in calls])}
+    data = _data(case, calls)
+    epsilon = case.config.epsilon
+    apart = distance(own["moving_mean"], own["moving_variance"], data, epsilon)
+    agrees = [bool(np.all(apart[step:] <= within)) for step in range(len(apart))]
+    return Trajectory(
+        subject.name,
+        target.environment,
+        case,
+        own,
+        reference,
+        batch,
+        data,
+        apart,
+        within,
+        agrees_after=agrees.index(True) if any(agrees) and len(seen) == len(batches) else None,
+        needed=_needed(before, batch, data, case.config.momentum, epsilon, within),
+        checks=tuple(c for c in one.verdict.checks if c.quantity in case.config.statistics and c.step is not None),
+        failure=one.observation.failure,
+        cause=one.verdict.cause,
+    )
+
+
+def distance(mean: Array, variance: Array, data: Mapping[str, Array], epsilon: float) -> Array:
+    """How far inference with these moving statistics is from training on the data, per row the largest channel."""
+    with np.errstate(all="ignore"):
+        s, own = np.sqrt(variance + epsilon), np.sqrt(data["variance"] + epsilon)
+        shift, stretch = (data["mean"] - mean) / s, 1 / s - 1 / own
+        found: Array = np.sqrt(shift**2 + data["variance"] * stretch**2).max(axis=-1)
+        return found
+
+
+def _needed(
+    start: Mapping[str, Array],
+    batch: Mapping[str, Array],
+    data: Mapping[str, Array],
+    momentum: float,
+    epsilon: float,
+    within: float,
+) -> int | None:
+    """The first step from which statistics that decay towards the batches' mean are close enough; None where none is."""
+    mean, variance = batch["mean"].mean(axis=0), batch["variance"].mean(axis=0)
+
+    def close(steps: int) -> bool:
+        left = momentum**steps
+        moved = mean + left * (start["moving_mean"] - mean), variance + left * (start["moving_variance"] - variance)
+        return bool(distance(*moved, data, epsilon) <= within)
+
+    if not close(LONGEST):
+        return None
+    low, high = -1, 1
+    while not close(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if close(middle) else (middle, high)
+    return 0 if close(0) else high
+
+
+def _batch(call: Call) -> tuple[Array, Array]:
+    assert call.batch is not None
+    return call.batch.mean, call.batch.variance
+
+
+def _data(case: Case, calls: Sequence[Call]) -> dict[str, Array]:
+    """Mean and variance of all batches as one."""
+    wide = calls[0].mean.dtype.type
+    batches = [np.moveaxis(call.x, case.kept, range(-len(case.kept), 0)) for call in calls]
+    flat = np.concatenate([x.reshape(-1, *x.shape[-len(case.kept) :]) for x in batches])
+    masks = [call.mask for call in calls]
+    kept = tuple(range(1, flat.ndim))
+    mask = None
+    if masks[0] is not None:
+        moved = [np.moveaxis(m, case.kept, range(-len(case.kept), 0)) for m in masks if m is not None]
+        mask = np.concatenate([m.reshape(-1, *m.shape[-len(case.kept) :]) for m in moved])
+    found = batch_statistics(flat, mask, kept, calls[0].formulas, wide)
+    return {"mean": found.mean.reshape(-1), "variance": found.variance.reshape(-1)}
+
+
+def _rows(values: Sequence[Array]) -> Array:
+    return np.stack([np.asarray(v, np.float64).reshape(-1) for v in values])

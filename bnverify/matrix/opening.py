@@ -1,0 +1,44 @@
+"""Opening a row: its environment, made where there is none yet, with a worker that stays for the next question."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping
+from typing import Any
+
+from bnverify.errors import BadInput
+from bnverify.matrix.environments import make_environment
+from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
+from bnverify.model import Failure
+from bnverify.targets.isolated import Isolated, WorkerLost
+
+_OPEN: dict[str, Isolated] = {}
+
+
+def open_row(name: str) -> Isolated:
+    """The Keras of a row of the version matrix as a target; one worker for each row in this process, closed when it ends.
+
+    Raises NoInterpreter where this machine lacks the row's Python, BadInput where the name is unknown or nothing can be
+    installed or started.
+    """
+    if name not in _OPEN:
+        (row,) = select_rows(load_matrix(find_matrix()).rows, (name,))
+        try:
+            _OPEN[name] = Isolated(make_environment(row), row.module, row.variables, alone=True)
+        except WorkerLost as error:
+            raise BadInput(f"row {name}: gives no worker: {error}") from None
+        atexit.register(_OPEN[name].close)
+    return _OPEN[name]
+
+
+def refusal(target: Isolated, arguments: Mapping[str, Any], shape: tuple[int, ...] = (4, 3)) -> Failure | None:
+    """What a Keras answers to a layer with these arguments, built for `shape`: an exception, or None where it takes them."""
+    asked: dict[str, Any] = {
+        "layer": dict(arguments),
+        "policy": "float32",
+        "shape": shape,
+        "dtype": "float32",
+        "weights": None,
+        "steps": [],
+    }
+    return target.ask(asked).failure

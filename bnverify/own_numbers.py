@@ -1,0 +1,204 @@
+"""The Python interface to one's own numbers: a call explained step by step, moving statistics followed over batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bnverify.contract.eras import era_of
+from bnverify.errors import BadInput
+from bnverify.explaining.expected import Comparison, Setting, compare_expected
+from bnverify.explaining.explanation import Explanation, Quantity, explain_subject
+from bnverify.explaining.subject import make_subject
+from bnverify.explaining.trajectory import Trajectory, follow_batches
+from bnverify.matrix.environments import NoInterpreter
+from bnverify.matrix.opening import open_row
+from bnverify.model import Environment
+from bnverify.targets.held import Held
+from bnverify.targets.loading import open_target
+from bnverify.targets.target import Target
+from bnverify.views import explanation_html, explanation_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Explained:
+    """A call of a layer, explained. Shows as a table with a plot in a notebook; `print` gives the table as text."""
+
+    def __init__(self, explanation: Explanation, comparisons: tuple[Comparison, ...] = ()) -> None:
+        self.explanation = explanation
+        self.expected = comparisons
+
+    @property
+    def ok(self) -> bool:
+        """Whether the layer gave what Keras promises, known deviations apart."""
+        return self.explanation.ok
+
+    @property
+    def cause(self) -> str:
+        """Why the layer's numbers are not what Keras promises, where they are not and the cause was found."""
+        return self.explanation.verdict.cause
+
+    @property
+    def environment(self) -> Environment:
+        """What was called and where."""
+        return self.explanation.environment
+
+    def __getitem__(self, name: str) -> Quantity:
+        """A step by its name (mean, variance, deviation, x̂, y, moving_mean …), with `reference`, `layer` and `margin`."""
+        return self.explanation[name]
+
+    def summary(self) -> str:
+        """The table and its conclusion as text."""
+        return explanation_text.as_text(explanation_text.explanation(self.explanation, self.expected))
+
+    def plot(self) -> Figure:
+        """x, x̂ and y per channel. Raises BadInput without matplotlib."""
+        from bnverify.views import plots
+
+        return plots.explanation(self.explanation)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<Explained: {explanation_text.conclusion(self.explanation)}>"
+
+    def _repr_html_(self) -> str:
+        return explanation_html.explanation(self.explanation, self.expected)
+
+
+class Traced:
+    """Moving statistics over batches. Shows as a table with a plot in a notebook; `print` gives the table as text."""
+
+    def __init__(self, trajectory: Trajectory) -> None:
+        self.trajectory = trajectory
+
+    @property
+    def ok(self) -> bool:
+        """Whether the moving statistics are what Keras promises."""
+        return self.trajectory.ok
+
+    @property
+    def agrees_after(self) -> int | None:
+        """The step from which on inference agrees with training; None where the batches do not get so far."""
+        return self.trajectory.agrees_after
+
+    @property
+    def needed(self) -> int | None:
+        """The steps that the layer's momentum needs, if all batches were alike; None where it never gets there."""
+        return self.trajectory.needed
+
+    def summary(self) -> str:
+        """The table and its conclusion as text."""
+        return explanation_text.as_text(explanation_text.trajectory(self.trajectory))
+
+    def plot(self) -> Figure:
+        """The moving statistics, and how far inference is from training. Raises BadInput without matplotlib."""
+        from bnverify.views import plots
+
+        return plots.trajectory(self.trajectory)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<Traced: {' '.join(explanation_text.trajectory_lines(self.trajectory))}>"
+
+    def _repr_html_(self) -> str:
+        return explanation_html.trajectory(self.trajectory)
+
+
+def explain(
+    layer: Any,
+    x: Any,
+    *,
+    training: bool | None = None,
+    mask: Any = None,
+    expected: Any = None,
+    weights: Mapping[str, Any] | None = None,
+    row: str = "",
+) -> Explained:
+    """One call of a batch normalization step by step, with the layer's own numbers beside the reference's.
+
+    layer: a built Keras layer, which is left as it was; or a dict of constructor arguments with Keras' names, from which one
+    is made. x: numbers of two axes or more. training, mask: as in the call. expected: what y was expected to be, of the shape
+    of x, or a dict of arrays by y, mean, variance, moving_mean, moving_variance: the usual misunderstandings are tried on it.
+    weights: with a dict, the layer's weights by Keras' names, one value per channel; else Keras' initial ones. row: with a
+    dict, an environment of the version matrix, as keras-2.3.1-tensorflow, in which the layer is made.
+
+    Raises BadInput for what does not fit, with one line that says what was got and what is allowed.
+
+    >>> import bnverify
+    >>> print(bnverify.explain({"axis": -1}, [[1.0, 2.0], [5.0, 4.0]], training=True)["mean"].layer)
+    [3. 3.]
+    """
+    with _opened(layer, weights, row) as (name, arguments, own, target):
+        masks = () if mask is None else (mask,)
+        subject = make_subject(name, arguments, own, (x,), training, masks)
+        explanation = explain_subject(subject, target)
+        era = era_of(target.environment)
+    if expected is None:
+        return Explained(explanation)
+    setting = Setting(subject.case, subject.inputs, era.formulas)
+    return Explained(explanation, compare_expected(expected, setting, era.formats(subject.case)))
+
+
+def explain_across(rows: Iterable[str], layer: Mapping[str, Any], x: Any, **options: Any) -> dict[str, Explained | str]:
+    """`explain` in several environments of the version matrix, by their names; a line instead, where one is missing here."""
+    found: dict[str, Explained | str] = {}
+    for row in rows:
+        try:
+            found[row] = explain(layer, x, row=row, **options)
+        except NoInterpreter as error:
+            found[row] = f"skipped: {error}"
+    return found
+
+
+def trace(
+    layer: Any,
+    batches: Iterable[Any],
+    *,
+    masks: Iterable[Any] = (),
+    within: float = 0.05,
+    weights: Mapping[str, Any] | None = None,
+    row: str = "",
+) -> Traced:
+    """The moving statistics of a layer over batches, called with training=True, and when inference agrees with training.
+
+    layer, weights, row: as for `explain`; a built layer is left as it was. batches: arrays that may differ in the number of
+    samples; masks: one for each. within: how far inference may be from training, in standard deviations of the data (root mean
+    square, before gamma and beta), to agree with it.
+
+    Raises BadInput for what does not fit.
+    """
+    if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < float("inf"):
+        raise BadInput(f"within: got {within!r}; allowed: a number of standard deviations above 0")
+    arrays = list(batches)
+    if not arrays:
+        raise BadInput("batches: got none; allowed: one or more")
+    with _opened(layer, weights, row) as (name, arguments, own, target):
+        return Traced(follow_batches(make_subject(name, arguments, own, arrays, True, tuple(masks)), target, float(within)))
+
+
+Opened = tuple[str, Mapping[str, Any], Mapping[str, Any] | None, Target]
+
+
+@contextmanager
+def _opened(layer: Any, weights: Mapping[str, Any] | None, row: str) -> Iterator[Opened]:
+    """The layer's name, arguments and weights, and the target that computes with them."""
+    if not isinstance(layer, Mapping):
+        if weights is not None or row:
+            raise BadInput(f"{'row' if row else 'weights'}: goes with a dict of arguments, not with a layer that has its own")
+        held = Held(layer)
+        yield held.name, held.arguments, held.weights, held
+        return
+    if not row:
+        yield "BatchNormalization", layer, weights, open_target()
+        return
+    yield "BatchNormalization", layer, weights, open_row(row)
+
+
+__all__ = ["Explained", "Traced", "explain", "explain_across", "trace"]

@@ -1,0 +1,91 @@
+"""Held: a target that is one particular layer, built and trained by somebody; it is left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bnverify.cases.case import Case
+from bnverify.cases.fills import Inputs
+from bnverify.cases.layer_config import ARGUMENTS
+from bnverify.errors import BadInput
+from bnverify.model import Observation
+from bnverify.precision import Array
+from bnverify.targets.target import environment, observation, request
+from bnverify.targets.worker.observing import Worker
+from bnverify.targets.worker.recording import short_name, values
+
+ALLOWED = "a batch normalization that is built, or a dict of its arguments"
+NEEDED = ("axis", "momentum", "epsilon")
+
+
+class Held:
+    """A Keras layer, an instance, as a target. Raises BadInput for anything that is no batch normalization with weights.
+
+    A layer of somebody's own counts as one where it holds moving_mean and moving_variance and says axis, momentum and epsilon,
+    as attributes or in get_config().
+    """
+
+    def __init__(self, layer: Any) -> None:
+        module = _module_of(layer)
+        self._worker = Worker(module, lambda **_: layer)
+        self.layer = layer
+        own = isinstance(layer, self._worker.keras.layers.BatchNormalization)
+        said = type(layer)
+        exact = said is self._worker.keras.layers.BatchNormalization
+        self.environment = environment(self._worker.environment(), "" if exact else f"{said.__module__}:{said.__qualname__}")
+        self.name = str(getattr(layer, "name", said.__name__))
+        self.arguments = self._arguments()
+        if not own and not all(name in self.arguments for name in NEEDED):
+            missing = ", ".join(name for name in NEEDED if name not in self.arguments)
+            raise BadInput(f"layer {self.name}: got {said.__name__}, which says no {missing}; allowed: {ALLOWED}")
+        self.weights = self._weights()
+
+    def _arguments(self) -> dict[str, Any]:
+        """The constructor's arguments as the layer holds them, else as get_config() gives them."""
+        try:
+            config = dict(self.layer.get_config())
+        except Exception:  # a layer of somebody's own may have none
+            config = {}
+        found = {name: getattr(self.layer, name, config.get(name)) for name in ARGUMENTS if name != "trainable"}
+        given = {name: value for name, value in found.items() if value is not None and not name.endswith(_OBJECTS)}
+        policy = self.layer.dtype_policy.name if hasattr(self.layer, "dtype_policy") else "float32"
+        return {**given, "trainable": bool(self.layer.trainable), "dtype": policy}
+
+    def _weights(self) -> dict[str, Array]:
+        """Its weights by Keras' names."""
+        if not getattr(self.layer, "built", True) or not self.layer.weights:
+            shape = "(None, 4)"
+            raise BadInput(
+                f"layer {self.name}: is not built and has no weights; allowed: one that was called, or built as by "
+                f"layer.build({shape})"
+            )
+        found = values(self._worker.framework, self.layer)
+        if missing := [name for name in ("moving_mean", "moving_variance") if name not in found]:
+            has = ", ".join(short_name(w) for w in self.layer.weights)
+            what = f"{type(self.layer).__name__} with the weights {has}, without {missing[0]}"
+            raise BadInput(f"layer {self.name}: got {what}; allowed: {ALLOWED}")
+        return {name: np.asarray(value) for name, value in found.items()}
+
+    def observe(self, case: Case, inputs: Inputs) -> Observation:
+        """What the layer does with the inputs, its weights being those of `inputs` and its momentum the case's meanwhile."""
+        own = self.arguments.get("momentum")
+        momentum = case.config.momentum if case.config.momentum != own else None
+        asked: Mapping[str, Any] = {**request(case, inputs), "mode": "held", "momentum": momentum}
+        return observation(self._worker.observe(asked))
+
+
+_OBJECTS = ("_initializer", "_regularizer", "_constraint")  # arguments that say nothing of a single call
+
+
+def _module_of(layer: Any) -> str:
+    """The Keras that a layer is of, by the name it is imported as."""
+    if isinstance(layer, type):
+        raise BadInput(f"layer: got the class {layer.__name__}, not a layer made with it; allowed: {ALLOWED}")
+    for kind in type(layer).__mro__:
+        root = kind.__module__.split(".")[0]
+        if root in ("keras", "tf_keras") and kind.__name__ == "Layer":
+            return root
+    raise BadInput(f"layer: got {type(layer).__name__} {layer!r:.60}; allowed: {ALLOWED}")
