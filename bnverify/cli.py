@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnverify import cli_files, cli_matrix
+from bnverify import cli_explain, cli_files, cli_matrix
 from bnverify.commands import BAD_INPUT, CONFORMS, CONTEXT, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, echo_all, selection
 from bnverify.errors import BadInput
 
@@ -220,7 +220,7 @@ def selftest(select: str, suite: str) -> None:
     sys.exit(CONFORMS if score.ok else DEVIATES)
 
 
-for command in (*cli_matrix.COMMANDS, *cli_files.COMMANDS):
+for command in (*cli_explain.COMMANDS, *cli_matrix.COMMANDS, *cli_files.COMMANDS):
     cli.add_command(command)
 
 

@@ -34,7 +34,7 @@ ORDER = (
     ("selftest", "matrix", "explaining"),
     ("views",),
     ("api", "own_numbers", "harness"),
-    ("conformance", "pytest_plugin", "commands", "cli_files", "cli_matrix", "cli"),
+    ("conformance", "pytest_plugin", "commands", "cli_explain", "cli_files", "cli_matrix", "cli"),
     ("__init__", "__main__"),
 )
 MUTANTS_MAY_IMPORT_KERAS = {

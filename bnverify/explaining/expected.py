@@ -84,33 +84,43 @@ def _array(name: str, value: object, case: Case) -> Array:
 
 
 def _compared(name: str, expected: Array, setting: Setting, formats: Precision) -> Comparison:
-    """The fewest departures that give `expected`; within rounding if there are any, else to the digits given."""
-    most = 2 if setting.inputs.batches[0] is None or setting.inputs.batches[0].size > LARGE else 4
+    """The fewest departures that give `expected` within rounding; where none do, those that give it to the digits given."""
+    x = setting.inputs.batches[0]
+    most = 2 if x is None or x.size > LARGE else 4
     decimals = _decimals(expected)
     nearest: tuple[str, float] = ("", np.inf)
-    rounded: list[str] = []
+    rounded: list[_Fit] = []
     tried = 0
     for departures in range(most + 1):
-        exact, near = [], []
+        exact: list[_Fit] = []
+        near: list[_Fit] = []
         for words, changed in _combined(setting, departures, name):
             tried += 1
-            (call,) = _calls(changed, formats)
-            value = _value(name, call)
+            value = _value(name, trace(changed.case, changed.inputs, changed.formulas, formats)[0])
             if value is None or value.size != expected.size:
                 continue
-            value = value.reshape(expected.shape)
-            error = _error(value, expected)
-            nearest = min(nearest, (words, error), key=lambda pair: pair[1])
-            if error <= NEAR * _spread(expected) and _within(name, expected, changed, formats):
-                exact.append(words)
+            error = _error(value.reshape(expected.shape), expected)
+            nearest = min(nearest, (words, error), key=lambda fit: fit[1])
+            if error <= NEAR * _largest(expected) and _within(name, expected, changed, formats):
+                exact.append((words, error))
             elif error <= 0.5 * 10.0**-decimals:
-                near.append(words)
+                near.append((words, error))
         if exact:
-            return Comparison(name, expected, departures == 0, tuple(filter(None, exact)), tried=tried)
+            return Comparison(name, expected, departures == 0, _closest(exact, expected, formats), tried=tried)
         rounded = rounded or near
     if rounded:
-        return Comparison(name, expected, rounded == [""], tuple(filter(None, rounded)), decimals, tried=tried)
+        return Comparison(name, expected, rounded[0][0] == "", _closest(rounded, expected, formats), decimals, tried=tried)
     return Comparison(name, expected, False, nearest=nearest, tried=tried)
+
+
+_Fit = tuple[str, float]  # a reading in words, and its largest error
+
+
+def _closest(fits: list[_Fit], expected: Array, formats: Precision) -> tuple[str, ...]:
+    """Those that are as close as the closest, but for the rounding of the last digit; no words for no departure."""
+    least = min(error for _, error in fits)
+    room = 2 * least + 2 * formats.output.unit_roundoff * _largest(expected)
+    return tuple(words for words, error in fits if words and error <= room)
 
 
 def _combined(setting: Setting, departures: int, name: str) -> Iterator[tuple[str, Setting]]:
@@ -121,7 +131,7 @@ def _combined(setting: Setting, departures: int, name: str) -> Iterator[tuple[st
             for reading in readings:
                 changed = None if changed is None else reading.change(changed)
             if changed is not None:
-                yield ", ".join(reading.words for reading in readings), changed
+                yield " and ".join(reading.words for reading in readings), changed
 
 
 def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
@@ -172,10 +182,9 @@ def _without(names: Sequence[str]) -> Callable[[Setting], Setting | None]:
 
     def change(setting: Setting) -> Setting | None:
         weights = dict(setting.inputs.weights or {})
-        own = [name for name in names if name in weights and np.any(weights[name] != plain[name])]
-        if own != [name for name in names if name in setting.case.config.weight_names()]:
+        if not all(name in weights and np.any(weights[name] != plain[name]) for name in names):
             return None
-        weights.update({name: np.full_like(weights[name], plain[name]) for name in own})
+        weights.update({name: np.full_like(weights[name], plain[name]) for name in names})
         return replace(setting, inputs=replace(setting.inputs, weights=weights))
 
     return change
@@ -225,10 +234,6 @@ def _and(axes: Sequence[int]) -> str:
     return " and ".join(map(str, axes))
 
 
-def _calls(setting: Setting, formats: Precision) -> tuple[Call, ...]:
-    return trace(setting.case, setting.inputs, setting.formulas, formats)
-
-
 def _value(name: str, call: Call) -> Array | None:
     if name == "y":
         return call.y()
@@ -264,7 +269,7 @@ def _error(value: Array, expected: Array) -> float:
     return float(np.max(np.where(np.isnan(error), np.inf, error)))
 
 
-def _spread(expected: Array) -> float:
+def _largest(expected: Array) -> float:
     finite = expected[np.isfinite(expected)]
     return float(np.max(np.abs(finite), initial=0.0)) or 1.0
 

@@ -51,8 +51,7 @@ def open_targets(
     if layer is not None and is_route(module):
         raise BadInput(f"--layer {name}: is one target, and --target {module} another; allowed: one of them")
     for backend in backends:
-        if backend not in NEEDS:
-            raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
+        check_backend(backend)
     anywhere = module == "keras" or (is_route(module) and module not in ON_TENSORFLOW)
     if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
         raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow alone; allowed: --target keras")
@@ -73,12 +72,35 @@ def open_targets(
 NEEDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "numpy jax scipy", "openvino": "openvino"}
 
 
+def check_backend(backend: str) -> None:
+    """Raises BadInput for a name that is no backend's."""
+    if backend not in NEEDS:
+        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
+
+
 def choose_backend(backend: str) -> None:
-    """Makes Keras use a backend when it is imported. Raises BadInput where it already has another."""
+    """Makes Keras use a backend when it is imported. Raises BadInput where it is none, or Keras already has another."""
+    check_backend(backend)
     keras = sys.modules.get("keras")
     if keras is not None and (has := keras.backend.backend()) != backend:
         raise BadInput(f"--backend {backend}: Keras already runs on {has} in this process, and one process holds one backend")
     os.environ["KERAS_BACKEND"] = backend
+
+
+def load_held(path: str, name: str) -> Any:
+    """The layer of that name in a model file of Keras. Raises BadInput where there is none."""
+    if not os.path.isfile(path):
+        raise BadInput(f"--model {path}: no such file")
+    target = open_target()
+    try:
+        with quiet_import():
+            layers = target.load_layers(path)
+    except Exception as error:
+        raise BadInput(f"--model {path}: Keras cannot load it: {type(error).__name__}: {_one_line(error)}") from None
+    if name not in layers:
+        own = ", ".join(each for each, layer in layers.items() if target.is_batch_normalization(layer))
+        raise BadInput(f"--layer {name!r}: the model has none of that name; its batch normalizations: {own or 'none'}")
+    return layers[name]
 
 
 def load_layer(path: str) -> Callable[..., Any]:

@@ -46,6 +46,15 @@ class InProcess:
         """Whether `thing` is a Keras layer (an instance)."""
         return isinstance(thing, self._worker.keras.layers.Layer)
 
+    def is_batch_normalization(self, thing: object) -> bool:
+        """Whether `thing` is Keras' own batch normalization, or derived from it."""
+        return isinstance(thing, self._worker.keras.layers.BatchNormalization)
+
+    def load_layers(self, path: str) -> dict[str, Any]:
+        """The layers of a model file by name, those of nested models, too. Raises whatever Keras does."""
+        model = self._worker.keras.models.load_model(path, compile=False)
+        return {layer.name: layer for layer in model._flatten_layers(include_self=False)}
+
 
 def environment(said: Mapping[str, Any], name: str = "") -> Environment:
     """Where a worker says that it runs; `name` is that of a layer which is neither Keras' own nor a route's."""

@@ -1,0 +1,84 @@
+"""The command that explains one's own numbers."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from bnverify.commands import CONFORMS, DEVIATES, Example
+from bnverify.errors import BadInput
+
+
+@click.command(
+    cls=Example,
+    example="""
+        bnverify explain '[[1, 2], [5, 4]]' --training true
+        bnverify explain x.npy --config axis:1/epsilon:1e-05 --weights weights.npz
+        bnverify explain x.npy --model model.keras --layer batch_normalization_1
+        bnverify explain '[[[1], [5]]]' --training true --expected '[[[-1], [1]]]'
+        bnverify explain '[[1, 2], [5, 4]]' --row keras-2.3.1-tensorflow
+    """,
+)
+@click.argument("x", metavar="X")
+@click.option("--training", type=click.Choice(["true", "false"]), help="The call's argument; where not given, it is not given.")
+@click.option("--config", metavar="CONFIG", help="Arguments of the layer: axis:1/epsilon:1e-05, JSON, or a .json file.")
+@click.option("--weights", metavar="VALUES", help="Its weights by Keras' names: JSON, or a .npz or .json file.  [initial]")
+@click.option("--model", metavar="FILE", help="A model file of Keras, whose layer is taken.")
+@click.option("--layer", metavar="NAME", help="The layer in it.")
+@click.option("--mask", metavar="VALUES", help="The call's mask, of the axes of X but the last.")
+@click.option(
+    "--expected", metavar="VALUES", help="What y was expected to be; or a JSON object by y, mean, variance, moving_mean …"
+)
+@click.option("--backend", metavar="NAME", help="Backend of Keras 3.")
+@click.option(
+    "--row", metavar="NAME", help="Make the layer in an environment of the version matrix (`bnverify matrix --list`)."
+)
+def explain(
+    x: str,
+    training: str | None,
+    config: str | None,
+    weights: str | None,
+    model: str | None,
+    layer: str | None,
+    mask: str | None,
+    expected: str | None,
+    backend: str | None,
+    row: str | None,
+) -> None:
+    """Explain one call of a batch normalization step by step, with your own numbers.
+
+    X is what reaches the layer: numbers in JSON, or a file .npy, .json, .csv.
+    """
+    from bnverify.explaining import reading
+    from bnverify.own_numbers import explain as explained
+    from bnverify.targets.loading import choose_backend, load_held
+    from bnverify.views import explanation_text, terminal
+
+    if (model is None) != (layer is None):
+        raise BadInput("--model and --layer: go together, as --model model.keras --layer batch_normalization")
+    taken = {"--config": config, "--weights": weights, "--row": row}
+    if model and (other := next((option for option, value in taken.items() if value), None)):
+        raise BadInput(f"{other}: a layer out of a model has its own; allowed: --model without it")
+    if row and backend:
+        raise BadInput("--backend: a row has its own; allowed: --row without it")
+    options: dict[str, Any] = {
+        "training": None if training is None else training == "true",
+        "mask": reading.read_values(mask, "--mask") if mask else None,
+        "expected": reading.read_expected(expected, "--expected") if expected else None,
+    }
+    values = reading.read_values(x, "X")
+    given = reading.read_config(config, "--config") if config else {}
+    table = reading.read_table(weights, "--weights") if weights else None
+    if backend:
+        choose_backend(backend)
+    if model and layer:
+        found = explained(load_held(model, layer), values, **options)
+    else:
+        found = explained(given, values, weights=table, row=row or "", **options)
+    terminal.console().print(explanation_text.explanation(found.explanation, found.expected))
+    sys.exit(CONFORMS if found.ok else DEVIATES)
+
+
+COMMANDS = (explain,)

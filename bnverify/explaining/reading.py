@@ -1,0 +1,94 @@
+"""Reading what somebody wants explained: values, weights and a layer config, written on the command line or in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from bnverify.cases.case import parse_fields
+from bnverify.cases.layer_config import ARGUMENTS
+from bnverify.errors import BadInput
+
+VALUES = "numbers as [[1, 2], [5, 4]], or a file .npy, .json, .csv"
+TABLES = '{"gamma": [1, 2]}, or a file .npz, .json'
+CONFIGS = 'axis:1/epsilon:1e-05, {"axis": 1}, or a file .json with what get_config() gives'
+
+
+def read_values(text: str, option: str) -> Any:
+    """Numbers: nested lists in JSON, or the array of a file. Raises BadInput."""
+    found = _written(text, option, VALUES)
+    if isinstance(found, Mapping):
+        raise BadInput(f"{option} {_short(text)}: holds named values; allowed: {VALUES}")
+    return found
+
+
+def read_table(text: str, option: str) -> dict[str, Any]:
+    """Values by name: a JSON object, or the arrays of an .npz file. Raises BadInput."""
+    found = _written(text, option, TABLES)
+    if not isinstance(found, Mapping):
+        raise BadInput(f"{option} {_short(text)}: holds no named values; allowed: {TABLES}")
+    return dict(found)
+
+
+def read_expected(text: str, option: str) -> Any:
+    """Numbers, or numbers by the name of a quantity."""
+    return _written(text, option, f"{VALUES}; or {TABLES.replace('gamma', 'moving_mean')}")
+
+
+def read_config(text: str, option: str) -> dict[str, Any]:
+    """A layer's arguments by Keras' names: as fields of a case id, or as Keras writes a layer down. Raises BadInput."""
+    if not text.lstrip().startswith("{") and not text.endswith(".json"):
+        names = (*(name for name in ARGUMENTS if "izer" not in name and "constraint" not in name), "policy")
+        given = parse_fields(text, names, f"{option} {text!r}")
+        if "policy" in given:
+            given["dtype"] = given.pop("policy")
+        if "renorm_clipping" in given:
+            given["renorm_clipping"] = dict(given["renorm_clipping"])
+        return given
+    found = _written(text, option, CONFIGS)
+    if not isinstance(found, Mapping):
+        raise BadInput(f"{option} {_short(text)}: holds no layer config; allowed: {CONFIGS}")
+    kind = found.get("class_name", "BatchNormalization")
+    if "config" in found and "BatchNorm" not in str(kind):
+        raise BadInput(f"{option} {_short(text)}: is the config of {kind!r}; allowed: that of a BatchNormalization")
+    inner = found.get("config", found)
+    if not isinstance(inner, Mapping):
+        raise BadInput(f"{option} {_short(text)}: holds no layer config; allowed: {CONFIGS}")
+    return dict(inner)
+
+
+def _written(text: str, option: str, allowed: str) -> Any:
+    """JSON on the command line, or what a file holds."""
+    if text.lstrip().startswith(("[", "{")):
+        return _json(text, option, _short(text), allowed)
+    path = Path(text)
+    try:
+        if path.suffix in (".npy", ".npz"):
+            with path.open("rb") as file:
+                found = np.load(file, allow_pickle=False)
+                return {name: found[name] for name in found.files} if path.suffix == ".npz" else found
+        if path.suffix == ".json":
+            return _json(path.read_text(encoding="utf-8"), option, text, allowed)
+        if path.suffix in (".csv", ".txt"):
+            return np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
+    except OSError as error:
+        raise BadInput(f"{option} {text}: {error.strerror or error}") from None
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise BadInput(f"{option} {text}: cannot be read: {' '.join(str(error).split())[:160]}; allowed: {allowed}") from None
+    raise BadInput(f"{option} {_short(text)}: is neither JSON nor a file that can be read; allowed: {allowed}")
+
+
+def _json(text: str, option: str, name: str, allowed: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadInput(f"{option} {name}: is not JSON: {error}; allowed: {allowed}") from None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
