@@ -73,6 +73,10 @@ def make_subject(
         if sizes != [case.shape[axis] for axis in case.kept] or x.dtype != arrays[0].dtype:
             got = f"{x.dtype} of shape {x.shape}, and the first {arrays[0].dtype} of {case.shape}"
             raise BadInput(f"batch {i}: got {got}; allowed: one dtype and rank, and one size of the kept axis {config.axis}")
+    if len(masks) not in (0, len(arrays)):
+        raise BadInput(
+            f"masks: got {len(masks)} for {len(arrays)} batch{'es' * (len(arrays) > 1)}; allowed: one for each, or none"
+        )
     given = tuple(_mask(mask, x) for mask, x in zip(masks, arrays, strict=True)) if len(masks) else ()
     return Subject(name, case, Inputs(_weights(weights, case, config.axis), tuple(arrays), given))
 

@@ -18,7 +18,7 @@ from bnverify.explaining.explanation import verified
 from bnverify.explaining.subject import Subject
 from bnverify.model import Check, Environment, Failure, worst
 from bnverify.precision import Array
-from bnverify.reference.machine import Call, batch_statistics
+from bnverify.reference.machine import Batch, Call, batch_statistics
 from bnverify.targets.target import Target
 
 LONGEST = 10**7  # steps that are looked ahead
@@ -55,6 +55,11 @@ class Trajectory:
         return self.case.config.momentum
 
     @property
+    def frozen(self) -> bool:
+        """Whether the layer is frozen, so that training calls leave its moving statistics alone."""
+        return not self.case.config.trainable
+
+    @property
     def steps(self) -> int:
         return len(self.apart) - 1
 
@@ -83,7 +88,8 @@ def follow_batches(subject: Subject, target: Target, within: float) -> Trajector
     reference = {name: _rows([before[name], *(call.after.weights[name] for call in calls)]) for name in names}
     seen = one.observation.steps
     own = {name: _rows([before[name], *(step.weights[name] for step in seen)]) for name in names}
-    batch = {"mean": _rows([_batch(call)[0] for call in calls]), "variance": _rows([_batch(call)[1] for call in calls])}
+    each = [_statistics(call.x, call.mask, case.kept, call) for call in calls]
+    batch = {"mean": _rows([own.mean for own in each]), "variance": _rows([own.variance for own in each])}
     data = _data(case, calls)
     epsilon = case.config.epsilon
     apart = distance(own["moving_mean"], own["moving_variance"], data, epsilon)
@@ -142,14 +148,13 @@ def _needed(
     return 0 if close(0) else high
 
 
-def _batch(call: Call) -> tuple[Array, Array]:
-    assert call.batch is not None
-    return call.batch.mean, call.batch.variance
+def _statistics(x: Array, mask: Array | None, kept: tuple[int, ...], call: Call) -> Batch:
+    """Those of a batch, whether or not the layer takes any."""
+    return batch_statistics(x, mask, kept, call.formulas, call.mean.dtype.type)
 
 
 def _data(case: Case, calls: Sequence[Call]) -> dict[str, Array]:
     """Mean and variance of all batches as one."""
-    wide = calls[0].mean.dtype.type
     batches = [np.moveaxis(call.x, case.kept, range(-len(case.kept), 0)) for call in calls]
     flat = np.concatenate([x.reshape(-1, *x.shape[-len(case.kept) :]) for x in batches])
     masks = [call.mask for call in calls]
@@ -158,7 +163,7 @@ def _data(case: Case, calls: Sequence[Call]) -> dict[str, Array]:
     if masks[0] is not None:
         moved = [np.moveaxis(m, case.kept, range(-len(case.kept), 0)) for m in masks if m is not None]
         mask = np.concatenate([m.reshape(-1, *m.shape[-len(case.kept) :]) for m in moved])
-    found = batch_statistics(flat, mask, kept, calls[0].formulas, wide)
+    found = _statistics(flat, mask, kept, calls[0])
     return {"mean": found.mean.reshape(-1), "variance": found.variance.reshape(-1)}
 
 

@@ -15,7 +15,7 @@ from bnverify.model import Observation
 from bnverify.precision import Array
 from bnverify.targets.target import environment, observation, request
 from bnverify.targets.worker.observing import Worker
-from bnverify.targets.worker.recording import short_name, values
+from bnverify.targets.worker.recording import short_name
 
 ALLOWED = "a batch normalization that is built, or a dict of its arguments"
 NEEDED = ("axis", "momentum", "epsilon")
@@ -62,7 +62,7 @@ class Held:
                 f"layer {self.name}: is not built and has no weights; allowed: one that was called, or built as by "
                 f"layer.build({shape})"
             )
-        found = values(self._worker.framework, self.layer)
+        found = self._worker.holds(self.layer)
         if missing := [name for name in ("moving_mean", "moving_variance") if name not in found]:
             has = ", ".join(short_name(w) for w in self.layer.weights)
             what = f"{type(self.layer).__name__} with the weights {has}, without {missing[0]}"

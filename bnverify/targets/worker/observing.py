@@ -1,5 +1,6 @@
 """Observing: from the request for a case to the answer. Whatever a layer raises is part of the answer."""
 
+import contextlib
 import inspect
 import logging
 import os
@@ -73,16 +74,14 @@ class Worker(object):
         return found
 
     def observe(self, request):
-        """The answer to a request. Warnings are the framework's own business and must not become exceptions here."""
-        logger = logging.getLogger("tensorflow")
-        level = logger.level
-        logger.setLevel(logging.ERROR)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return self._observe(request)
-        finally:
-            logger.setLevel(level)
+        """The answer to a request."""
+        with silence():
+            return self._observe(request)
+
+    def holds(self, layer):
+        """The weights of a layer by name."""
+        with silence():
+            return values(self.framework, layer)
 
     def _observe(self, request):
         if request.get("network"):
@@ -141,6 +140,20 @@ class Worker(object):
         for variable in layer.weights:
             if short_name(variable) in weights:
                 self.framework.assign(variable, weights[short_name(variable)])
+
+
+@contextlib.contextmanager
+def silence():
+    """Warnings are the framework's own business and must not become exceptions here."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def empty():
