@@ -138,7 +138,7 @@ def initial_state(case: Case, inputs: Inputs) -> State:
     wide = precision(case.policy, case.dtype).wide
     given = inputs.weights or {}
     names = case.config.weight_names()
-    values = {name: given.get(name, float(case.config.initializer(name) == "ones")) for name in names}
+    values = {name: given.get(name, case.config.initial(name)) for name in names}
     weights = {name: np.broadcast_to(value, case.channels_shape) for name, value in values.items()}
     frozen = not case.config.trainable
     return State({name: np.asarray(value, wide).reshape(shape) for name, value in weights.items()}, frozen)
