@@ -120,16 +120,20 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
     with np.errstate(all="ignore"):
         for index, (step, batch) in enumerate(zip(case.steps, inputs.batches, strict=True)):
             if batch is None:
-                heard = step is not Step.SAVE and not (case.mode == "uncompiled" and formulas.waits_for_compile)
-                state = (
-                    replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes)) if heard else state
-                )
+                state = changed(case, state, step, formulas)
                 continue
             given = {**inputs.at(index), "x": entered(batch, formats)}
             call = advance(case, read(state, formats), index, given, formulas)
             state = call.after if call.after is not call.before else state
             calls.append(call)
     return tuple(calls)
+
+
+def changed(case: Case, state: State, step: Step, formulas: Formulas) -> State:
+    """The layer after a step that is no call: frozen, unfrozen, or saved and loaded."""
+    if step is Step.SAVE or (case.mode == "uncompiled" and formulas.waits_for_compile):
+        return state
+    return replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes))
 
 
 def initial_state(case: Case, inputs: Inputs) -> State:

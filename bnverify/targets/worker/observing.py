@@ -12,9 +12,9 @@ from .child import ONE_THREAD, Child
 from .files import start
 from .frameworks import open_framework
 from .networks import watch
+from .opening import open_way
 from .recording import config_of, one_line, short_name, structure, values
 from .routes import NAMES, route_layer
-from .ways import open_way
 
 
 class Worker(object):
