@@ -201,7 +201,7 @@ class Evidence:
         promised: str,
         channel_axis: int | None = None,
     ) -> Check:
-        """The check that two arrays are there, of one dtype and shape, bit for bit the same (NaN equal to NaN).
+        """The check that two arrays are there, of one dtype and shape, and of the same values (NaN equal to NaN).
 
         promised: where the expected value is from, in words that follow it.
         """

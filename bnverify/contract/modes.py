@@ -102,9 +102,12 @@ def check_threads(e: Evidence) -> Iterator[Check]:
     other = e.companions.get("thread-counts")
     if other is None:
         return
-    if other.observation.failure is not None:
-        reason = other.observation.failure.text
-        yield Check("thread-counts", "y", 0, Status.INCONCLUSIVE, reason=reason)
+    failure = other.observation.failure
+    if failure is not None and failure.type == "NotHere":
+        yield Check("thread-counts", "y", 0, Status.INCONCLUSIVE, reason=failure.text)
+    elif failure is not None and e.observation.failure is None:
+        actual = f"{failure.type}: {failure.text}"
+        yield e.texts("thread-counts", failure.stage, None, expected="no exception", actual=actual)
     for one, two in zip(e.calls, other.calls, strict=False):
         yield _close(e, "thread-counts", one, two)
 
