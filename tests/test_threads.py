@@ -46,13 +46,12 @@ def plant(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     ("code", "stage", "says"),
     [
         (PLANTED.format(fault="raise ValueError('two threads, please')"), "step 1", "ValueError: two threads, please"),
-        (PLANTED.format(fault="os._exit(3)"), "step 1", "ended with exit code 3"),
         (PLANTED.format(fault="os.kill(os.getpid(), 9)"), "step 1", "ended by signal 9"),
         (AT_START.format(fault="os._exit(4)"), "start", "ended with exit code 4"),
         (AT_START.format(fault="os.write(1, b'noise')"), "start", "cannot be read"),
         (AT_START.format(fault="import sys; sys.modules['keras'] = None"), "start", "does not start: ModuleNotFoundError"),
     ],
-    ids=["raises", "dies", "killed", "dies-at-start", "noise", "no-keras"],
+    ids=["raises", "killed", "dies-at-start", "noise", "no-keras"],
 )
 def test_a_failure_with_one_thread_alone_is_wrong(
     keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, stage: str, says: str

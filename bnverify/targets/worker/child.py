@@ -72,6 +72,9 @@ class Child(object):
     def __del__(self):
         if hasattr(self, "process"):
             self.process.kill()
-            self.process.stdin.close()
+            try:
+                self.process.stdin.close()
+            except OSError:  # of what the process did not read any more
+                pass
             self.process.stdout.close()
             self.process.wait()
