@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example
+from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, row_selection
 
 
 @click.command(
@@ -19,10 +19,7 @@ from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHIN
         bnverify files --all --only 'keras>=3.8' --backend jax --json files.json
     """,
 )
-@click.argument("rows", nargs=-1, metavar="[ROW]...")
-@click.option("--file", "path", type=click.Path(path_type=Path), help="File of rows.  [ci/matrix.toml, here or above]")
-@click.option("--only", default="", metavar="CONDITION", help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'.")
-@click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable).")
+@row_selection
 @click.option("--all", "every", is_flag=True, help="All rows, not one of each era.")
 @click.option("--jobs", default=2, type=click.IntRange(1), metavar="N", help="Rows at a time.  [2]")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write what came out to this file.")

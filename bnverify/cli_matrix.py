@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, echo_all, selection
+from bnverify.commands import (
+    BAD_INPUT,
+    CONFORMS,
+    DEVIATES,
+    INTERRUPTED,
+    NOTHING_TESTED,
+    Example,
+    echo_all,
+    matrix_file,
+    row_selection,
+    selection,
+)
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,13 +31,6 @@ if TYPE_CHECKING:
     from bnverify.matrix.runs import Outcome
 
 SHORTEST = 0.1  # seconds of patience
-
-matrix_file = click.option(
-    "--file", "path", type=click.Path(path_type=Path), help="File of rows.  [ci/matrix.toml, here or above]"
-)
-backend_names = click.option(
-    "--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable)."
-)
 
 
 @click.command(
@@ -38,10 +42,7 @@ backend_names = click.option(
         bnverify matrix --file rows.toml --html chart.html --baseline ci/baselines
     """,
 )
-@click.argument("rows", nargs=-1, metavar="[ROW]...")
-@matrix_file
-@click.option("--only", default="", metavar="CONDITION", help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'.")
-@backend_names
+@row_selection
 @selection
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
 @click.option("--list", "list_only", is_flag=True, help="List the rows; nothing is run.")

@@ -1,12 +1,14 @@
-"""What the commands share: exit codes, help with examples, and the options that say which cases are meant."""
+"""What the commands share: exit codes, help with examples, and the options that say which cases and rows are meant."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 
+Command = Callable[..., None]
 CONFORMS, DEVIATES, BAD_INPUT, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -24,16 +26,31 @@ class Example(click.Command):
                 formatter.write(f"  {line.strip()}\n")
 
 
-def selection(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which cases are meant."""
-    options = (
-        click.option("--suite", default="default", metavar="NAME", help="smoke, default, full or regressions.  [default]"),
-        click.option("--case", "ids", multiple=True, metavar="ID", help="This case instead of a suite (repeatable)."),
-        click.option("-k", "select", default="", metavar="EXPR", help="Only ids that fit, as 'offset and not axis:1'."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Options as one decorator, in the order in which help lists them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+selection = _together(  # which cases are meant
+    click.option("--suite", default="default", metavar="NAME", help="smoke, default, full or regressions.  [default]"),
+    click.option("--case", "ids", multiple=True, metavar="ID", help="This case instead of a suite (repeatable)."),
+    click.option("-k", "select", default="", metavar="EXPR", help="Only ids that fit, as 'offset and not axis:1'."),
+)
+matrix_file = click.option(
+    "--file", "path", type=click.Path(path_type=Path), help="File of rows.  [ci/matrix.toml, here or above]"
+)
+row_selection = _together(  # which rows of the matrix are meant
+    click.argument("rows", nargs=-1, metavar="[ROW]..."),
+    matrix_file,
+    click.option("--only", default="", metavar="CONDITION", help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'."),
+    click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable)."),
+)
 
 
 def echo_all(lines: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ normalization in a network, those of each replica, those of each slice along tim
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import LayerConfig
 from bnverify.cases.modes import replicas, spreads
 from bnverify.model import InnerCall, Observation, StepObservation
+from bnverify.precision import Array
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def shards(case: Case, inputs: Inputs) -> tuple[tuple[str, Case, Inputs], ...]:
     """What the steps of a case are on each replica, while nothing is shared: a label, the case and its inputs."""
     count = replicas(case.mode)
 
-    def of(values: tuple[np.ndarray | None, ...], index: int) -> tuple[np.ndarray | None, ...]:
+    def of(values: tuple[Array | None, ...], index: int) -> tuple[Array | None, ...]:
         return tuple(None if value is None else np.array_split(value, count)[index] for value in values)
 
     sizes = [len(part) for part in np.array_split(np.arange(case.shape[0]), count)]
@@ -136,16 +137,17 @@ def _known(order: list[int], observation: Observation) -> Iterator[tuple[int, St
     return zip(order[: len(observation.steps)], observation.steps, strict=True)
 
 
-def _later(case: Case, x: np.ndarray, other: np.ndarray, before: object, after: object) -> bool:
+def _later(case: Case, x: Array, other: Array, before: Mapping[str, Array], after: Mapping[str, Array]) -> bool:
     """Whether the first input's mean counts for more in the moving mean than the second's: it was called later."""
-    if not isinstance(before, dict) or not isinstance(after, dict) or "moving_mean" not in before or "moving_mean" not in after:
+    if "moving_mean" not in before or "moving_mean" not in after:
         return False
+    old, new = before["moving_mean"], after["moving_mean"]
     axes, m = tuple(axis for axis in range(x.ndim) if axis not in case.kept), case.config.momentum
     one, two = (np.mean(v.astype(np.float64), axis=axes) for v in (x, other))
 
-    def error(early: np.ndarray, late: np.ndarray) -> float:
-        expected = m * (m * before["moving_mean"] + (1 - m) * early) + (1 - m) * late
-        return float(np.max(np.abs(expected - after["moving_mean"]))) if expected.shape == after["moving_mean"].shape else 0.0
+    def error(early: Array, late: Array) -> float:
+        expected = m * (m * old + (1 - m) * early) + (1 - m) * late
+        return float(np.max(np.abs(expected - new))) if expected.shape == new.shape else 0.0
 
     return error(two, one) < error(one, two)
 
@@ -154,8 +156,8 @@ def _slices(case: Case, inputs: Inputs, observation: Observation) -> Part:
     """A call for each slice along axis 1; nobody sees the weights between them."""
     times = case.shape[1]
     steps: list[Step] = []
-    batches: list[np.ndarray | None] = []
-    masks: list[np.ndarray | None] = []
+    batches: list[Array | None] = []
+    masks: list[Array | None] = []
     seen: list[StepObservation] = []
     places: list[int] = []
     for index, (step, x) in enumerate(zip(case.steps, inputs.batches, strict=True)):

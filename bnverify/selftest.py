@@ -74,18 +74,21 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     return Score(tuple(caught[: len(mutants)]), (reference, *caught[len(mutants) :]))
 
 
+_ANY = ("mode", "file", "network", "misuse", "law", "trainable")
+CATCHING = {  # the fields of ids in which faults of a group show
+    "files": ("file",),
+    "replicas": ("mode",),
+    "networks": ("network",),
+    "misuse": ("misuse",),
+    "modes": _ANY,
+    "determinism": _ANY,
+}
+
+
 def likely_first(cases: tuple[Case, ...], group: str) -> tuple[Case, ...]:
-    """The cases in the order in which a fault of a group is likely to be caught soonest."""
-    if group not in ("files", "replicas", "networks", "misuse", "modes", "determinism"):
-        return cases
-    special = {
-        field: default for field, default in SPECIAL.items() if group in ("modes", "determinism") or field in FIELDS[group]
-    }
-    return tuple(sorted(cases, key=lambda case: all(case.fields[field] == default for field, default in special.items())))
-
-
-SPECIAL = {"mode": "call", "file": "none", "network": "none", "misuse": "none", "law": "none", "trainable": "True"}
-FIELDS = {"files": ("file",), "replicas": ("mode",), "networks": ("network",), "misuse": ("misuse",)}
+    """The cases in the order in which a fault of a group is likely to be caught soonest: those with its fields first."""
+    fields = [f"/{name}:" for name in CATCHING.get(group, ())]
+    return tuple(sorted(cases, key=lambda case: not any(field in case.id for field in fields)))
 
 
 def first_failure(

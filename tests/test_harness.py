@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
-import xml.etree.ElementTree as ET
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LAYERS, environment, without
+from conftest import LAYERS
+from sessions import Session, run_pytest
 
 from bnverify import BadInput, parametrize_conformance
 from bnverify.cases.case import Case, parse
@@ -26,157 +21,9 @@ from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation
 
 SMALL = "shape:2x2/steps:TI"
-INTEGER = "shape:29x5/policy:float64/dtype:int32/steps:TI"  # a known deviation of Keras
-SEVERAL = "shape:3x4x5/axis:1+2/steps:TI"  # which Keras 3 does not take
 KERAS = Environment(
     "keras.layers.BatchNormalization", "keras", "3.15.1", "tensorflow", "2.21.0", "CPU", True, "2.4.6", "3.11.7", ""
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one test ended: passed, failed, error or skipped (with the kind that pytest says), and the text."""
-
-    status: str
-    message: str = ""
-    text: str = ""
-
-
-@dataclass(frozen=True)
-class Session:
-    """A pytest run: exit code, what it printed, and the outcome of each test by its name."""
-
-    code: int
-    printed: str
-    tests: Mapping[str, Outcome]
-
-
-def run_pytest(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Session:
-    """A real pytest in a folder without configuration."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        f"--rootdir={folder}",
-        *arguments,
-        "--junit-xml=junit.xml",
-    ]
-    ran = subprocess.run(command, cwd=folder, env=environment(env), capture_output=True, text=True, timeout=300, check=False)
-    tests = {}
-    if (folder / "junit.xml").exists():
-        for case in ET.parse(folder / "junit.xml").iter("testcase"):
-            child = next((c for c in case if c.tag in ("failure", "error", "skipped")), None)
-            name = str(case.get("name"))
-            assert name not in tests
-            tests[name] = (
-                Outcome("passed")
-                if child is None
-                else Outcome(
-                    {"failure": "failed"}.get(child.tag, str(child.get("type") or child.tag)),
-                    str(child.get("message")),
-                    str(child.text),
-                )
-            )
-    return Session(ran.returncode, ran.stdout + ran.stderr, tests)
-
-
-# --- pytest --pyargs bnverify.conformance
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The shipped harness on a few cases and every known deviation, in two processes."""
-    chosen = " or ".join((SMALL, "shape:4x3/weights:initial/steps:FTUT", INTEGER, SEVERAL, "known_deviation"))
-    return run_pytest(tmp_path_factory.mktemp("shipped"), "--pyargs", "bnverify.conformance", "-n", "2", "-k", chosen)
-
-
-def test_whole_case_ids_select(shipped: Session) -> None:
-    """A whole case id is a -k expression; the ids of the tests are the ids of the cases."""
-    names = [name for name in shipped.tests if name.startswith("test_case[")]
-    assert sorted(names) == sorted(
-        f"test_case[{id_}]" for id_ in (SMALL, "shape:4x3/weights:initial/steps:FTUT", INTEGER, SEVERAL)
-    )
-
-
-def test_keras_passes(shipped: Session) -> None:
-    """Cases in which Keras conforms pass, and the run as a whole does."""
-    assert shipped.code == 0
-    assert shipped.tests[f"test_case[{SMALL}]"] == Outcome("passed")
-    assert shipped.tests["test_case[shape:4x3/weights:initial/steps:FTUT]"] == Outcome("passed")
-
-
-def test_known_deviations_are_expected_failures(shipped: Session) -> None:
-    """A case in which Keras deviates as recorded is an expected failure, with the recorded reason."""
-    outcome = shipped.tests[f"test_case[{INTEGER}]"]
-    assert outcome.status == "pytest.xfail"
-    assert outcome.message.startswith("integer inputs under a float64 policy are computed in float32")
-
-
-def test_unsupported_cases_are_skipped(shipped: Session) -> None:
-    """A case that Keras cannot express is skipped with the reason, not passed."""
-    outcome = shipped.tests[f"test_case[{SEVERAL}]"]
-    assert outcome.status == "pytest.skip"
-    assert outcome.message == "unsupported: Keras 3 takes one integer as axis; tf.keras 2 took a list"
-
-
-def test_known_deviations_are_tested_themselves(shipped: Session) -> None:
-    """Each known deviation that ships is a test: it still occurs, or is skipped as of another environment."""
-    found = {name: outcome.status for name, outcome in shipped.tests.items() if name.startswith("test_known_deviation[")}
-    assert found == {
-        f"test_known_deviation[{d.where}]": "pytest.xfail" if d.applies(KERAS) else "pytest.skip" for d in known.shipped()
-    }
-    assert "pytest.xfail" in found.values()
-
-
-def conformance(pytester: pytest.Pytester, *arguments: str) -> tuple[int, str]:
-    """Collects the shipped harness in this process, which imports no Keras: exit code and what was printed."""
-    ran = pytester.runpytest_inprocess("--pyargs", "bnverify.conformance", "--collect-only", "-q", *arguments)
-    return int(ran.ret), "\n".join((*ran.outlines, *ran.errlines))
-
-
-@pytest.mark.parametrize("name", ["smoke", "default", "regressions"])
-def test_the_suite_option(pytester: pytest.Pytester, name: str) -> None:
-    """--bnverify-suite chooses the cases: a test for each, in order."""
-    code, printed = conformance(pytester, "--bnverify-suite", name)
-    assert code == 0
-    found = [line.split("::")[-1] for line in printed.splitlines() if "::test_case[" in line]
-    assert found == [f"test_case[{case.id}]" for case in suite(name)]
-
-
-def test_the_default_suite(pytester: pytest.Pytester) -> None:
-    """Without the option it is the default suite."""
-    assert conformance(pytester)[1].count("::test_case[") == len(suite("default"))
-
-
-def test_unknown_suite(pytester: pytest.Pytester) -> None:
-    """An unknown --bnverify-suite is a usage error that names the near one, without a traceback of bnverify."""
-    code, printed = conformance(pytester, "--bnverify-suite", "smok")
-    assert code != 0
-    assert (
-        "--bnverify-suite: suite 'smok' is unknown; allowed: smoke, default, full, regressions; did you mean smoke?" in printed
-    )
-    assert "Traceback" not in printed
-
-
-@pytest.mark.parametrize("seed", ["-1", "many"])
-def test_bad_seed(pytester: pytest.Pytester, seed: str) -> None:
-    """A seed that the command line refuses is refused here, too."""
-    code, printed = conformance(pytester, "--bnverify-seed", seed)
-    assert code != 0
-    assert "--bnverify-seed" in printed
-    assert "TypeError" not in printed
-
-
-def test_missing_keras(tmp_path: Path) -> None:
-    """Without Keras the harness says so in one line for a test, and shows no source of bnverify."""
-    env = without(tmp_path / "blocked", "keras")
-    ran = run_pytest(tmp_path, "--pyargs", "bnverify.conformance", "-k", SMALL, env=env)
-    assert ran.code != 0
-    assert ran.printed.count("keras cannot be imported") == 1
-    assert "No module named 'keras'" in ran.printed
-    assert "def open_target" not in ran.printed
 
 
 # --- parametrize_conformance

@@ -170,6 +170,19 @@ def test_a_file_with_other_statistics_is_wrong(tensorflow: Isolated) -> None:
     assert failing(tensorflow, SAVED, plant) == {"file-weights", "replicas-file"}
 
 
+def test_a_file_with_another_configuration_is_wrong(tensorflow: Isolated) -> None:
+    """A file of replicas that holds a configuration must bring it back."""
+    text = SAVED.replace("file:weights.h5", "file:keras")
+
+    def plant(o: Observation) -> Observation:
+        step = replace(o.steps[1], config={**o.steps[1].config, "momentum": ("0.5", "0.99")})
+        return replace(o, steps=(o.steps[0], step, *o.steps[2:]))
+
+    assert observed(tensorflow, text).steps[1].config["momentum"] == ("0.5", "0.5")
+    assert failing(tensorflow, text, lambda o: o) == set()
+    assert failing(tensorflow, text, plant) == {"file-config"}
+
+
 def test_a_replica_that_does_not_get_what_was_loaded_is_wrong(tensorflow: Isolated) -> None:
     def plant(o: Observation) -> Observation:
         last = replace(o.inner[-1], before={**o.inner[-1].before, "moving_mean": o.inner[-1].before["moving_mean"] * 2})

@@ -46,7 +46,7 @@ def full() -> Iterator[str]:
 
 
 def _sampled_ways() -> Iterator[str]:
-    """The ways of running, one case of each."""
+    """Most ways of running, initializers, laws of them and a layout, in as few cases as show faults of each."""
     yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", ("xla", "stateless", "sequential", "nested", "fit"))
     yield from each("shape:6x4/mode:{}/steps:T2I", ("positional/momentum:0.5", "parent", "subclassed", "pinned"))
     yield "shape:6x4/mode:fit/steps:T2O"

@@ -66,6 +66,10 @@ class LayerConfig:
         given: str = getattr(self, f"{source.get(name, name)}_initializer")
         return given or ("ones" if INITIAL[name] else "zeros")
 
+    def initial(self, name: str) -> float:
+        """The value that a weight starts from, 1 or 0, unless it is drawn."""
+        return 1.0 if self.initializer(name) == "ones" else 0.0
+
     @property
     def draws(self) -> tuple[str, ...]:
         """The weights that start from random numbers."""

@@ -59,6 +59,12 @@ class CallEvidence:
     thawed: bool
     pinned: bool = False
 
+    @property
+    def output_bound(self) -> Array:
+        """The bounds of the output, whole, with a leading axis over the grades."""
+        with np.errstate(all="ignore"):
+            return np.asarray(np.abs(self.call.x - self.call.mean) * self.bounds.slope + self.bounds.offset)
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -182,16 +188,39 @@ class Evidence:
         if any("weights" in step.hidden for step in near) or not (index or self.observation.initial):
             return UNSEEN
         before, after = self.weights_before(index).get(name), self.observation.steps[index].weights.get(name)
-        if before is None or after is None:
-            return self.texts(clause, name, index, expected="present", actual="missing")
-        if before.shape == after.shape and np.array_equal(before, after, equal_nan=True):
-            return Check(clause, name, index, Status.CONFORMS)
-        if before.shape != after.shape:
-            return self.texts(clause, name, index, expected=f"shape {before.shape}", actual=f"shape {after.shape}")
-        place = np.unravel_index(int(np.argmax(before != after)), before.shape)
-        share = float(np.mean(before != after))
-        where = tuple(int(i) for i in place)
+        return self.same_bits(clause, name, index, expected=before, actual=after, promised="as before", channel_axis=0)
+
+    def same_bits(
+        self,
+        clause: str,
+        quantity: str,
+        step: int,
+        *,
+        expected: Array | None,
+        actual: Array | None,
+        promised: str,
+        channel_axis: int | None = None,
+    ) -> Check:
+        """The check that two arrays are there, of one dtype and shape, and of the same values (NaN equal to NaN).
+
+        promised: where the expected value is from, in words that follow it.
+        """
+        if expected is None or actual is None:
+            return self.texts(clause, quantity, step, expected="present", actual="missing")
+        if actual.shape != expected.shape or actual.dtype != expected.dtype:
+            forms = [f"{array.dtype} of shape {array.shape}" for array in (expected, actual)]
+            return self.texts(clause, quantity, step, expected=forms[0], actual=forms[1])
+        differ = actual != expected
+        if actual.dtype.kind == "f":
+            differ &= ~(np.isnan(actual) & np.isnan(expected))
+        if not differ.any():
+            return Check(clause, quantity, step, Status.CONFORMS)
+        place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), differ.shape))
         mismatch = Mismatch(
-            expected=f"{before[place]!r} as before", actual=repr(after[place]), index=where, channel=where[0], share=share
+            expected=f"{expected[place]!r} {promised}",
+            actual=repr(actual[place]),
+            index=place,
+            channel=None if channel_axis is None else place[channel_axis],
+            share=float(np.mean(differ)),
         )
-        return Check(clause, name, index, Status.WRONG, mismatch=mismatch)
+        return Check(clause, quantity, step, Status.WRONG, mismatch=mismatch)

@@ -12,13 +12,13 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.contract.clause import Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
-from bnverify.contract.modes import output_bound
-from bnverify.model import Check, Mismatch, Status, StepObservation
+from bnverify.model import Check, StepObservation
 from bnverify.precision import Array
 
 SAVING = "Keras' guide “Save, serialize, and export models”, https://keras.io/guides/serialization_and_saving/"
 WEIGHTS = "keras.Model.save_weights, load_weights; keras.layers.Layer.get_weights, set_weights: https://keras.io/api/models/"
 CLONING = "keras.models.clone_model, https://keras.io/api/models/model/: “newly instantiated weights”"
+UNSAVED = "as without the file"
 FRESH = "fresh "  # how the worker calls a weight that was not set yet
 RECOMPILED = ("xla", "function", "parallel2", "parallel4")  # modes that compile anew for the loaded layer: other orders of sums
 
@@ -98,9 +98,9 @@ def _same_output(e: Evidence, c: CallEvidence, other: CallEvidence) -> Check:
     assert expected is not None
     if (e.case.file == "export" or e.case.mode in RECOMPILED) and expected.shape == e.case.shape:
         with np.errstate(all="ignore"):
-            numbers = weight_numbers(expected.astype(c.call.x.dtype), output_bound(c) + output_bound(other), e.formats.output)
+            numbers = weight_numbers(expected.astype(c.call.x.dtype), c.output_bound + other.output_bound, e.formats.output)
         return e.numbers("file-goes-on", "y", c.call.index, y, numbers, e.channel_axis)
-    return _same("y", c.call.index, y, expected)
+    return e.same_bits("file-goes-on", "y", c.call.index, expected=expected, actual=y, promised=UNSAVED)
 
 
 def _same_weights(e: Evidence, c: CallEvidence, other: CallEvidence) -> Iterator[Check]:
@@ -108,25 +108,7 @@ def _same_weights(e: Evidence, c: CallEvidence, other: CallEvidence) -> Iterator
         return
     for name, expected in other.observed.weights.items():
         actual = c.observed.weights.get(name)
-        if actual is None:
-            yield e.texts("file-goes-on", name, c.call.index, expected="present", actual="missing")
-        else:
-            yield _same(name, c.call.index, actual, expected)
-
-
-def _same(quantity: str, step: int, actual: Array, expected: Array) -> Check:
-    """The check that two arrays hold the same bits (NaN equal to NaN)."""
-    if actual.shape != expected.shape or actual.dtype != expected.dtype:
-        forms = [f"{array.dtype} of shape {array.shape}" for array in (expected, actual)]
-        mismatch = Mismatch(expected=forms[0], actual=forms[1])
-    elif np.array_equal(actual, expected, equal_nan=True):
-        return Check("file-goes-on", quantity, step, Status.CONFORMS)
-    else:
-        differ = (actual != expected) & ~(np.isnan(actual) & np.isnan(expected))
-        place = tuple(int(i) for i in np.unravel_index(int(np.argmax(differ)), actual.shape))
-        promised = f"{expected[place]!r} as without the file"
-        mismatch = Mismatch(expected=promised, actual=repr(actual[place]), index=place, share=float(np.mean(differ)))
-    return Check("file-goes-on", quantity, step, Status.WRONG, mismatch=mismatch)
+        yield e.same_bits("file-goes-on", name, c.call.index, expected=expected, actual=actual, promised=UNSAVED)
 
 
 def _saved(e: Evidence) -> Iterator[tuple[int, StepObservation]]:

@@ -18,7 +18,6 @@ from bnverify.cases.fills import Inputs
 from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
 from bnverify.contract.eras import ERAS
 from bnverify.contract.evidence import Evidence
-from bnverify.contract.modes import output_bound
 from bnverify.model import Check
 from bnverify.precision import FORMATS, INTEGERS, Array, precision
 from bnverify.reference.formulas import KERAS
@@ -176,8 +175,8 @@ class Law:
             return
         expected, of_one, of_two = (
             one.call.y(),
-            output_bound(one),
-            np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(output_bound(two), output_bound(one), strict=True)]),
+            one.output_bound,
+            np.stack([self.put_back(b, b0, e.case) for b, b0 in zip(two.output_bound, one.output_bound, strict=True)]),
         )
         with np.errstate(all="ignore"):
             rounded = np.abs(self.put_back(two.call.y(), expected, e.case) - expected)

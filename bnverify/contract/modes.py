@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from bnverify.bounds.compare import weight_numbers
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.cases.modes import replicas
 from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import UNSEEN, CallEvidence, Evidence
-from bnverify.model import Check, Mismatch, Status, StepObservation
+from bnverify.model import Check, Status, StepObservation
 from bnverify.precision import Array
 
 TRANSFER = "“Transfer learning & fine-tuning”, https://keras.io/guides/transfer_learning/"
@@ -69,14 +67,8 @@ def _close(e: Evidence, clause: str, one: CallEvidence, two: CallEvidence) -> Ch
         return UNSEEN  # the clauses about y tell
     if other.shape != y.shape:
         return e.texts(clause, "y", one.call.index, expected=f"shape {other.shape}", actual=f"shape {y.shape}")
-    numbers = weight_numbers(other.astype(one.call.mean.dtype), output_bound(one) + output_bound(two), e.formats.output)
+    numbers = weight_numbers(other.astype(one.call.mean.dtype), one.output_bound + two.output_bound, e.formats.output)
     return e.numbers(clause, "y", one.call.index, y, numbers, e.channel_axis)
-
-
-def output_bound(c: CallEvidence) -> Array:
-    """The bounds of a call's output, whole, with a leading axis over the grades."""
-    with np.errstate(all="ignore"):
-        return np.asarray(np.abs(c.call.x - c.call.mean) * c.bounds.slope + c.bounds.offset)
 
 
 def again(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
@@ -89,7 +81,7 @@ def check_repeatable(e: Evidence) -> Iterator[Check]:
         return
     for index, (one, two) in enumerate(zip(e.observation.steps, other.observation.steps, strict=False)):
         for name, value, second in _pairs(one, two):
-            yield _same_bits("repeatable", name, index, value, second)
+            yield e.same_bits("repeatable", name, index, expected=value, actual=second, promised="as the first time")
 
 
 def _pairs(one: StepObservation, two: StepObservation) -> Iterator[tuple[str, Array, Array | None]]:
@@ -102,16 +94,6 @@ def _pairs(one: StepObservation, two: StepObservation) -> Iterator[tuple[str, Ar
             yield f"dL/d{name}", gradient, two.gradients.get(name)
 
 
-def _same_bits(clause: str, quantity: str, step: int, value: Array, other: Array | None) -> Check:
-    if other is not None and value.shape == other.shape and np.array_equal(value, other, equal_nan=value.dtype.kind == "f"):
-        return Check(clause, quantity, step, Status.CONFORMS)
-    what = "other values" if other is not None and value.shape == other.shape else "another shape"
-    if other is not None and value.shape == other.shape and value.dtype.kind == "f":
-        what = f"up to {np.nanmax(np.abs(value.astype(float) - other.astype(float))):.1e} off"
-    mismatch = Mismatch(expected="the same bits twice", actual=what)
-    return Check(clause, quantity, step, Status.WRONG, mismatch=mismatch)
-
-
 def one_thread(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
     return (replace(case, law="none", mode="one_thread"), inputs) if case.law == "threads" else None
 
@@ -120,9 +102,12 @@ def check_threads(e: Evidence) -> Iterator[Check]:
     other = e.companions.get("thread-counts")
     if other is None:
         return
-    if other.observation.failure is not None:
-        reason = other.observation.failure.text
-        yield Check("thread-counts", "y", 0, Status.INCONCLUSIVE, reason=reason)
+    failure = other.observation.failure
+    if failure is not None and failure.type == "NotHere":
+        yield Check("thread-counts", "y", 0, Status.INCONCLUSIVE, reason=failure.text)
+    elif failure is not None and e.observation.failure is None:
+        actual = f"{failure.type}: {failure.text}"
+        yield e.texts("thread-counts", failure.stage, None, expected="no exception", actual=actual)
     for one, two in zip(e.calls, other.calls, strict=False):
         yield _close(e, "thread-counts", one, two)
 

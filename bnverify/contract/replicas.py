@@ -42,9 +42,8 @@ def check_equal(e: Evidence) -> Iterator[Check]:
     for step, (first, *others) in _calls(e):
         for call, name in itertools.product(others, names):
             value, other = first.after.weights.get(name), call.after.weights.get(name)
-            same = value is not None and other is not None and np.array_equal(value, other, equal_nan=True)
-            expected, actual = "the bits of replica 1", "the bits of replica 1" if same else "other values"
-            yield e.texts("replicas-equal", f"{name} of {call.label}", step, expected=expected, actual=actual)
+            quantity, promised = f"{name} of {call.label}", "as on replica 1"
+            yield e.same_bits("replicas-equal", quantity, step, expected=value, actual=other, promised=promised)
 
 
 def check_read(e: Evidence) -> Iterator[Check]:
@@ -89,10 +88,9 @@ def _loaded(e: Evidence, index: int) -> Iterator[Check]:
     for call in e.observation.inner:
         if call.step == index + 1:
             for name in e.case.config.weight_names():
-                same = name in read and np.array_equal(read[name], call.before.get(name, np.nan), equal_nan=True)
-                actual = "what was loaded" if same else "other values"
-                quantity = f"{name} of {call.label}"
-                yield e.texts("replicas-file", quantity, index, expected="what was loaded", actual=actual)
+                expected, actual = read.get(name), call.before.get(name)
+                quantity, promised = f"{name} of {call.label}", "as it was loaded"
+                yield e.same_bits("replicas-file", quantity, index, expected=expected, actual=actual, promised=promised)
 
 
 CLAUSES = (

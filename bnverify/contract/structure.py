@@ -74,7 +74,7 @@ def check_initial_values(e: Evidence) -> Iterator[Check]:
     for name in e.case.config.weight_names():
         values = e.observation.initial.get(name)
         actual = "missing" if values is None else ", ".join(f"{v:g}" for v in np.unique(values))
-        expected = "1" if e.case.config.initializer(name) == "ones" else "0"
+        expected = f"{e.case.config.initial(name):g}"
         yield e.texts("initial-values", name, None, expected=expected, actual=actual)
 
 
@@ -93,7 +93,7 @@ def check_initializers(e: Evidence) -> Iterator[Check]:
             actual = again if np.unique(values[0]).size == values[0].size else f"{np.unique(values[0]).size} different numbers"
             yield e.texts("initializers", name, None, expected="numbers of its own", actual=actual)
         elif name in PLAIN:
-            expected = "1" if e.case.config.initializer(name) == "ones" else "0"
+            expected = f"{e.case.config.initial(name):g}"
             actual = ", ".join(f"{v:g}" for v in np.unique(first[name]))
             yield e.texts("initializers", name, None, expected=expected, actual=actual)
 

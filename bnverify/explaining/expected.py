@@ -221,7 +221,7 @@ def _keeping(kept: tuple[int, ...]) -> Callable[[Setting], Setting | None]:
         other = replace(case, config=replace(case.config, axis=kept))
         changed = {}
         for name in case.config.weight_names():
-            values = weights.get(name, np.array(float(case.config.initializer(name) == "ones")))
+            values = weights.get(name, np.array(case.config.initial(name)))
             if name in ("gamma", "beta") and np.ptp(values) > 0:
                 return None  # nor gamma or beta
             changed[name] = np.full(other.channels_shape, values.flat[0])

@@ -97,8 +97,6 @@ def explain_subject(subject: Subject, target: Target) -> Explanation:
         for name in case.config.statistics if call.after is not call.before else ():
             probes[name] = (observed.weights[name], _check(one, name))
     found = tuple(replace(q, layer=probes[q.name][0], check=probes[q.name][1]) if q.name in probes else q for q in quantities)
-    checks = [check for check in one.verdict.checks if check.grade is not None or check.status.fails]
-    verdict = replace(one.verdict, checks=tuple(checks), status=worst([check.status for check in checks]))
     return Explanation(
         subject.name,
         target.environment,
@@ -109,7 +107,7 @@ def explain_subject(subject: Subject, target: Target) -> Explanation:
         count=_count(call, case),
         x=np.asarray(call.x),
         quantities=found,
-        verdict=verdict,
+        verdict=one.verdict,
         failure=one.observation.failure,
     )
 
@@ -124,9 +122,14 @@ def why(step: Step, frozen: bool, with_batch: bool) -> str:
 
 
 def _judged(case: Case, inputs: Inputs, target: Target) -> Failing:
-    """The verdict on the call, with known deviations."""
+    """The verdict on the numbers of calls, with known deviations; what a layer is called and made with is not in question."""
     one = verify_inputs(case, inputs, target)
-    return excused(one, [d for d in known.shipped() if d.applies(target.environment)])
+    if one.verdict.status is Status.UNSUPPORTED:
+        return one
+    meant = ("y", *case.config.statistics)
+    checks = [c for c in one.verdict.checks if (c.quantity in meant and c.step is not None) or c.status is Status.CRASHED]
+    verdict = replace(one.verdict, checks=tuple(checks), status=worst([check.status for check in checks]))
+    return excused(replace(one, verdict=verdict), [d for d in known.shipped() if d.applies(target.environment)])
 
 
 def verified(case: Case, inputs: Inputs, target: Target) -> tuple[Failing, tuple[Call, ...]]:

@@ -74,9 +74,7 @@ def make_subject(
             got = f"{x.dtype} of shape {x.shape}, and the first {arrays[0].dtype} of {case.shape}"
             raise BadInput(f"batch {i}: got {got}; allowed: one dtype and rank, and one size of the kept axis {config.axis}")
     if len(masks) not in (0, len(arrays)):
-        raise BadInput(
-            f"masks: got {len(masks)} for {len(arrays)} batch{'es' * (len(arrays) > 1)}; allowed: one for each, or none"
-        )
+        raise BadInput(f"masks: got {len(masks)}; allowed: {len(arrays)}, one for each batch, or none")
     given = tuple(_mask(mask, x) for mask, x in zip(masks, arrays, strict=True)) if len(masks) else ()
     return Subject(name, case, Inputs(_weights(weights, case, config.axis), tuple(arrays), given))
 
@@ -169,7 +167,7 @@ def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dic
         raise BadInput(f"weight {unknown[0]!r} is none of this layer's; allowed: {', '.join(names)}")
     found = {}
     for name in names:
-        value = weights.get(name, case.config.initializer(name) == "ones")
+        value = weights.get(name, case.config.initial(name))
         array = as_weight(name, value)
         if array.ndim and array.size != count:
             where = f"x has {count} channel{'s' * (count != 1)} along axis {axis} of its shape {case.shape}"

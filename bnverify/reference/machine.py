@@ -120,10 +120,7 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
     with np.errstate(all="ignore"):
         for index, (step, batch) in enumerate(zip(case.steps, inputs.batches, strict=True)):
             if batch is None:
-                heard = step is not Step.SAVE and not (case.mode == "uncompiled" and formulas.waits_for_compile)
-                state = (
-                    replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes)) if heard else state
-                )
+                state = changed(case, state, step, formulas)
                 continue
             given = {**inputs.at(index), "x": entered(batch, formats)}
             call = advance(case, read(state, formats), index, given, formulas)
@@ -132,13 +129,20 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
     return tuple(calls)
 
 
+def changed(case: Case, state: State, step: Step, formulas: Formulas) -> State:
+    """The layer after a step that is no call: frozen, unfrozen, or saved and loaded."""
+    if step is Step.SAVE or (case.mode == "uncompiled" and formulas.waits_for_compile):
+        return state
+    return replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes))
+
+
 def initial_state(case: Case, inputs: Inputs) -> State:
     """The layer as built: the given weights, or Keras' initial values."""
     shape = tuple(size if axis in case.kept else 1 for axis, size in enumerate(case.shape))
     wide = precision(case.policy, case.dtype).wide
     given = inputs.weights or {}
     names = case.config.weight_names()
-    values = {name: given.get(name, float(case.config.initializer(name) == "ones")) for name in names}
+    values = {name: given.get(name, case.config.initial(name)) for name in names}
     weights = {name: np.broadcast_to(value, case.channels_shape) for name, value in values.items()}
     frozen = not case.config.trainable
     return State({name: np.asarray(value, wide).reshape(shape) for name, value in weights.items()}, frozen)

@@ -80,7 +80,7 @@ class ReferenceTarget:
         """The weights of a layer before any are given to it."""
         rng = np.random.default_rng(seed)
         drawn = {name: rng.standard_normal(case.channels_shape) for name in case.config.weight_names()}
-        given = {name: np.full(case.channels_shape, float(case.config.initializer(name) == "ones")) for name in drawn}
+        given = {name: np.full(case.channels_shape, case.config.initial(name)) for name in drawn}
         return {name: drawn[name] if name in case.config.draws else given[name] for name in drawn}
 
     def _slices(self, case: Case, inputs: Inputs) -> Observation:

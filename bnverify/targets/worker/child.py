@@ -14,8 +14,16 @@ ONE_THREAD = {
 }
 
 
+class Ended(Exception):
+    """A process that answers no more: at which stage of what it was asked, and in words, how it ended."""
+
+    def __init__(self, stage, text):
+        super(Ended, self).__init__(text)
+        self.stage = stage
+
+
 class Child(object):
-    """`python worker KERAS` with more environment variables; it ends with this process."""
+    """`python worker KERAS` with more environment variables; it ends with this process. Raises Ended where it ends before."""
 
     def __init__(self, name, variables):
         here = os.path.dirname(os.path.abspath(__file__))
@@ -26,25 +34,47 @@ class Child(object):
             stderr=subprocess.DEVNULL,
             env=dict(os.environ, **variables),
         )
-        self.receive()
+        self.stage = "start"
+        said = self.receive()
+        if "error" in said:
+            raise Ended(self.stage, "another process with %s does not start: %s" % (sys.executable, said["error"]))
 
     def observe(self, request):
-        self.process.stdin.write(wire.pack(request))
-        self.process.stdin.flush()
+        self.stage = "start"
+        try:
+            self.process.stdin.write(wire.pack(request))
+            self.process.stdin.flush()
+        except OSError:
+            raise Ended(self.stage, self.end())
         return self.receive()
 
     def receive(self):
         """The next message that is no news of a stage."""
-        while True:
-            message = wire.unpack(self.process.stdout)
-            if message is None or "error" in message:
-                raise RuntimeError("another process with %s does not start" % sys.executable)
-            if set(message) != {"stage"}:
-                return message
+        try:
+            while True:
+                message = wire.unpack(self.process.stdout)
+                if message is None:
+                    raise Ended(self.stage, self.end())
+                if set(message) != {"stage"}:
+                    return message
+                self.stage = message["stage"]
+        except wire.CutOff:
+            raise Ended(self.stage, self.end())
+        except ValueError as error:
+            raise Ended(self.stage, "the answer of another process with %s cannot be read: %s" % (sys.executable, error))
+
+    def end(self):
+        """How the process ended, in words."""
+        code = self.process.wait()
+        how = "with exit code %d" % code if code >= 0 else "by signal %d" % -code
+        return "another process with %s ended %s" % (sys.executable, how)
 
     def __del__(self):
         if hasattr(self, "process"):
             self.process.kill()
-            self.process.stdin.close()
+            try:
+                self.process.stdin.close()
+            except OSError:  # of what the process did not read any more
+                pass
             self.process.stdout.close()
             self.process.wait()

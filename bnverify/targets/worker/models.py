@@ -226,7 +226,7 @@ class OnBatch(InModel):
             if (step["rate"] or 0.0) != self.rate:
                 self.compile(self.whole, step["rate"] or 0.0)
             self.train([step])
-            return self.kept()[-1]
+            return self.seen[-1]
         if step["training"] is None:
             return super(OnBatch, self).do_call(step)
         return self.infer(step)
@@ -250,9 +250,6 @@ class OnBatch(InModel):
         answer = after_call(self.framework, self.layer, None)
         answer.update(y=y, hidden=["gradients", "y_dtype"])
         self.seen.append(answer)
-
-    def kept(self):
-        return self.seen
 
     def infer(self, step):
         x, _ = self.arrays([step])
@@ -280,7 +277,7 @@ class Fit(OnBatch):
         if len(steps) == 1:
             return super(Fit, self).run(steps)
         self.train(steps)
-        return self.kept()
+        return self.seen
 
     def train(self, steps):
         x, y = self.arrays(steps)

@@ -9,13 +9,13 @@ import warnings
 
 import numpy as np
 
-from .child import ONE_THREAD, Child
+from .child import ONE_THREAD, Child, Ended
 from .files import start
 from .frameworks import open_framework
 from .networks import watch
+from .opening import open_way
 from .recording import config_of, one_line, short_name, structure, values
 from .routes import NAMES, route_layer
-from .ways import open_way
 
 
 class Worker(object):
@@ -132,9 +132,12 @@ class Worker(object):
         if not self.own:
             text = "a layer of one's own cannot be handed to another process"
             return dict(empty(), failure={"stage": "start", "type": "NotHere", "text": text})
-        if self.child is None:
-            self.child = Child(self.route or self.name, ONE_THREAD)
-        return self.child.observe(dict(request, mode="call"))
+        try:
+            self.child = self.child or Child(self.route or self.name, ONE_THREAD)
+            return self.child.observe(dict(request, mode="call"))
+        except Ended as ended:
+            self.child = None  # the next case is asked of another one
+            return dict(empty(), failure={"stage": ended.stage, "type": "Crashed", "text": str(ended)})
 
     def assign(self, layer, weights):
         for variable in layer.weights:

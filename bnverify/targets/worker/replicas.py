@@ -4,13 +4,10 @@
 """
 
 import importlib
-import logging
-import os
-import tempfile
 
 import numpy as np
 
-from .recording import NotHere, after_call, after_change, short_name, trainable
+from .recording import NotHere, after_call, short_name, trainable
 from .ways import Way
 
 STRATEGIES = {}  # by the number of replicas; one of each in a process
@@ -131,46 +128,9 @@ class Mirrored(Replicas):
         return self.strategy.experimental_local_results(own)
 
     def do_file(self, step):
-        with self.strategy.scope(), Folder() as folder:
-            self.layer = reloaded(self, os.path.join(folder, "model." + step["format"]), step["format"])
-        return dict(after_change(self.framework, self.layer), weights=self.read())
-
-
-def reloaded(way, path, kind):
-    """The layer that was saved inside a model, and loaded again."""
-    keras = way.framework.keras
-    shape = [None] + list(way.request["shape"][1:])
-
-    def model(layer):
-        x = keras.Input(batch_shape=tuple(shape), dtype=way.request["dtype"])
-        return keras.Model(x, layer(x))
-
-    if kind == "weights.h5":
-        model(way.layer).save_weights(path)
-        other = way.make()
-        model(other).load_weights(path)
-        other.trainable = way.layer.trainable
-        return other
-    if kind in ("keras", "h5"):
-        model(way.layer).save(path)
-        own = {type(way.layer).__name__: type(way.layer)}
-        return keras.models.load_model(path, custom_objects=own).layers[-1]
-    raise NotHere("replicas are not saved as %s here" % kind)
-
-
-class Folder(object):
-    """A temporary folder, in which Keras does not warn of its older formats."""
-
-    def __enter__(self):
-        self.folder, self.logger = tempfile.TemporaryDirectory(), logging.getLogger("absl")
-        self.level = self.logger.level
-        self.logger.setLevel(logging.ERROR)
-        return self.folder.name
-
-    def __exit__(self, *_):
-        self.logger.setLevel(self.level)
-        self.folder.cleanup()
-        return False
+        with self.strategy.scope():
+            answer = super(Mirrored, self).do_file(step)
+        return dict(answer, weights=self.read())
 
 
 class Parallel(Replicas):

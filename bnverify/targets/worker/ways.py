@@ -161,17 +161,10 @@ class Function(Way):
         return self.traced[key](x, *([given["mask"]] if "mask" in given else []))
 
 
-class Compiled(Function):
-    """TensorFlow: tf.function with XLA. JAX: jax.jit of stateless_call."""
+class CompiledFunction(Function):
+    """tf.function with XLA."""
 
     options = {"jit_compile": True}
-
-    def __new__(cls, framework, *arguments):
-        if framework.backend == "jax":
-            return JitWay(framework, *arguments)
-        if framework.backend != "tensorflow":
-            raise NotHere("XLA compiles for TensorFlow and JAX")
-        return super(Compiled, cls).__new__(cls)
 
 
 class Stateless(Way):
@@ -192,27 +185,26 @@ class Stateless(Way):
         return y
 
 
-class JitWay(Stateless):
+class CompiledStateless(Stateless):
     """jax.jit of stateless_call."""
 
     def wrap(self, function):
         return importlib.import_module("jax").jit(function)
 
 
-def open_way(framework, factory, request):
-    """The way that a request names; NotHere where this environment has none."""
-    from . import held, models, replicas
+def compiled(framework, factory, request):
+    """XLA, as each backend has it."""
+    kinds = {"tensorflow": CompiledFunction, "jax": CompiledStateless}
+    if framework.backend not in kinds:
+        raise NotHere("XLA compiles for TensorFlow and JAX")
+    return kinds[framework.backend](framework, factory, request)
 
-    mode = request.get("mode") or "call"
-    kinds = {
-        "call": Way,
-        "unbuilt": Unbuilt,
-        "positional": Positional,
-        "function": Function,
-        "xla": Compiled,
-        "stateless": Stateless,
-        "held": held.Held,
-    }
-    kinds.update(models.WAYS)
-    kinds.update(replicas.WAYS)
-    return kinds[mode](framework, factory, request)
+
+WAYS = {
+    "call": Way,
+    "unbuilt": Unbuilt,
+    "positional": Positional,
+    "function": Function,
+    "xla": compiled,
+    "stateless": Stateless,
+}
