@@ -97,7 +97,7 @@ def _compared(name: str, expected: Array, setting: Setting, formats: Precision) 
         for words, changed in _combined(setting, departures, name):
             tried += 1
             value = _value(name, trace(changed.case, changed.inputs, changed.formulas, formats)[0])
-            if value is None or value.size != expected.size:
+            if value.size != expected.size:
                 continue
             error = _error(value.reshape(expected.shape), expected)
             nearest = min(nearest, (words, error), key=lambda fit: fit[1])
@@ -146,7 +146,7 @@ def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
         ]
     divisor = [_formula("the variance is divided by n-1 (ddof=1)", "unbiased")]
     masks = [Reading("the mask is left out", _unmasked)] if case.mask != "none" else []
-    kinds = [_axes(case), divisor, masks]
+    kinds = [_axes(case, name == "y"), divisor, masks]
     if name in ("y", "mean", "variance"):
         kinds.insert(0, statistics)
     if name == "y":
@@ -194,26 +194,26 @@ def _unmasked(setting: Setting) -> Setting:
     return replace(setting, case=replace(setting.case, mask="none"), inputs=replace(setting.inputs, masks=()))
 
 
-def _axes(case: Case) -> list[Reading]:
-    """Other axes kept: the one that the layer reduces by, each other one, none."""
+def _axes(case: Case, scaled: bool) -> list[Reading]:
+    """Other axes kept: the one that the layer reduces by, each other one, none. scaled: whether gamma and beta matter."""
     rank = len(case.shape)
     everything = tuple(range(rank))
     reduced = tuple(axis for axis in everything if axis not in case.kept)
     options = [reduced, *((axis,) for axis in everything), everything[:1] + case.kept, everything[1:], ()]
     found: dict[tuple[int, ...], Reading] = {}
-    for kept in options:
+    for kept in (tuple(sorted(set(option))) for option in options):
         over = [axis for axis in everything if axis not in kept]
-        if tuple(sorted(kept)) == case.kept or not over or all(case.shape[axis] == 1 for axis in over):
+        if kept == case.kept or not over or all(case.shape[axis] == 1 for axis in over):
             continue
         one = f"one for each position of axis {_and(kept)}" if kept else "one for all"
         words = f"the statistics are taken over axis {_and(over)}, {one}"
-        if tuple(sorted(kept)) == reduced:
+        if kept == reduced:
             words += ": axis as np.mean takes it, for what is reduced"
-        found.setdefault(tuple(sorted(kept)), Reading(words, _keeping(tuple(sorted(kept)))))
+        found.setdefault(kept, Reading(words, _keeping(kept, scaled)))
     return list(found.values())
 
 
-def _keeping(kept: tuple[int, ...]) -> Callable[[Setting], Setting | None]:
+def _keeping(kept: tuple[int, ...], scaled: bool) -> Callable[[Setting], Setting | None]:
     def change(setting: Setting) -> Setting | None:
         case, weights = setting.case, setting.inputs.weights or {}
         if not setting.formulas.normalizes_with_batch(case.steps[0].training, not case.config.trainable):
@@ -222,7 +222,7 @@ def _keeping(kept: tuple[int, ...]) -> Callable[[Setting], Setting | None]:
         changed = {}
         for name in case.config.weight_names():
             values = weights.get(name, np.array(case.config.initial(name)))
-            if name in ("gamma", "beta") and np.ptp(values) > 0:
+            if scaled and name in ("gamma", "beta") and np.ptp(values) > 0:
                 return None  # nor gamma or beta
             changed[name] = np.full(other.channels_shape, values.flat[0])
         return replace(setting, case=other, inputs=replace(setting.inputs, weights=changed))
@@ -234,16 +234,16 @@ def _and(axes: Sequence[int]) -> str:
     return " and ".join(map(str, axes))
 
 
-def _value(name: str, call: Call) -> Array | None:
+def _value(name: str, call: Call) -> Array:
     if name == "y":
         return call.y()
     if name in ("mean", "variance"):
         return np.asarray(getattr(call, name))
-    return None if call.after is call.before else np.asarray(call.after.weights[name])
+    return np.asarray(call.after.weights[name])
 
 
 def _within(name: str, expected: Array, setting: Setting, formats: Precision) -> bool:
-    """Whether rounding, of a layer or of NumPy, explains what is left between a reading and what was expected."""
+    """Whether rounding, as of Keras on TensorFlow or of NumPy (blocked sums), explains what is left."""
     expectation = expect(setting.case, setting.inputs, setting.formulas, formats)
     call, bounds = expectation.calls[0], expectation.bounds[0]
     numbers: Numbers
@@ -251,16 +251,14 @@ def _within(name: str, expected: Array, setting: Setting, formats: Precision) ->
         numbers = output_numbers(call, bounds.slope, bounds.offset, formats.output)
     else:
         value = _value(name, call)
-        assert value is not None
+        error = np.broadcast_to(2 * formats.variable.unit_roundoff * np.abs(value), (3, *value.shape))
         if name.startswith("moving"):
-            error = bounds.moving[name]
+            error = error + bounds.moving[name]
         elif call.normalizes_with_batch and call.batch is not None:
             error = moments_error(call.batch, formats.arithmetic, (False, False))[f"moving_{name}"]
-        else:
-            error = np.broadcast_to(2 * formats.variable.unit_roundoff * np.abs(value), (3, *value.shape))
         numbers = weight_numbers(value.reshape(expected.shape), error.reshape(3, *expected.shape), formats.variable)
     comparison = compare(expected, numbers)
-    return comparison.grade <= Grade.SEQUENTIAL and comparison.conclusive
+    return comparison.grade is Grade.BLOCKED and comparison.conclusive
 
 
 def _error(value: Array, expected: Array) -> float:
