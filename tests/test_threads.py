@@ -81,3 +81,23 @@ def test_the_command_reports_a_process_that_dies(keras: Any, cli: Cli, tmp_path:
     assert (ended.code, ended.err) == (1, "")
     assert "any number of threads" in ended.out
     assert "ended with exit code 4" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("case", "clause"),
+    [("shape:37x4/law:repeat/steps:TI", "repeatable"), ("shape:6x4/mode:function/steps:TI", "ways-agree")],
+)
+def test_a_second_observation_that_raises_is_wrong(keras: Any, case: str, clause: str) -> None:
+    """A layer that can be made once only, or that cannot be called as it is, does not pass for one that agrees."""
+    made: list[object] = []
+
+    def once(**arguments: Any) -> Any:
+        made.append(None)
+        if len(made) > 1:
+            raise RuntimeError("one is enough")
+        return keras.layers.BatchNormalization(**arguments)
+
+    verdict = verify(parse(case), InProcess(once, "once"), 0).verdict
+    (check,) = [check for check in verdict.checks if check.clause == clause and check.status is Status.WRONG]
+    assert check.mismatch is not None
+    assert (check.mismatch.expected, check.mismatch.actual) == ("no exception", "RuntimeError: one is enough")

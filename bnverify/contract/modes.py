@@ -56,8 +56,18 @@ def check_agree(e: Evidence) -> Iterator[Check]:
     other = e.companions.get("ways-agree")
     if other is None:
         return
+    yield from _failed(e, "ways-agree", other)
     for one, two in zip(e.calls, other.calls, strict=False):
         yield _close(e, "ways-agree", one, two)
+
+
+def _failed(e: Evidence, clause: str, other: Evidence) -> Iterator[Check]:
+    """A second observation that raises where the first did not, or that cannot be made here."""
+    failure = other.observation.failure
+    if failure is not None and failure.type == "NotHere":
+        yield Check(clause, "y", 0, Status.INCONCLUSIVE, reason=failure.text)
+    elif failure is not None and e.observation.failure is None:
+        yield e.texts(clause, failure.stage, None, expected="no exception", actual=f"{failure.type}: {failure.text}")
 
 
 def _close(e: Evidence, clause: str, one: CallEvidence, two: CallEvidence) -> Check:
@@ -79,6 +89,7 @@ def check_repeatable(e: Evidence) -> Iterator[Check]:
     other = e.companions.get("repeatable")
     if other is None:
         return
+    yield from _failed(e, "repeatable", other)
     for index, (one, two) in enumerate(zip(e.observation.steps, other.observation.steps, strict=False)):
         for name, value, second in _pairs(one, two):
             yield e.same_bits("repeatable", name, index, expected=value, actual=second, promised="as the first time")
@@ -102,12 +113,7 @@ def check_threads(e: Evidence) -> Iterator[Check]:
     other = e.companions.get("thread-counts")
     if other is None:
         return
-    failure = other.observation.failure
-    if failure is not None and failure.type == "NotHere":
-        yield Check("thread-counts", "y", 0, Status.INCONCLUSIVE, reason=failure.text)
-    elif failure is not None and e.observation.failure is None:
-        actual = f"{failure.type}: {failure.text}"
-        yield e.texts("thread-counts", failure.stage, None, expected="no exception", actual=actual)
+    yield from _failed(e, "thread-counts", other)
     for one, two in zip(e.calls, other.calls, strict=False):
         yield _close(e, "thread-counts", one, two)
 
