@@ -51,9 +51,15 @@ def _table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _fragment(head: Sequence[str], table: str, notes: Sequence[str], plot: Callable[[], Figure]) -> str:
-    lines = "<br>".join(map(escape, head))
+    lines = "<br>".join(map(_labelled, head))
     conclusion = f"<p><b>{escape(notes[0])}</b>{''.join('<br>' + escape(note) for note in notes[1:])}</p>"
     return encodable(f"<div class='bnverify'><p>{lines}</p>{table}{conclusion}{_picture(plot)}</div>")
+
+
+def _labelled(line: str) -> str:
+    """A line of the heading, with what stands in its first column in bold."""
+    label, gap, rest = line.partition("  ")
+    return f"<b>{escape(label)}</b>&ensp;{escape(rest.strip())}" if gap else escape(line)
 
 
 def _picture(plot: Callable[[], Figure]) -> str:

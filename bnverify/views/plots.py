@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,25 +43,36 @@ def _matplotlib() -> Any:
     return matplotlib
 
 
-def figure(size: tuple[float, float], columns: int) -> tuple[Figure, Any]:
-    """A figure with axes side by side, outside pyplot's list of open figures."""
-    with _matplotlib().rc_context(STYLE):
-        from matplotlib.figure import Figure
+def _styled(plot: Callable[[Any], Figure]) -> Callable[[Any], Figure]:
+    """Draws in the style, and leaves other figures theirs."""
 
-        made = Figure(figsize=size, layout="constrained")
-        return made, made.subplots(1, columns, squeeze=False)[0]
+    @wraps(plot)
+    def draw(what: Any) -> Figure:
+        with _matplotlib().rc_context(STYLE):
+            return plot(what)
+
+    return draw
+
+
+def _figure(size: tuple[float, float], columns: int) -> tuple[Figure, Any]:
+    """A figure with axes side by side, outside pyplot's list of open figures."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=size, layout="constrained")
+    return made, made.subplots(1, columns, squeeze=False)[0]
 
 
 def as_png(made: Figure) -> bytes:
     """A figure as a small picture with a transparent ground."""
     out = io.BytesIO()
-    made.savefig(out, format="png", dpi=72, transparent=True)
+    made.savefig(out, format="png", dpi=84, transparent=True)
     return out.getvalue()
 
 
+@_styled
 def explanation(e: Explanation) -> Figure:
     """x, x̂ and y of the first channels: each value a dot, the statistics as a line (mean) and a bar (± deviation)."""
-    made, axes = figure((8.5, 2.4), 3)
+    made, axes = _figure((8.5, 2.4), 3)
     own = e["y"].layer
     parts = (("x", e.x, BLUE), ("x̂", e["x̂"].reference, PURPLE), ("y", e["y"].reference if own is None else own, GREEN))
     for ax, (name, values, colour) in zip(axes, parts, strict=True):
@@ -92,9 +105,10 @@ def _by_channel(values: Array, kept: tuple[int, ...]) -> Array:
     return rows[:: max(1, len(rows) // POINTS)]
 
 
+@_styled
 def trajectory(t: Trajectory) -> Figure:
     """Moving mean and variance over the steps, of the first channels, towards the data's; and how far inference is off."""
-    made, axes = figure((8.5, 2.6), 3)
+    made, axes = _figure((8.5, 2.6), 3)
     for ax, name, of in ((axes[0], "moving_mean", "mean"), (axes[1], "moving_variance", "variance")):
         for channel in range(min(CHANNELS // 2, t.data[of].size)):
             colour = (BLUE, GREEN, PURPLE)[channel]
