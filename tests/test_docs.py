@@ -8,13 +8,15 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
+from conftest import Cli
 
-from bnverify import api
+from bnverify import api, own_numbers
+from bnverify import cli as command_line
 from bnverify.cases.case import parse
-from bnverify.cli import cli
 from bnverify.matrix.difference import difference
 from bnverify.matrix.records import load_record
 from bnverify.matrix.rows import load_matrix
@@ -28,9 +30,27 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_python_example_runs() -> None:
-    """The first Python block of the README runs as it stands."""
-    exec(compile(blocks("python")[0], "README.md", "exec"), {})
+def block(language: str, word: str) -> str:
+    """The one block of a language that holds a word."""
+    (found,) = [text for text in blocks(language) if word in text]
+    return found
+
+
+@pytest.mark.parametrize("word", ["check_layer", "bnverify.trace"])
+def test_a_python_example_runs(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python blocks of the README run as they stand, and print what they say."""
+    exec(compile(block("python", word), "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_example_of_explain_is_what_is_shown(cli: Cli) -> None:
+    """Each line that the README shows comes out of the command above it."""
+    section = README.split("## Your own numbers")[1].split("```")[0]
+    command, _, shown = section.strip().partition("\n\n")
+    said = [line.split() for line in cli(*shlex.split(command)[1:]).out.splitlines()]
+    lines = [line.split() for line in shown.splitlines() if line.startswith("    ") and "…" not in line]
+    assert len(lines) == 8
+    assert [line for line in lines if line not in said] == []
 
 
 def test_the_pytest_example_runs(tmp_path: Path) -> None:
@@ -39,7 +59,7 @@ def test_the_pytest_example_runs(tmp_path: Path) -> None:
     package.mkdir()
     (package / "__init__.py").touch()
     wrong = "import keras\nclass MyBatchNorm(keras.layers.BatchNormalization):\n    def get_config(self):\n        return {}\n"
-    test = blocks("python")[1].replace("expected_failures=", 'suite="smoke", expected_failures=')
+    test = block("python", "parametrize_conformance").replace("expected_failures=", 'suite="smoke", expected_failures=')
     (tmp_path / "test_mine.py").write_text(test)
     results = {}
     for name, layers in (("wrong", wrong), ("right", "from keras.layers import BatchNormalization as MyBatchNorm\n")):
@@ -93,7 +113,7 @@ def test_every_finding_is_in_the_records() -> None:
 
 def commands(text: str) -> list[list[str]]:
     found = re.findall(
-        r"(?:^|`)\s*(bnverify (?:run|list|show|contract|selftest|matrix|files|diff|bisect)[^`\n]*)", text, re.MULTILINE
+        r"(?:^|`)\s*(bnverify (?:run|list|show|contract|selftest|matrix|files|diff|bisect|explain)[^`\n]*)", text, re.MULTILINE
     )
     return [shlex.split(line) for line in found if "CASE" not in line and "…" not in line]
 
@@ -103,9 +123,9 @@ def test_every_command_in_the_readme_is_one_that_the_tool_takes() -> None:
     found = commands(README)
     assert len(found) >= 4
     for _, name, *arguments in found:
-        command = cli.commands[name]
+        command = command_line.cli.commands[name]
         command.make_context(name, arguments, resilient_parsing=False)
-    run = cli.commands["run"]
+    run = command_line.cli.commands["run"]
     named = set(re.findall(r"`(-{1,2}[a-z-]+)", README.split("| `bnverify run` |")[1].split("\n")[0]))
     taken = {option for parameter in run.params if isinstance(parameter, click.Option) for option in parameter.opts}
     assert named <= taken
@@ -113,25 +133,26 @@ def test_every_command_in_the_readme_is_one_that_the_tool_takes() -> None:
 
 def test_every_example_in_a_help_text_parses() -> None:
     """Each command's help ends with examples that the command takes."""
-    for name, command in cli.commands.items():
+    for name, command in command_line.cli.commands.items():
         with click.Context(command, info_name=name) as context:
             text = command.get_help(context)
         examples = commands(text.split("Examples:")[1])
         assert examples, name
         for _, used, *arguments in examples:
-            cli.commands[used].make_context(used, arguments)
+            command_line.cli.commands[used].make_context(used, arguments)
 
 
-def test_docstring_examples_run() -> None:
+@pytest.mark.parametrize("module", [api, own_numbers])
+def test_docstring_examples_run(module: ModuleType) -> None:
     """The examples of the Python interface give what they say."""
-    results = doctest.testmod(api)
+    results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
 
 
 def test_readme_links_lead_somewhere() -> None:
     """Every relative link of the README is a file of the repository."""
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
         assert (ROOT / target).exists(), target
 
 
