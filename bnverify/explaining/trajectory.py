@@ -18,7 +18,7 @@ from bnverify.explaining.explanation import verified
 from bnverify.explaining.subject import Subject
 from bnverify.model import Check, Environment, Failure, worst
 from bnverify.precision import Array
-from bnverify.reference.machine import Call, batch_statistics
+from bnverify.reference.machine import Batch, Call, batch_statistics
 from bnverify.targets.target import Target
 
 LONGEST = 10**7  # steps that are looked ahead
@@ -33,6 +33,7 @@ class Trajectory:
     apart: how far inference is from training after each step, in standard deviations; within: what counts as agreement.
     agrees_after: the step from which on they agree, None where they do not; needed: the steps that this momentum needs if all
     batches were alike, None where it never gets there; status: how the layer's moving statistics compare with what is promised.
+    still: whether they stay as they are, because the layer is frozen.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Trajectory:
     checks: tuple[Check, ...]
     failure: Failure | None = None
     cause: str = ""
+    still: bool = False
 
     @property
     def momentum(self) -> float:
@@ -70,6 +72,8 @@ class Trajectory:
 
     def needed_with(self, momentum: float) -> int | None:
         """The steps that another momentum would need from where the layer started, if all batches were alike."""
+        if self.still:
+            return self.needed
         start = {name: values[0] for name, values in self.moving.items()}
         return _needed(start, self.batch, self.data, momentum, self.case.config.epsilon, self.within)
 
@@ -83,10 +87,12 @@ def follow_batches(subject: Subject, target: Target, within: float) -> Trajector
     reference = {name: _rows([before[name], *(call.after.weights[name] for call in calls)]) for name in names}
     seen = one.observation.steps
     own = {name: _rows([before[name], *(step.weights[name] for step in seen)]) for name in names}
-    batch = {"mean": _rows([_batch(call)[0] for call in calls]), "variance": _rows([_batch(call)[1] for call in calls])}
+    of_batches = [_batch(call, case) for call in calls]
+    batch = {"mean": _rows([b.mean for b in of_batches]), "variance": _rows([b.variance for b in of_batches])}
     data = _data(case, calls)
     epsilon = case.config.epsilon
     apart = distance(own["moving_mean"], own["moving_variance"], data, epsilon)
+    still = all(call.after is call.before for call in calls)
     agrees = [bool(np.all(apart[step:] <= within)) for step in range(len(apart))]
     return Trajectory(
         subject.name,
@@ -99,10 +105,11 @@ def follow_batches(subject: Subject, target: Target, within: float) -> Trajector
         apart,
         within,
         agrees_after=agrees.index(True) if any(agrees) and len(seen) == len(batches) else None,
-        needed=_needed(before, batch, data, case.config.momentum, epsilon, within),
+        needed=_needed(before, batch, data, 1.0 if still else case.config.momentum, epsilon, within),
         checks=tuple(c for c in one.verdict.checks if c.quantity in case.config.statistics and c.step is not None),
         failure=one.observation.failure,
         cause=one.verdict.cause,
+        still=still,
     )
 
 
@@ -142,9 +149,11 @@ def _needed(
     return 0 if close(0) else high
 
 
-def _batch(call: Call) -> tuple[Array, Array]:
-    assert call.batch is not None
-    return call.batch.mean, call.batch.variance
+def _batch(call: Call, case: Case) -> Batch:
+    """The statistics of a call's batch, which a frozen layer computes nothing of."""
+    if call.batch is not None:
+        return call.batch
+    return batch_statistics(call.x, call.mask, case.kept, call.formulas, call.mean.dtype.type)
 
 
 def _data(case: Case, calls: Sequence[Call]) -> dict[str, Array]:
