@@ -88,15 +88,27 @@ def test_never() -> None:
     assert t.needed is None
 
 
-def test_a_frozen_layer_stays_where_it_is() -> None:
-    """Its statistics do not move, and it is said why."""
-    layer = keras.layers.BatchNormalization()
-    layer.build((None, 2))
-    layer.trainable = False
-    t = bnverify.trace(layer, batches(3))
-    assert t.ok
-    assert (t.trajectory.moving["moving_mean"] == 0).all()
-    assert "The layer is frozen (trainable=False): training calls leave its moving statistics as they are." in str(t)
+def test_a_frozen_layer_stays_apart() -> None:
+    """Its moving statistics stay, so that no number of steps is enough; the batches' own are those of a layer that trains."""
+    given = batches(3)
+    frozen, training = bnverify.trace({"trainable": False}, given), bnverify.trace({}, given)
+    assert frozen.ok
+    assert (frozen.trajectory.still, training.trajectory.still) == (True, False)
+    assert np.ptp(frozen.trajectory.apart) == 0
+    assert (frozen.agrees_after, frozen.needed, frozen.trajectory.needed_with(0.9)) == (None, None, None)
+    for name, values in training.trajectory.batch.items():
+        np.testing.assert_allclose(frozen.trajectory.batch[name], values)
+    assert "The layer is frozen (trainable=False): its moving statistics stay as they are." in str(frozen)
+    assert "Steps needed" not in str(frozen)
+
+
+def test_a_frozen_layer_that_agrees_needs_no_step() -> None:
+    """Frozen statistics that are the data's own agree from the start."""
+    given = batches(3)
+    x = np.concatenate(given)
+    own = {"moving_mean": x.mean(axis=0), "moving_variance": x.var(axis=0)}
+    traced = bnverify.trace({"trainable": False}, given, weights=own)
+    assert (traced.agrees_after, traced.needed) == (0, 0)
 
 
 def test_batches_of_different_sizes_and_masks() -> None:

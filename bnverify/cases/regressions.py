@@ -32,6 +32,42 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
         "“where do I call batch normalization?”: the network that was posted, every call of its three layers",
     ),
     (
+        "shape:16x64/network:before-activation/steps:T2I",
+        "“before the activation”: BN normalizes what relu gets, and relu hands on a mean of about 0.4",
+    ),
+    (
+        "shape:16x64/network:after-activation/steps:T2I",
+        "“after the activation”: BN normalizes what relu gives, which stays as skewed as it was",
+    ),
+    (
+        "shape:16x64/network:saturating/steps:T2I",
+        "“saturating activations differ”: BN after a sigmoid and before one",
+    ),
+    (
+        "shape:16x64/network:no-bias/steps:T2I",
+        "“a bias before BN is redundant”: the mean removes it and beta replaces it",
+    ),
+    (
+        "shape:8x8x8x1/network:conv/steps:T2I",
+        "“axis=bn_axis”: 3 on channels-last, which is the default's -1",
+    ),
+    (
+        "shape:8x8x8x1/network:conv-relu-bn/steps:T2I",
+        "“Conv, relu, BN as one function”: two calls of it, two layers with their own statistics",
+    ),
+    (
+        "shape:16x64/network:dropout-before/steps:T2I",
+        "“dropout before BN shifts the variance”: the moving variance is that of the noisy input",
+    ),
+    (
+        "shape:16x64/network:softmax/steps:T2I",
+        "“BN before the softmax”: the logits' own shift and scale count for nothing, gamma and beta do",
+    ),
+    (
+        "shape:16x4/fill:offset/steps:T10I",
+        "“validation accuracy stands still”: after ten steps moving statistics are still 0.9 of what they were at the start",
+    ),
+    (
         "shape:4x3x5x5/axis:1/steps:TI",
         "the fused kernel of tf.keras 2 put variance·n/(n−1) into the moving variance of rank-4 inputs",
     ),

@@ -33,6 +33,7 @@ class Trajectory:
     apart: how far inference is from training after each step, in standard deviations; within: what counts as agreement.
     agrees_after: the step from which on they agree, None where they do not; needed: the steps that this momentum needs if all
     batches were alike, None where it never gets there; status: how the layer's moving statistics compare with what is promised.
+    still: whether they stay as they are, because the layer is frozen.
     """
 
     name: str
@@ -49,15 +50,11 @@ class Trajectory:
     checks: tuple[Check, ...]
     failure: Failure | None = None
     cause: str = ""
+    still: bool = False
 
     @property
     def momentum(self) -> float:
         return self.case.config.momentum
-
-    @property
-    def frozen(self) -> bool:
-        """Whether the layer is frozen, so that training calls leave its moving statistics alone."""
-        return not self.case.config.trainable
 
     @property
     def steps(self) -> int:
@@ -75,6 +72,8 @@ class Trajectory:
 
     def needed_with(self, momentum: float) -> int | None:
         """The steps that another momentum would need from where the layer started, if all batches were alike."""
+        if self.still:
+            return self.needed
         start = {name: values[0] for name, values in self.moving.items()}
         return _needed(start, self.batch, self.data, momentum, self.case.config.epsilon, self.within)
 
@@ -89,10 +88,11 @@ def follow_batches(subject: Subject, target: Target, within: float) -> Trajector
     seen = one.observation.steps
     own = {name: _rows([before[name], *(step.weights[name] for step in seen)]) for name in names}
     each = [_statistics(call.x, call.mask, case.kept, call) for call in calls]
-    batch = {"mean": _rows([own.mean for own in each]), "variance": _rows([own.variance for own in each])}
+    batch = {"mean": _rows([b.mean for b in each]), "variance": _rows([b.variance for b in each])}
     data = _data(case, calls)
     epsilon = case.config.epsilon
     apart = distance(own["moving_mean"], own["moving_variance"], data, epsilon)
+    still = all(call.after is call.before for call in calls)
     agrees = [bool(np.all(apart[step:] <= within)) for step in range(len(apart))]
     return Trajectory(
         subject.name,
@@ -105,10 +105,11 @@ def follow_batches(subject: Subject, target: Target, within: float) -> Trajector
         apart,
         within,
         agrees_after=agrees.index(True) if any(agrees) and len(seen) == len(batches) else None,
-        needed=_needed(before, batch, data, case.config.momentum, epsilon, within),
+        needed=_needed(before, batch, data, 1.0 if still else case.config.momentum, epsilon, within),
         checks=tuple(c for c in one.verdict.checks if c.quantity in case.config.statistics and c.step is not None),
         failure=one.observation.failure,
         cause=one.verdict.cause,
+        still=still,
     )
 
 

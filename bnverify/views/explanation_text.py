@@ -176,8 +176,8 @@ def trajectory_lines(t: Trajectory) -> Iterator[str]:
         yield f"Inference agrees with training {within} from step {t.agrees_after} on; after {t.steps} steps: {apart}."
     else:
         yield f"After {plural(t.steps, 'step')} inference and training are {apart}."
-    if t.frozen:
-        yield "The layer is frozen (trainable=False): training calls leave its moving statistics as they are."
+    if t.still:
+        yield "The layer is frozen (trainable=False): its moving statistics stay as they are."
         return
     found = {t.momentum: t.needed, **{m: t.needed_with(m) for m in MOMENTA}}
     told = ", ".join(f"{momentum:g}: {needed_words(steps)}" for momentum, steps in sorted(found.items()))
