@@ -317,13 +317,8 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"gradients are taken of calls of the layer itself; got mode:{mode}"
     if Step.OPTIMIZE in case.steps and mode not in ("call", "unbuilt", "positional", *TRAINERS):
         yield f"a step O needs mode:call or {', '.join(TRAINERS)}; got mode:{mode}"
-    parameters = [
-        name for name in _CONFIG_FIELDS if name.endswith(("_regularizer", "_constraint")) and getattr(case.config, name)
-    ]
-    if parameters and mode in TRAINERS:
-        yield f"mode:{mode} trains with what {parameters[0]} adds, which cases of plain calls ask for; allowed: without it"
-    if 0 in case.shape and mode in TRAINERS:
-        yield f"mode:{mode} trains with batches that are not empty; got shape:{case.fields['shape']}"
+    if mode in TRAINERS:
+        yield from _objections_to_training(case)
     if mode == "unbuilt" and case.weights != "initial":
         yield "a layer that is not built has no weights to set; mode:unbuilt needs weights:initial"
     if mode == "shared" and any(step.is_call and len(list(run)) % 2 for step, run in itertools.groupby(case.steps)):
@@ -340,6 +335,17 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
     if case.misuse != "none":
         yield from _objections_to_misuse(case)
+
+
+def _objections_to_training(case: Case) -> Iterator[str]:
+    """What does not go together where a compiled model is trained."""
+    names = [name for name in _CONFIG_FIELDS if name.endswith(("_regularizer", "_constraint")) and getattr(case.config, name)]
+    if names:
+        yield f"mode:{case.mode} trains with what {names[0]} adds, which cases of plain calls ask for; allowed: without it"
+    if case.mask != "none":
+        yield f"mode:{case.mode} feeds inputs alone, and no mask; got mask:{case.mask}"
+    if 0 in case.shape:
+        yield f"mode:{case.mode} trains with batches that are not empty; got shape:{case.fields['shape']}"
 
 
 def _objections_to_the_file(case: Case) -> Iterator[str]:
