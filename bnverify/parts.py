@@ -34,15 +34,18 @@ class Part:
     steps: tuple[int, ...]
 
 
-def parts_of(case: Case, inputs: Inputs, observation: Observation, slices: bool) -> tuple[Part, ...] | None:
+def parts_of(
+    case: Case, inputs: Inputs, observation: Observation, slices: bool, alone: bool = False
+) -> tuple[Part, ...] | None:
     """The parts that are judged in the place of a case's calls; None where the case is judged as it is.
 
-    slices: whether TimeDistributed calls its layer for each slice, as it is documented to, and not for all at once.
+    slices: whether TimeDistributed calls its layer for each slice, as it is documented to, and not for all at once; alone:
+    whether each replica is held against its own shard even where all of them are to use the whole batch.
     """
     if case.misuse != "none":
         return ()
     if replicas(case.mode) > 1:
-        return tuple(_inner(case, call) for call in _of_replicas(case, observation))
+        return tuple(_inner(case, call) for call in (observation.inner if alone else _of_replicas(case, observation)))
     if case.network != "none":
         return tuple(_inner(case, call) for call in observation.inner)
     if case.mode == "shared":

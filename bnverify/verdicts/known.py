@@ -40,8 +40,9 @@ class Deviation:
 
     A record may say exactly what comes out instead; it then excuses only numbers that are just that. computes: the key of a
     hypothesis, or several joined by +; arithmetic, variable, read: the format that is computed in, stored in, or
-    rounded to when weights are read; output: the format of y; grade: the worst grade. quantity: the one
-    quantity that deviates. raises: part of the exception's type and text, alternatives separated by |.
+    rounded to when weights are read; output: the format of y; grade: the worst grade; replicas: "alone" where each replica
+    uses its own shard and not the batch of all of them. quantity: the one quantity that deviates. raises: part of the
+    exception's type and text, alternatives separated by |.
     """
 
     clauses: tuple[str, ...]
@@ -56,6 +57,7 @@ class Deviation:
     read: str = ""
     output: str = ""
     grade: str = ""
+    replicas: str = ""
     raises: str = ""
     backend: str = ""
     keras: str = ""
@@ -78,7 +80,7 @@ class Deviation:
     @property
     def exact(self) -> bool:
         """Whether the record says what comes out instead."""
-        return any((self.computes, self.arithmetic, self.variable, self.read, self.output, self.grade))
+        return any((self.computes, self.arithmetic, self.variable, self.read, self.output, self.grade, self.replicas))
 
     def formulas(self, promised: Formulas) -> Formulas:
         """What is computed instead of the promised formulas."""
@@ -143,6 +145,7 @@ def _deviation(record: Record) -> Deviation:
         "read": formats,
         "output": formats,
         "grade": ("sequential", "one-pass"),
+        "replicas": ("alone",),
     }
     for field, allowed in choices.items():
         if field in texts and not set(texts[field].split("+")) <= set(allowed):
