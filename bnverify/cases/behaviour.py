@@ -81,6 +81,7 @@ def _ways() -> Iterator[str]:
     yield from each("shape:6x4/mode:{}/steps:T2IO", TRAINERS)
     yield from each("shape:37x4/fill:{}/mode:xla/steps:TI", SPECIAL)
     yield from each("shape:6x4/mode:shared/{}/steps:{}", ("momentum:0.5", "axis:1"), ("T2I2", "T4F2T2"))
+    yield from each("shape:6x5x4/mask:{}/mode:shared/steps:T2I2", ("random", "hidden"))
     yield from each("shape:{}/mode:timedistributed/steps:T2I", ("6x5x4", "3x4x5x2"))
     yield from each("shape:6x5x4/mask:{}/mode:{}/steps:T2I", ("padding", "random", "full"), MASKERS)
     yield from each("shape:6x4/weights:initial/mode:unbuilt/steps:{}", ("TI", "ITI", "FTI", "FTUT2IN", "NTI"))
