@@ -143,6 +143,8 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/mode:fit/gradients:1/steps:T", "gradients are taken of calls of the layer itself; got mode:fit"),
         ("shape:4x3/mode:xla/steps:TO", "a step O needs mode:call or fit, on_batch, evaluate, uncompiled; got mode:xla"),
         ("shape:4x3/mask:full/mode:fit/steps:T", "mode:fit feeds inputs alone, and no mask; got mask:full"),
+        ("shape:4x3/fill:nonfinite/mode:fit/steps:T", "SGD(0) of mode:fit makes NaN of gamma where its gradient is NaN"),
+        ("shape:4x3/mode:uncompiled/steps:TFO", "a step O of mode:uncompiled compiles the model; allowed: without F and U"),
         ("shape:4x3/mode:unbuilt/steps:T", "mode:unbuilt needs weights:initial"),
         ("shape:4x3/mode:shared/steps:T3", "mode:shared makes two calls at once, so that each must stand twice; got steps:T3"),
         ("shape:4x3/mode:timedistributed/steps:T", "mode:timedistributed needs three axes or more, and axis -1"),

@@ -181,10 +181,6 @@ def _parse_clipping(text: str) -> tuple[tuple[str, float], ...]:
     return tuple(limits.items())
 
 
-def _parse_order(text: str) -> int:
-    return int(_one_of("0", "1", "2")(text))
-
-
 def _parse_bool(text: str) -> bool:
     return _one_of("True", "False")(text) == "True"
 
@@ -233,7 +229,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     "fill": (str, _one_of(*FILLS)),
     "mask": (str, _one_of(*MASKS)),
     "weights": (str, _one_of(*WEIGHTS)),
-    "gradients": (str, _parse_order),
+    "gradients": (str, lambda text: int(_one_of("0", "1", "2")(text))),
     "law": (str, _one_of(*LAWS)),
     "layout": (str, _one_of(*LAYOUTS)),
     "mode": (str, _one_of(*MODES)),
@@ -344,6 +340,10 @@ def _objections_to_training(case: Case) -> Iterator[str]:
         yield f"mode:{case.mode} trains with what {names[0]} adds, which cases of plain calls ask for; allowed: without it"
     if case.mask != "none":
         yield f"mode:{case.mode} feeds inputs alone, and no mask; got mask:{case.mask}"
+    if case.fill == "nonfinite" or case.config.epsilon == 0:
+        yield f"SGD(0) of mode:{case.mode} makes NaN of gamma where its gradient is NaN; allowed: other fills, an epsilon above 0"
+    if case.mode == "uncompiled" and case.steps[-1] is Step.OPTIMIZE and {Step.FREEZE, Step.UNFREEZE} & {*case.steps}:
+        yield f"a step O of mode:uncompiled compiles the model; allowed: without F and U; got steps:{case.fields['steps']}"
     if 0 in case.shape:
         yield f"mode:{case.mode} trains with batches that are not empty; got shape:{case.fields['shape']}"
 

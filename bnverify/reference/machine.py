@@ -112,6 +112,12 @@ class Call:
             return self.part((slice(None),) * self.x.ndim, *whole)
 
 
+def _heard(case: Case, index: int, formulas: Formulas) -> bool:
+    """Whether the calls hear of a change of `trainable` in step `index`; a model that is not compiled again may not."""
+    trained = any(step.is_call and step.training for step in case.steps[:index])
+    return case.mode != "uncompiled" or formulas.settles == "never" or (formulas.settles == "fit" and not trained)
+
+
 def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
     """The calls that the steps of `case` make, in order, each with what must come out of it."""
     formats = formats or precision(case.policy, case.dtype)
@@ -120,10 +126,8 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
     with np.errstate(all="ignore"):
         for index, (step, batch) in enumerate(zip(case.steps, inputs.batches, strict=True)):
             if batch is None:
-                heard = step is not Step.SAVE and not (case.mode == "uncompiled" and formulas.waits_for_compile)
-                state = (
-                    replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes)) if heard else state
-                )
+                if step is not Step.SAVE and _heard(case, index, formulas):
+                    state = replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes))
                 continue
             given = {**inputs.at(index), "x": entered(batch, formats)}
             call = advance(case, read(state, formats), index, given, formulas)
