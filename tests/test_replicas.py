@@ -82,7 +82,12 @@ def test_data_parallelism_of_jax_takes_the_whole_batch_on_every_device(jax: Isol
         assert_normalized(call, np.concatenate([call.x for call in calls]))
 
 
-@pytest.mark.parametrize("case", [OWN, SYNCHRONIZED, SAVED, OWN + "F2TUT", OWN.replace("7x4/", "7x4x3/mask:random/")])
+REGULARIZED = OWN.replace("/mode", "/gamma_regularizer:l2/mode")
+
+
+@pytest.mark.parametrize(
+    "case", [OWN, SYNCHRONIZED, SAVED, REGULARIZED, OWN + "F2TUT", OWN.replace("7x4/", "7x4x3/mask:random/")]
+)
 def test_keras_conforms_on_replicas(tensorflow: Isolated, case: str) -> None:
     verdict = run((parse(case),), tensorflow).verdicts[0]
     assert verdict.status is Status.CONFORMS

@@ -341,7 +341,7 @@ def _objections_to_training(case: Case) -> Iterator[str]:
     if case.mask != "none":
         yield f"mode:{case.mode} feeds inputs alone, and no mask; got mask:{case.mask}"
     if case.fill == "nonfinite" or case.config.epsilon == 0:
-        yield f"SGD(0) of mode:{case.mode} makes NaN of gamma where its gradient is NaN; allowed: other fills, an epsilon above 0"
+        yield f"SGD(0) of mode:{case.mode} makes NaN of gamma where its gradient is NaN; allowed: other fills, epsilon above 0"
     if case.mode == "uncompiled" and case.steps[-1] is Step.OPTIMIZE and {Step.FREEZE, Step.UNFREEZE} & {*case.steps}:
         yield f"a step O of mode:uncompiled compiles the model; allowed: without F and U; got steps:{case.fields['steps']}"
     if 0 in case.shape:

@@ -38,6 +38,7 @@ class Replicas(Way):
         ys, dtype = self.spread(step)
         after = self.weights()
         listed = trainable(self.layer)
+        answer = after_call(self.framework, self.layer, np.concatenate(ys), dtype)
         for index, (x, mask, y) in enumerate(zip(self.shards(step["x"]), self.shards(step.get("mask")), ys)):
             self.inner.append(
                 {
@@ -50,10 +51,10 @@ class Replicas(Way):
                     "x": x,
                     "mask": mask,
                     "before": before[index],
-                    "after": {"y": y, "y_dtype": dtype, "weights": after[index], "trainable": listed},
+                    "after": dict(y=y, y_dtype=dtype, weights=after[index], trainable=listed, losses=answer["losses"]),
                 }
             )
-        return dict(after_call(self.framework, self.layer, np.concatenate(ys), dtype), weights=self.read())
+        return dict(answer, weights=self.read())
 
     def do_trainable(self, step):
         return dict(super(Replicas, self).do_trainable(step), weights=self.read())
