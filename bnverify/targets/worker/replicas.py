@@ -37,8 +37,8 @@ class Replicas(Way):
         before = self.weights()
         ys, dtype = self.spread(step)
         after = self.weights()
-        listed = trainable(self.layer)
         answer = after_call(self.framework, self.layer, np.concatenate(ys), dtype)
+        seen = {"y_dtype": dtype, "trainable": trainable(self.layer), "losses": answer["losses"]}
         for index, (x, mask, y) in enumerate(zip(self.shards(step["x"]), self.shards(step.get("mask")), ys)):
             self.inner.append(
                 {
@@ -51,7 +51,7 @@ class Replicas(Way):
                     "x": x,
                     "mask": mask,
                     "before": before[index],
-                    "after": dict(y=y, y_dtype=dtype, weights=after[index], trainable=listed, losses=answer["losses"]),
+                    "after": dict(seen, y=y, weights=after[index]),
                 }
             )
         return dict(answer, weights=self.read())
