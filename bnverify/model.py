@@ -78,7 +78,7 @@ class StepObservation:
     gradients: by what they belong to (x, gamma, beta; second for that of x in a direction), None where the framework gives
     none; dtypes: theirs. losses: what regularizers add. config: what get_config() said before a layer was saved, and what it
     says of the loaded one, by argument. file: what was written, where that
-    was asked for. hidden: which of "weights" and "gradients" nobody could see in this way of running.
+    was asked for. hidden: which of "weights", "gradients" and "losses" nobody could see in this way of running.
     """
 
     weights: Mapping[str, Array]

@@ -231,7 +231,7 @@ def serve(way, path):
     def unseen(y):
         name = None if y is None else y.dtype.name
         y = None if y is None else np.array(tensorflow.cast(y, "float32") if name == "bfloat16" else y)
-        return {"y": y, "y_dtype": name, "weights": {}, "trainable": [], "hidden": ["weights", "gradients"]}
+        return {"y": y, "y_dtype": name, "weights": {}, "trainable": [], "hidden": ["weights", "gradients", "losses"]}
 
     def do_call(step):
         x, _ = way.entry(step)

@@ -91,7 +91,7 @@ class Dynamic(InModel):
     def call(self, x, given):
         if self.framework.backend != "tensorflow" or self.framework.generation == "graph":
             return super(Dynamic, self).call(x, given)
-        key = given.get("training", "not given"), self.layer.trainable
+        key = given.get("training", "not given"), self.layer.trainable, id(self.whole)  # a file brings another model
         masks = [given["mask"]] if "mask" in given else []
         if key not in self.graphs:
             tf, whole = importlib.import_module("tensorflow"), self.whole
