@@ -148,6 +148,7 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/mode:unbuilt/steps:T", "mode:unbuilt needs weights:initial"),
         ("shape:4x3/mode:shared/steps:T3", "mode:shared makes two calls at once, so that each must stand twice; got steps:T3"),
         ("shape:4x3/mode:timedistributed/steps:T", "mode:timedistributed needs three axes or more, and axis -1"),
+        ("shape:4x3x2/mask:broadcast/mode:timedistributed/steps:T", "and axis -1; a mask with every time step"),
         ("shape:4x3x2/mode:masking/steps:T", "mode:masking makes a mask: it needs mask:random"),
         ("shape:4x3x2/axis:1/mask:full/mode:embedding/steps:T", "mode:embedding needs three axes or more, and axis -1"),
         ("shape:3x2/mode:mirrored4/steps:T", "mode:mirrored4 needs a batch of 4 or more, got 3"),

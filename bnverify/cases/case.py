@@ -319,8 +319,8 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield "a layer that is not built has no weights to set; mode:unbuilt needs weights:initial"
     if mode == "shared" and any(step.is_call and len(list(run)) % 2 for step, run in itertools.groupby(case.steps)):
         yield f"mode:shared makes two calls at once, so that each must stand twice; got steps:{steps}"
-    if mode == "timedistributed" and (len(case.shape) < 3 or case.config.axis != -1):
-        yield "mode:timedistributed needs three axes or more, and axis -1"
+    if mode == "timedistributed" and (len(case.shape) < 3 or case.config.axis != -1 or case.mask == "broadcast"):
+        yield "mode:timedistributed needs three axes or more, and axis -1; a mask with every time step"
     if mode in MASKERS and case.mask not in ("random", "padding", "one", "full", "empty"):
         yield f"mode:{mode} makes a mask: it needs mask:random, padding, one, full or empty, got mask:{case.mask}"
     if mode in MASKERS and (case.config.axis != -1 or len(case.shape) < 3):
