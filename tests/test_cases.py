@@ -140,7 +140,10 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/file:keras/steps:T", "a step S needs a file, and a file a step S; got file:keras with steps:T"),
         ("shape:4x3/file:export/steps:TST", "what file:export writes can only infer after S; got steps:TST"),
         ("shape:4x3/mode:fits/steps:T", "did you mean mode:fit?"),
-        ("shape:4x3/mode:fit/gradients:1/steps:T", "gradients are taken of calls of the layer itself; got mode:fit"),
+        (
+            "shape:4x3/mode:fit/gradients:1/steps:T",
+            "gradients are taken of calls of the layer itself, once it is built; got mode:fit",
+        ),
         ("shape:4x3/mode:xla/steps:TO", "a step O needs mode:call or fit, on_batch, evaluate, uncompiled; got mode:xla"),
         ("shape:4x3/mask:full/mode:fit/steps:T", "mode:fit feeds inputs alone, and no mask; got mask:full"),
         ("shape:4x3/fill:nonfinite/mode:fit/steps:T", "SGD(0) of mode:fit makes NaN of gamma where its gradient is NaN"),

@@ -309,9 +309,9 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
     """What does not go together in the way of running."""
     mode, steps = case.mode, case.fields["steps"]
     yield from _objections_to_the_file(case)
-    if case.gradients and mode not in ("call", "unbuilt", "positional"):
-        yield f"gradients are taken of calls of the layer itself; got mode:{mode}"
-    if Step.OPTIMIZE in case.steps and mode not in ("call", "unbuilt", "positional", *TRAINERS):
+    if case.gradients and mode not in ("call", "positional"):
+        yield f"gradients are taken of calls of the layer itself, once it is built; got mode:{mode}"
+    if Step.OPTIMIZE in case.steps and mode not in ("call", "positional", *TRAINERS):
         yield f"a step O needs mode:call or {', '.join(TRAINERS)}; got mode:{mode}"
     if mode in TRAINERS:
         yield from _objections_to_training(case)
