@@ -279,7 +279,12 @@ def fresh(way, layer):
     if way.request.get("made") or way.request.get("mode") in OPAQUE:
         return {}
     framework = way.framework
-    pair = values(framework, another(way)), values(framework, layer)
+    if framework.generation == "graph":
+        other = way.factory(**way.request["layer"])
+        small(way, other)  # a scope for the names of its weights
+    else:
+        other = another(way)
+    pair = values(framework, other), values(framework, layer)
     return {"fresh " + name: [text(one.get(name)) for one in pair] for name in set(pair[0]) | set(pair[1])}
 
 
