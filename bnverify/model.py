@@ -77,8 +77,8 @@ class StepObservation:
 
     gradients: by what they belong to (x, gamma, beta; second for that of x in a direction), None where the framework gives
     none; dtypes: theirs. losses: what regularizers add. config: what get_config() said before a layer was saved, and what it
-    says of the loaded one, by argument. hidden: which of "weights", "gradients" and "y_dtype" nobody could see in this way of
-    running. file: what was written, where that was asked for.
+    says of the loaded one, by argument. hidden: which of "weights", "gradients", "losses" and "y_dtype" nobody could
+    see in this way of running. file: what was written, where that was asked for.
     """
 
     weights: Mapping[str, Array]

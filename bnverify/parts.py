@@ -19,6 +19,9 @@ from bnverify.cases.modes import replicas, spreads
 from bnverify.model import InnerCall, Observation, StepObservation
 from bnverify.precision import Array
 
+Fed = tuple[Array | None, Array | None]  # the batch of a call, and its mask
+Weights = Mapping[str, Array]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -31,15 +34,18 @@ class Part:
     steps: tuple[int, ...]
 
 
-def parts_of(case: Case, inputs: Inputs, observation: Observation, slices: bool) -> tuple[Part, ...] | None:
+def parts_of(
+    case: Case, inputs: Inputs, observation: Observation, slices: bool, alone: bool = False
+) -> tuple[Part, ...] | None:
     """The parts that are judged in the place of a case's calls; None where the case is judged as it is.
 
-    slices: whether TimeDistributed calls its layer for each slice, as it is documented to, and not for all at once.
+    slices: whether TimeDistributed calls its layer for each slice, as it is documented to, and not for all at once; alone:
+    whether each replica is held against its own shard even where all of them are to use the whole batch.
     """
     if case.misuse != "none":
         return ()
     if replicas(case.mode) > 1:
-        return tuple(_inner(case, call) for call in _of_replicas(case, observation))
+        return tuple(_inner(case, call) for call in (observation.inner if alone else _of_replicas(case, observation)))
     if case.network != "none":
         return tuple(_inner(case, call) for call in observation.inner)
     if case.mode == "shared":
@@ -122,7 +128,8 @@ def _in_order(case: Case, inputs: Inputs, observation: Observation) -> Part:
         if case.steps[first].training:
             before = observation.steps[first - 1].weights if first else observation.initial
             after = observation.steps[second].weights
-            if _later(case, x, other, before, after):
+            one, two = ((inputs.at(index)["x"], inputs.at(index)["mask"]) for index in (first, second))
+            if _later(case, one, two, before, after):
                 order[first], order[second] = second, first
     steps = tuple(replace(observation.steps[i], weights=s.weights, hidden=s.hidden) for i, s in _known(order, observation))
     moved = replace(
@@ -137,19 +144,36 @@ def _known(order: list[int], observation: Observation) -> Iterator[tuple[int, St
     return zip(order[: len(observation.steps)], observation.steps, strict=True)
 
 
-def _later(case: Case, x: Array, other: Array, before: Mapping[str, Array], after: Mapping[str, Array]) -> bool:
-    """Whether the first input's mean counts for more in the moving mean than the second's: it was called later."""
-    if "moving_mean" not in before or "moving_mean" not in after:
+def _later(case: Case, first: Fed, second: Fed, before: Weights, after: Weights) -> bool:
+    """Whether the first input's mean counts for more in the moving mean than the second's: it was called later.
+
+    A mask may have been heeded or not; channels whose means are no numbers say nothing.
+    """
+    if not {"moving_mean"} <= before.keys() & after.keys() or before["moving_mean"].shape != after["moving_mean"].shape:
         return False
-    old, new = before["moving_mean"], after["moving_mean"]
-    axes, m = tuple(axis for axis in range(x.ndim) if axis not in case.kept), case.config.momentum
-    one, two = (np.mean(v.astype(np.float64), axis=axes) for v in (x, other))
+    old, new, m = before["moving_mean"], after["moving_mean"], case.config.momentum
 
-    def error(early: Array, late: Array) -> float:
-        expected = m * (m * old + (1 - m) * early) + (1 - m) * late
-        return float(np.max(np.abs(expected - new))) if expected.shape == new.shape else 0.0
+    def error(early: Fed, late: Fed) -> float:
+        means = zip(_means(case, early), _means(case, late), strict=True)
+        expected = (m * (m * old + (1 - m) * one.reshape(old.shape)) + (1 - m) * two.reshape(old.shape) for one, two in means)
+        off = (np.abs(value - new) for value in expected)
+        return min(
+            float(np.max(value, initial=0.0, where=np.isfinite(value))) if np.isfinite(value).any() else np.inf for value in off
+        )
 
-    return error(two, one) < error(one, two)
+    with np.errstate(all="ignore"):
+        return error(second, first) < error(first, second)
+
+
+def _means(case: Case, fed: Fed) -> Iterator[Array]:
+    """The means of a batch: of all values, and under a mask of those where it is true."""
+    x, mask = fed
+    axes = tuple(axis for axis in range(len(case.shape)) if axis not in case.kept)
+    wide = np.asarray(x, np.float64)
+    yield np.mean(wide, axis=axes)
+    if mask is not None:
+        counted = np.broadcast_to((mask[..., None] if mask.ndim < wide.ndim else mask) != 0, wide.shape)
+        yield np.sum(wide, axis=axes, where=counted) / np.sum(counted, axis=axes)
 
 
 def _slices(case: Case, inputs: Inputs, observation: Observation) -> Part:

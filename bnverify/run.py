@@ -78,18 +78,29 @@ def _judged_as_it_is(one: Failing, formulas: Formulas, formats: Callable[[Case],
     return replace(one, verdict=judge(promised, one.observation, required, others))
 
 
-def excused(one: Failing, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL) -> Failing:
-    """The verdict with what is known turned into known deviations, in each part of the case by what is known of that."""
+def excused(
+    one: Failing, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL, alone: Failing | None = None
+) -> Failing:
+    """The verdict with what is known turned into known deviations, in each part of the case by what is known of that.
+
+    alone: the same call of a replica, with its own shard where all of them were to use the whole batch.
+    """
 
     def under(deviation: Deviation) -> Verdict:
+        shown = alone if alone is not None and deviation.replicas else one
         formulas = one.era.apply(deviation.formulas(one.era.formulas))
         formats = lambda case: deviation.formats(one.era.formats(case))  # noqa: E731
-        return _judged_as_it_is(one, formulas, formats, deviation.required(required)).verdict
+        return _judged_as_it_is(shown, formulas, formats, deviation.required(required)).verdict
 
     if one.own is None:
         return replace(one, verdict=known.excuse(one.verdict, deviations, under))
-    parts = tuple((part, excused(inner, deviations, required)) for part, inner in one.parts)
-    return one.with_parts(known.excuse(one.own, deviations), parts)
+    singly = parts_of(one.verdict.case, one.inputs, one.observation, one.era.slices, alone=True) or ()
+    parts = []
+    for (part, inner), own in zip(one.parts, singly, strict=True):
+        unjudged = Verdict(own.case, (), Status.INCONCLUSIVE)
+        shown = replace(inner, verdict=unjudged, observation=own.observation, inputs=own.inputs)
+        parts.append((part, excused(inner, deviations, required, shown)))
+    return one.with_parts(known.excuse(one.own, deviations), tuple(parts))
 
 
 def _refused(failure: Failure | None, case: Case) -> str:

@@ -197,8 +197,8 @@ def record(**changes: str | None) -> str:
 
 CLAUSE_KEYS = "numbers, " + ", ".join(BY_KEY)
 RECORD_FIELDS = (
-    "clauses, why, link, evidence, case, quantity, computes, arithmetic, variable, read, output, grade, raises, backend, "
-    "keras, target"
+    "clauses, why, link, evidence, case, quantity, computes, arithmetic, variable, read, autocast, output, grade, replicas, "
+    "raises, backend, keras, target"
 )
 
 

@@ -16,7 +16,7 @@ from bnverify.targets.reference_target import ReferenceTarget
 
 
 def verified(hypothesis: Hypothesis) -> Results:
-    return run(suite("smoke"), ReferenceTarget(hypothesis.formulas))
+    return run((*suite("smoke"), parse("shape:6x4/mode:uncompiled/steps:FTUTI")), ReferenceTarget(hypothesis.formulas))
 
 
 @pytest.mark.parametrize("hypothesis", HYPOTHESES, ids=lambda h: h.key)

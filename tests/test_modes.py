@@ -83,6 +83,33 @@ def test_the_calls_of_a_shared_layer_are_made_in_reverse(keras: InProcess) -> No
     assert verdict(keras, case).status is Status.CONFORMS
 
 
+@pytest.mark.parametrize("mask", ["random", "hidden", "broadcast"])
+def test_each_input_of_a_shared_layer_has_its_mask(keras: InProcess, mask: str) -> None:
+    """With the masks of the two inputs exchanged the same case is wrong."""
+    case = parse(f"shape:6x5x4/momentum:0.5/mask:{mask}/mode:shared/steps:T2I2")
+    assert verdict(keras, case).status is Status.CONFORMS
+
+    class Exchanging:
+        environment = keras.environment
+
+        def observe(self, case: Case, inputs: Inputs) -> Observation:
+            return keras.observe(case, replace(inputs, masks=(*inputs.masks[1::-1], *inputs.masks[2:])))
+
+    assert "masked-training" in {check.clause for check in verdict(Exchanging(), case).failures}
+
+
+@pytest.mark.parametrize("fill", ["nonfinite", "huge"])
+def test_numbers_that_are_none_say_nothing_of_the_order_of_calls(keras: InProcess, fill: str) -> None:
+    assert verdict(keras, parse(f"shape:6x5x4/fill:{fill}/mode:shared/steps:T2I2")).status is Status.CONFORMS
+
+
+def test_a_model_that_knows_no_sizes_takes_masks(keras: InProcess) -> None:
+    """In a graph, in which a mask of the inputs' own rank is refused as it is outside of one."""
+    assert verdict(keras, parse("shape:6x5x4/axis:1/mask:random/mode:dynamic/steps:T2INT")).status is Status.CONFORMS
+    found = verdict(keras, parse("shape:6x5x4/mask:whole/mode:dynamic/steps:T"))
+    assert found.status is Status.KNOWN
+
+
 def test_time_slices_are_calls_of_their_own(keras: InProcess) -> None:
     """TimeDistributed: as many calls as slices; the averages move once for each, and are seen after the last."""
     case = parse("shape:6x5x4/mode:timedistributed/steps:TI")

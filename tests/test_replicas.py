@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from conftest import Cli, environment
 
-from bnverify.cases.case import parse
-from bnverify.cases.fills import make_inputs
+from bnverify.cases.case import Case, parse
+from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.errors import BadInput
 from bnverify.model import Environment, InnerCall, Observation, Status
 from bnverify.parts import parts_of, shards
 from bnverify.run import judged, run, verify
 from bnverify.targets.isolated import Isolated
+from bnverify.verdicts import known
 from bnverify.verdicts.failing import Failing
 
 OWN = "shape:7x4/momentum:0.5/mode:mirrored2/steps:TI"
@@ -81,7 +82,12 @@ def test_data_parallelism_of_jax_takes_the_whole_batch_on_every_device(jax: Isol
         assert_normalized(call, np.concatenate([call.x for call in calls]))
 
 
-@pytest.mark.parametrize("case", [OWN, SYNCHRONIZED, SAVED, OWN + "F2TUT", OWN.replace("7x4/", "7x4x3/mask:random/")])
+REGULARIZED = OWN.replace("/mode", "/gamma_regularizer:l2/mode")
+
+
+@pytest.mark.parametrize(
+    "case", [OWN, SYNCHRONIZED, SAVED, REGULARIZED, OWN + "F2TUT", OWN.replace("7x4/", "7x4x3/mask:random/")]
+)
 def test_keras_conforms_on_replicas(tensorflow: Isolated, case: str) -> None:
     verdict = run((parse(case),), tensorflow).verdicts[0]
     assert verdict.status is Status.CONFORMS
@@ -132,6 +138,24 @@ def failing(target: Isolated, text: str, plant: Callable[[Observation], Observat
 def test_a_parameter_that_differs_on_one_replica_is_wrong(tensorflow: Isolated) -> None:
     plant = lambda o: changed(o, 1, beta=o.inner[1].after.weights["beta"] * np.float32(1.001))  # noqa: E731
     assert "replicas-equal" in failing(tensorflow, OWN, plant)
+
+
+@pytest.mark.parametrize(("factor", "status"), [(1.0, Status.KNOWN), (1.001, Status.WRONG)])
+def test_what_a_replica_computes_alone_is_known_and_nothing_else(tensorflow: Isolated, factor: float, status: Status) -> None:
+    """A synchronized layer under a mask: the record says what comes out of each replica's own shard."""
+
+    class Planted:
+        environment = tensorflow.environment
+
+        def observe(self, case: Case, inputs: Inputs) -> Observation:
+            found = tensorflow.observe(case, inputs)
+            return changed(found, 1, moving_mean=found.inner[1].after.weights["moving_mean"] * np.float32(factor))
+
+    case = parse("shape:7x5x3/synchronized:True/mask:random/mode:mirrored2/steps:T")
+    found = run((case,), Planted(), lenient=known.shipped()).verdicts[0]
+    assert found.status is status
+    quantities = {check.quantity for check in found.failures}
+    assert quantities == (set() if status is Status.KNOWN else {"moving_mean of replica 2"})
 
 
 def test_statistics_that_differ_on_one_replica_are_wrong_if_synchronized(tensorflow: Isolated) -> None:

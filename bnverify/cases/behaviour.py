@@ -81,6 +81,7 @@ def _ways() -> Iterator[str]:
     yield from each("shape:6x4/mode:{}/steps:T2IO", TRAINERS)
     yield from each("shape:37x4/fill:{}/mode:xla/steps:TI", SPECIAL)
     yield from each("shape:6x4/mode:shared/{}/steps:{}", ("momentum:0.5", "axis:1"), ("T2I2", "T4F2T2"))
+    yield from each("shape:6x5x4/mask:{}/mode:shared/steps:T2I2", ("random", "hidden"))
     yield from each("shape:{}/mode:timedistributed/steps:T2I", ("6x5x4", "3x4x5x2"))
     yield from each("shape:6x5x4/mask:{}/mode:{}/steps:T2I", ("padding", "random", "full"), MASKERS)
     yield from each("shape:6x4/weights:initial/mode:unbuilt/steps:{}", ("TI", "ITI", "FTI", "FTUT2IN", "NTI"))
@@ -129,6 +130,7 @@ def _more_replicas() -> Iterator[str]:
         yield from each(f"shape:7x5x3/mask:{{}}/{two}/steps:TI", ("padding", "full"))
         yield from each(f"shape:29x5/{{}}/{two}/steps:TI", POLICIES)
         yield from each(f"shape:29x5/fill:{{}}/{two}/steps:TI", ("constant", "exact", "nonfinite"))
+        yield f"shape:7x4/beta_regularizer:l1/gamma_constraint:unit_norm/{two}/steps:T2I"
         yield from each(f"shape:7x4/{two}/{{}}/steps:TI", ("center:False", "scale:False", "trainable:False", "momentum:0.0"))
         yield from each(f"shape:7x4/{two}/file:{{}}/steps:T2ISTI", ("keras", "weights.h5"))
     yield from each("shape:{}/mode:parallel2/steps:T2I", ("8x4", "4x4x3", "2x3x5x4"))

@@ -285,23 +285,18 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
     """What does not go together in the way of running."""
     mode, steps = case.mode, case.fields["steps"]
     yield from _objections_to_the_file(case)
-    if case.gradients and mode not in ("call", "unbuilt", "positional"):
-        yield f"gradients are taken of calls of the layer itself; got mode:{mode}"
-    if Step.OPTIMIZE in case.steps and mode not in ("call", "unbuilt", "positional", *TRAINERS):
+    if case.gradients and mode not in ("call", "positional"):
+        yield f"gradients are taken of calls of the layer itself, once it is built; got mode:{mode}"
+    if Step.OPTIMIZE in case.steps and mode not in ("call", "positional", *TRAINERS):
         yield f"a step O needs mode:call or {', '.join(TRAINERS)}; got mode:{mode}"
-    parameters = [
-        name for name in _CONFIG_FIELDS if name.endswith(("_regularizer", "_constraint")) and getattr(case.config, name)
-    ]
-    if parameters and mode in TRAINERS:
-        yield f"mode:{mode} trains with what {parameters[0]} adds, which cases of plain calls ask for; allowed: without it"
-    if 0 in case.shape and mode in TRAINERS:
-        yield f"mode:{mode} trains with batches that are not empty; got shape:{case.fields['shape']}"
+    if mode in TRAINERS:
+        yield from _objections_to_training(case)
     if mode == "unbuilt" and case.weights != "initial":
         yield "a layer that is not built has no weights to set; mode:unbuilt needs weights:initial"
     if mode == "shared" and any(step.is_call and len(list(run)) % 2 for step, run in itertools.groupby(case.steps)):
         yield f"mode:shared makes two calls at once, so that each must stand twice; got steps:{steps}"
-    if mode == "timedistributed" and (len(case.shape) < 3 or case.config.axis != -1):
-        yield "mode:timedistributed needs three axes or more, and axis -1"
+    if mode == "timedistributed" and (len(case.shape) < 3 or case.config.axis != -1 or case.mask == "broadcast"):
+        yield "mode:timedistributed needs three axes or more, and axis -1; a mask with every time step"
     if mode in MASKERS and case.mask not in ("random", "padding", "one", "full", "empty"):
         yield f"mode:{mode} makes a mask: it needs mask:random, padding, one, full or empty, got mask:{case.mask}"
     if mode in MASKERS and (case.config.axis != -1 or len(case.shape) < 3):
@@ -312,6 +307,21 @@ def _objections_to_the_way(case: Case) -> Iterator[str]:
         yield f"misuse and network are ways of running of their own; got mode:{mode}"
     if case.misuse != "none":
         yield from _objections_to_misuse(case)
+
+
+def _objections_to_training(case: Case) -> Iterator[str]:
+    """What does not go together where a compiled model is trained."""
+    names = [name for name in _CONFIG_FIELDS if name.endswith(("_regularizer", "_constraint")) and getattr(case.config, name)]
+    if names:
+        yield f"mode:{case.mode} trains with what {names[0]} adds, which cases of plain calls ask for; allowed: without it"
+    if case.mask != "none":
+        yield f"mode:{case.mode} feeds inputs alone, and no mask; got mask:{case.mask}"
+    if case.fill == "nonfinite" or case.config.epsilon == 0:
+        yield f"SGD(0) of mode:{case.mode} makes NaN of gamma where its gradient is NaN; allowed: other fills, epsilon above 0"
+    if case.mode == "uncompiled" and case.steps[-1] is Step.OPTIMIZE and {Step.FREEZE, Step.UNFREEZE} & {*case.steps}:
+        yield f"a step O of mode:uncompiled compiles the model; allowed: without F and U; got steps:{case.fields['steps']}"
+    if 0 in case.shape:
+        yield f"mode:{case.mode} trains with batches that are not empty; got shape:{case.fields['shape']}"
 
 
 def _objections_to_the_file(case: Case) -> Iterator[str]:

@@ -64,9 +64,7 @@ def make_inputs(case: Case, seed: int = 0) -> Inputs:
     if case.mask == "hidden":
         batches = tuple(x if m is None else _hide(x, m) for x, m in zip(batches, masks, strict=True))
     if case.mode in MASKERS:
-        batches = tuple(
-            x if m is None or x is None else np.where(m[..., None], x, 0) for x, m in zip(batches, masks, strict=True)
-        )
+        batches = tuple(x if m is None or x is None else _mark(x, m) for x, m in zip(batches, masks, strict=True))
     differentiates = [case.gradients > 0 or step is Step.OPTIMIZE for step in case.steps]
     upstream = tuple(_make_upstream(rng, case) if wanted else None for wanted in differentiates)
     direction = tuple(_make_upstream(rng, case) for _ in case.steps) if case.gradients > 1 else ()
@@ -76,6 +74,13 @@ def make_inputs(case: Case, seed: int = 0) -> Inputs:
 def _posted_batch(rng: Rng, case: Case) -> Array:
     values = np.array(POSTED[case.posted].x, float)
     return np.rint(values).astype(case.dtype) if case.dtype in INTEGERS else FORMATS[case.dtype].round(values)
+
+
+def _mark(x: Array, mask: Array) -> Array:
+    """A batch of which a Masking layer makes that mask: 0 where it is False, and there alone."""
+    marked = np.where(mask[..., None], x, 0)
+    marked[mask & ~marked.any(axis=-1), 0] = 1
+    return marked
 
 
 def _make_weights(rng: Rng, case: Case) -> dict[str, Array] | None:

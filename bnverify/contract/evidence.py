@@ -93,8 +93,9 @@ class Evidence:
 
     @property
     def built(self) -> bool:
-        """Whether the target came as far as having been built."""
-        return self.observation.built
+        """Whether the target came as far as having been built, which in mode:unbuilt its first call does."""
+        late = self.case.mode == "unbuilt" and self.observation.failure is not None and not self.observation.weights
+        return self.observation.built and not late
 
     @cached_property
     def calls(self) -> tuple[CallEvidence, ...]:

@@ -77,7 +77,7 @@ def check_losses(e: Evidence) -> Iterator[Check]:
     kinds = {name: getattr(e.case.config, f"{name}_regularizer") for name in PARAMETERS}
     kinds = {name: kind for name, kind in kinds.items() if kind and name in e.case.config.weight_names()}
     for c in e.calls if kinds else ():
-        if c.call.before.frozen:
+        if c.call.before.frozen or "losses" in c.observed.hidden:
             continue  # Keras does not say whether the penalty of a frozen layer counts
         how = Arithmetic(e.formats.variable, summation_error(c.call.mean.size + 1, e.formats.variable.unit_roundoff))
         errors = {name: c.bounds.moving.get(name, 0.0) for name in kinds}

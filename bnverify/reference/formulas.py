@@ -196,7 +196,7 @@ class Formulas:
     second_gradient: Callable[[Backward], Tensor] = second_gradient
     replicas_read: Callable[..., Tensor | None] = replicas_read
     unfreezes: bool = True  # whether trainable=True takes back trainable=False
-    waits_for_compile: bool = True  # whether freezing a compiled model says nothing to fit until it is compiled again
+    settles: str = "compile"  # when what fit knows of `trainable` is settled: by "compile", by the first "fit", or "never"
 
 
 KERAS = Formulas()

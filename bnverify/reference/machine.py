@@ -112,15 +112,21 @@ class Call:
             return self.part((slice(None),) * self.x.ndim, *whole)
 
 
+def _heard(case: Case, index: int, formulas: Formulas) -> bool:
+    """Whether the calls hear of a change of `trainable` in step `index`; a model that is not compiled again may not."""
+    trained = any(step.is_call and step.training for step in case.steps[:index])
+    return case.mode != "uncompiled" or formulas.settles == "never" or (formulas.settles == "fit" and not trained)
+
+
 def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
     """The calls that the steps of `case` make, in order, each with what must come out of it."""
     formats = formats or precision(case.policy, case.dtype)
     state = initial_state(case, inputs)
     calls = []
     with np.errstate(all="ignore"):
-        for index, (step, batch) in enumerate(zip(case.steps, inputs.batches, strict=True)):
+        for index, batch in enumerate(inputs.batches):
             if batch is None:
-                state = changed(case, state, step, formulas)
+                state = changed(case, state, index, formulas)
                 continue
             given = {**inputs.at(index), "x": entered(batch, formats)}
             call = advance(case, read(state, formats), index, given, formulas)
@@ -129,9 +135,10 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
     return tuple(calls)
 
 
-def changed(case: Case, state: State, step: Step, formulas: Formulas) -> State:
+def changed(case: Case, state: State, index: int, formulas: Formulas) -> State:
     """The layer after a step that is no call: frozen, unfrozen, or saved and loaded."""
-    if step is Step.SAVE or (case.mode == "uncompiled" and formulas.waits_for_compile):
+    step = case.steps[index]
+    if step is Step.SAVE or not _heard(case, index, formulas):
         return state
     return replace(state, frozen=step is Step.FREEZE or (state.frozen and not formulas.unfreezes))
 

@@ -39,9 +39,10 @@ class Deviation:
     alternatives separated by |; empty for layers. where: file and line of the record.
 
     A record may say exactly what comes out instead; it then excuses only numbers that are just that. computes: the key of a
-    hypothesis, or several joined by +; arithmetic, variable, read: the format that is computed in, stored in, or
-    rounded to when weights are read; output: the format of y; grade: the worst grade. quantity: the one
-    quantity that deviates. raises: part of the exception's type and text, alternatives separated by |.
+    hypothesis, or several joined by +; arithmetic, variable, read, autocast: the format that is computed in, stored in, rounded
+    to when weights are read, or when inputs enter; output: the format of y; grade: the worst grade; replicas: "alone" where
+    each replica uses its own shard and not the batch of all of them. quantity: the one quantity that deviates. raises: part of
+    the exception's type and text, alternatives separated by |.
     """
 
     clauses: tuple[str, ...]
@@ -54,8 +55,10 @@ class Deviation:
     arithmetic: str = ""
     variable: str = ""
     read: str = ""
+    autocast: str = ""
     output: str = ""
     grade: str = ""
+    replicas: str = ""
     raises: str = ""
     backend: str = ""
     keras: str = ""
@@ -78,7 +81,9 @@ class Deviation:
     @property
     def exact(self) -> bool:
         """Whether the record says what comes out instead."""
-        return any((self.computes, self.arithmetic, self.variable, self.read, self.output, self.grade))
+        return any(
+            (self.computes, self.arithmetic, self.variable, self.read, self.autocast, self.output, self.grade, self.replicas)
+        )
 
     def formulas(self, promised: Formulas) -> Formulas:
         """What is computed instead of the promised formulas."""
@@ -95,6 +100,7 @@ class Deviation:
             arithmetic=FORMATS.get(self.arithmetic, promised.arithmetic),
             variable=FORMATS.get(self.variable, promised.variable),
             read=FORMATS.get(self.read, promised.read),
+            autocast=FORMATS.get(self.autocast, promised.autocast) if promised.autocast else None,
             output=FORMATS.get(self.output, promised.output),
         )
 
@@ -141,8 +147,10 @@ def _deviation(record: Record) -> Deviation:
         "arithmetic": formats,
         "variable": formats,
         "read": formats,
+        "autocast": formats,
         "output": formats,
         "grade": ("sequential", "one-pass"),
+        "replicas": ("alone",),
     }
     for field, allowed in choices.items():
         if field in texts and not set(texts[field].split("+")) <= set(allowed):

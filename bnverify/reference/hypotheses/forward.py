@@ -240,7 +240,12 @@ FORWARD: tuple[Hypothesis, ...] = (
     _with(
         "frozen-at-once",
         "freezing a compiled model takes effect in fit at once, not when it is compiled again",
-        waits_for_compile=False,
+        settles="never",
+    ),
+    _with(
+        "settled-by-fit",
+        "the first fit settles what a compiled model knows of `trainable`, not compile()",
+        settles="fit",
     ),
     _with(
         "frozen-for-good",

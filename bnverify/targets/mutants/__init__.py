@@ -130,6 +130,7 @@ OF_KERAS = (
     "mask-count-epsilon",
     "outer-training-wins",
     "frozen-at-once",
+    "settled-by-fit",
     "frozen-for-good",  # which `keeps-frozen` is
 )  # what Keras itself does cannot be planted in it
 

@@ -231,7 +231,7 @@ def serve(way, path):
     def unseen(y):
         name = None if y is None else y.dtype.name
         y = None if y is None else np.array(tensorflow.cast(y, "float32") if name == "bfloat16" else y)
-        return {"y": y, "y_dtype": name, "weights": {}, "trainable": [], "hidden": ["weights", "gradients"]}
+        return {"y": y, "y_dtype": name, "weights": {}, "trainable": [], "hidden": ["weights", "gradients", "losses"]}
 
     def do_call(step):
         x, _ = way.entry(step)
@@ -279,7 +279,12 @@ def fresh(way, layer):
     if way.request.get("made") or way.request.get("mode") in OPAQUE:
         return {}
     framework = way.framework
-    pair = values(framework, another(way)), values(framework, layer)
+    if framework.generation == "graph":
+        other = way.factory(**way.request["layer"])
+        small(way, other)  # a scope for the names of its weights
+    else:
+        other = another(way)
+    pair = values(framework, other), values(framework, layer)
     return {"fresh " + name: [text(one.get(name)) for one in pair] for name in set(pair[0]) | set(pair[1])}
 
 

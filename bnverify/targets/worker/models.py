@@ -79,8 +79,9 @@ class Dynamic(InModel):
     """On TensorFlow in a graph, where the sizes are unknown indeed; other backends know them when they run."""
 
     def entry_shape(self):
-        kept = self.request["layer"].get("axis", -1) % len(self.request["shape"])
-        return [size if axis == kept else None for axis, size in enumerate(self.request["shape"])]
+        shape, axes = self.request["shape"], self.request["layer"].get("axis", -1)
+        kept = [axis % len(shape) for axis in (axes if isinstance(axes, list) else [axes])]
+        return [size if axis in kept else None for axis, size in enumerate(shape)]
 
     def model(self, layer):
         x = self.input()
@@ -88,14 +89,18 @@ class Dynamic(InModel):
         return self.framework.keras.Model(x, layer(x))
 
     def call(self, x, given):
-        if self.framework.backend != "tensorflow" or self.framework.generation == "graph" or "mask" in given:
+        if self.framework.backend != "tensorflow" or self.framework.generation == "graph":
             return super(Dynamic, self).call(x, given)
-        key = given.get("training", "not given"), self.layer.trainable
+        key = given.get("training", "not given"), self.layer.trainable, id(self.whole)  # a file brings another model
+        masks = [given["mask"]] if "mask" in given else []
         if key not in self.graphs:
             tf, whole = importlib.import_module("tensorflow"), self.whole
-            entry = tf.TensorSpec(self.entry_shape(), x.dtype)
-            self.graphs[key] = tf.function(lambda x: whole(x, **given), input_signature=[entry])
-        return self.graphs[key](x)
+            entries = [tf.TensorSpec(self.entry_shape(), x.dtype)]
+            entries += [tf.TensorSpec([None] * len(mask.shape), mask.dtype) for mask in masks]
+            constant = {name: value for name, value in given.items() if name != "mask"}
+            run = lambda x, *mask: whole(x, **dict(constant, **({"mask": mask[0]} if mask else {})))  # noqa: E731
+            self.graphs[key] = tf.function(run, input_signature=entries)
+        return self.graphs[key](x, *masks)
 
 
 class Pinned(InModel):
@@ -159,7 +164,10 @@ class Shared(InModel):
         if steps[0]["do"] != "call":
             return super(Shared, self).run(steps)
         entries = [self.entry(step) for step in steps]
-        both = self.framework.call(self.whole, [x for x, _ in entries], entries[0][1])
+        given = dict(entries[0][1])
+        if "mask" in given:
+            given["mask"] = [own["mask"] for _, own in entries]
+        both = self.framework.call(self.whole, [x for x, _ in entries], given)
         answers = [after_call(self.framework, self.layer, y) for y in both]
         answers[0]["hidden"] = ["weights"]  # between the two
         return answers

@@ -97,6 +97,10 @@ def one_line(error):
         return "(its text cannot be shown)"
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     lines = [line.strip() for line in text.strip().splitlines()]
+    kind = type(error).__name__ + ": "
+    if lines and lines[0] == "in user code:":  # AutoGraph: the call stack, then the type and the text
+        own = [index for index, line in enumerate(lines) if line.startswith(kind)]
+        lines = [lines[own[0]][len(kind) :]] + lines[own[0] + 1 :] if own else lines
     if lines and lines[0].startswith("Exception encountered when calling"):
         lines = lines[1:]
     received = [line.startswith(("Arguments received by", "Call arguments received")) for line in lines]

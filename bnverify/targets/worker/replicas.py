@@ -34,7 +34,8 @@ class Replicas(Way):
         before = self.weights()
         ys, dtype = self.spread(step)
         after = self.weights()
-        listed = trainable(self.layer)
+        answer = after_call(self.framework, self.layer, np.concatenate(ys), dtype)
+        seen = {"y_dtype": dtype, "trainable": trainable(self.layer), "losses": answer["losses"]}
         for index, (x, mask, y) in enumerate(zip(self.shards(step["x"]), self.shards(step.get("mask")), ys)):
             self.inner.append(
                 {
@@ -47,10 +48,10 @@ class Replicas(Way):
                     "x": x,
                     "mask": mask,
                     "before": before[index],
-                    "after": {"y": y, "y_dtype": dtype, "weights": after[index], "trainable": listed},
+                    "after": dict(seen, y=y, weights=after[index]),
                 }
             )
-        return dict(after_call(self.framework, self.layer, np.concatenate(ys), dtype), weights=self.read())
+        return dict(answer, weights=self.read())
 
     def do_trainable(self, step):
         return dict(super(Replicas, self).do_trainable(step), weights=self.read())
