@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LARGEST = 400_000  # bytes in a file
 SKIPPED = re.compile(r"^.*skipped: no python", re.MULTILINE)
-NATIVE = re.compile(r"^(WARNING: All log messages before absl::|[IWE]\d{4} ).*\n?", re.MULTILINE)  # how TensorFlow logs its start
+NATIVE = re.compile(r"^(WARNING: All log messages before absl::|[IWE]\d{4} ).*\n?", re.MULTILINE)  # TensorFlow at start
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -91,7 +91,7 @@ def read(path: Path) -> Any:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["axis.ipynb", "ten_years.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["axis.ipynb", "ten_years.ipynb", "toy_batch.ipynb"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
