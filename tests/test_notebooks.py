@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LARGEST = 400_000  # bytes in a file
 SKIPPED = re.compile(r"^.*skipped: no python", re.MULTILINE)
+NATIVE = re.compile(r"^(WARNING: All log messages before absl::|[IWE]\d{4} ).*\n?", re.MULTILINE)  # TensorFlow at start
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -36,8 +37,17 @@ def execute(notebook: Any) -> Any:
     client = NotebookClient(fresh, timeout=300, resources=where, record_timing=False, coalesce_streams=True)
     client.km = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     client.execute()
+    for cell in code(fresh):
+        cell.outputs = [output for output in map(without_native, cell.outputs) if output.get("text") != ""]
     fresh.metadata = nbformat.from_dict(METADATA)
     return fresh
+
+
+def without_native(output: Any) -> Any:
+    """An output without lines that native code logs to standard error: they hold times and process ids, and warn of nothing."""
+    if output.get("name") == "stderr":
+        output.text = NATIVE.sub("", output.text).lstrip("\n")
+    return output
 
 
 def code(notebook: Any) -> list[Any]:
@@ -81,7 +91,7 @@ def read(path: Path) -> Any:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["placement.ipynb", "ten_years.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["axis.ipynb", "placement.ipynb", "ten_years.ipynb", "toy_batch.ipynb"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -134,6 +144,14 @@ def test_what_is_wrong_with_a_document_is_noticed() -> None:
     failed = copy.deepcopy(good)
     failed.cells[0].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="", traceback=[]))
     assert problems(failed) == ["cell cell-0 holds an error"]
+
+
+def test_what_native_code_logs_is_left_out() -> None:
+    """Lines of TensorFlow's start are not stored; a warning beside them is."""
+    log = "WARNING: All log messages before absl::InitializeLog() is called\\nI0000 00:00:17.5 20368 port.cc:153] oneDNN\\n"
+    alone, warned = code(execute(notebook_of(*(f"import sys\nsys.stderr.write('{text}')\n0" for text in (log, log + "mind")))))
+    assert [output.output_type for output in alone.outputs] == ["execute_result"]
+    assert [output.text for output in warned.outputs if output.output_type == "stream"] == ["mind"]
 
 
 if __name__ == "__main__":

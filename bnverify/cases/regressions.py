@@ -20,6 +20,10 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
         "“z-scores of ±1/√2”: they need n−1 and no epsilon; in training the layer divides by n",
     ),
     (
+        "shape:8x3/fill:constant/steps:TNI",
+        "“a constant comes out unchanged”: in training it comes out as beta, in inference as the moving statistics have it",
+    ),
+    (
         "shape:1x2x1/center:False/steps:IT/posted:scale-alone",
         "“the output is not (x-mean)/sqrt(var)”: predict normalizes with the moving statistics, not with the batch's",
     ),
