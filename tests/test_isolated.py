@@ -135,6 +135,15 @@ while True:
     out.flush()
 """
 
+ENVIRONMENT_TELLER = """
+import os, sys
+sys.path.insert(0, {targets!r})
+from worker import wire
+
+seen = [name for name in ("TF2_BEHAVIOR", "PYTHONPATH") if name in os.environ]
+os.fdopen(1, "wb").write(wire.pack({{"error": "got " + (", ".join(seen) or "none")}}))
+"""
+
 
 @pytest.fixture
 def fake(tmp_path: Path) -> dict[str, str]:
@@ -294,6 +303,18 @@ def test_a_worker_without_keras(tmp_path: Path) -> None:
     (tmp_path / "keras" / "__init__.py").write_text("raise ImportError('no backend')")
     with pytest.raises(WorkerLost, match="ImportError: no backend"):
         Isolated(env={"PYTHONPATH": str(tmp_path)})
+
+
+def test_an_environment_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process's packages have put into its environment variables does not reach a worker that is to be alone."""
+    path = tmp_path / "teller.py"
+    path.write_text(ENVIRONMENT_TELLER.format(targets=str(WORKER.parent)))
+    for name in ("TF2_BEHAVIOR", "PYTHONPATH"):  # importing TensorFlow 2 sets the first, which makes TensorFlow 1 eager
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(WorkerLost, match="got none"):
+        Isolated(worker=path, alone=True)
+    with pytest.raises(WorkerLost, match="got TF2_BEHAVIOR, PYTHONPATH"):
+        Isolated(worker=path)
 
 
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:

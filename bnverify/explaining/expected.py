@@ -173,7 +173,7 @@ def _without(names: Sequence[str]) -> Callable[[Setting], Setting | None]:
     def change(setting: Setting) -> Setting | None:
         weights = dict(setting.inputs.weights or {})
         own = [name for name in names if name in weights and np.any(weights[name] != plain[name])]
-        if own != [name for name in names if name in setting.case.config.weight_names()]:
+        if own != list(names):
             return None
         weights.update({name: np.full_like(weights[name], plain[name]) for name in own})
         return replace(setting, inputs=replace(setting.inputs, weights=weights))

@@ -23,7 +23,7 @@ from bnverify.targets.worker import wire
 WORKER = Path(wire.__file__).parent
 PATIENCE = 120.0  # seconds that one case may take
 START = 300.0  # seconds that importing the framework may take
-FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE")
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "TF2_BEHAVIOR")
 ENDED = ("Crashed", "TimedOut", "Garbled", "Incomplete")  # the types of failures that are the worker's, not the layer's
 IN_A_ROW = 5  # cases that may end their worker one after another before the environment is given up
 
@@ -36,7 +36,7 @@ class Isolated:
     """The BatchNormalization of `module` in the interpreter `python`, in a process of its own that is made anew after a crash.
 
     env: environment variables beside those of this process; alone: without those that would let another Python's packages in,
-    as PYTHONPATH. patience: seconds that a case may take. worker: the worker to
+    as PYTHONPATH, and the one by which TensorFlow 2, once imported, turns a TensorFlow 1 eager. patience: seconds that a case may take. worker: the worker to
     start. Raises WorkerLost where none starts, or where several cases in a row end theirs.
     """
 
