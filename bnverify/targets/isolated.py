@@ -36,8 +36,8 @@ class Isolated:
     """The BatchNormalization of `module` in the interpreter `python`, in a process of its own that is made anew after a crash.
 
     env: environment variables beside those of this process; alone: without those that would let another Python's packages in,
-    as PYTHONPATH, and the one by which TensorFlow 2, once imported, turns a TensorFlow 1 eager. patience: seconds that a case may take. worker: the worker to
-    start. Raises WorkerLost where none starts, or where several cases in a row end theirs.
+    as PYTHONPATH, and the one by which TensorFlow 2, once imported, turns a TensorFlow 1 eager. patience: seconds that a case
+    may take. worker: the worker to start. Raises WorkerLost where none starts, or where several cases in a row end theirs.
     """
 
     def __init__(
