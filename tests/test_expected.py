@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import bnverify
 
@@ -21,3 +22,11 @@ def test_a_layer_without_beta_is_not_said_to_lack_it() -> None:
     normalized = [-2 / 4.001**0.5, 2 / 4.001**0.5]
     assert readings({}, normalized) == ("gamma and beta are not applied",)
     assert readings({"center": False}, normalized) == ("gamma is not applied",)
+
+
+def test_text_is_text_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rich would show a table by itself, `print` still gives all of it."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    explained = bnverify.explain({}, X, training=True)
+    assert "sum((x - mean)²) / n" in str(explained)
+    assert "CONFORMS" in bnverify.check_layer(cases=["shape:1x2/steps:T"]).summary()
