@@ -81,7 +81,7 @@ def read(path: Path) -> Any:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["ten_years.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["bounds.ipynb", "formula.ipynb", "ten_years.ipynb", "your_layer.ipynb"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
