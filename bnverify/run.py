@@ -48,6 +48,9 @@ def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = 
         for clause in CLAUSES
         if clause.companion is not None and (second := clause.companion(case, inputs)) is not None
     }
+    for asked, _, seen in companions.values():  # a law may ask for an argument that the case itself does not
+        if refused := _refused(seen.failure, asked):
+            return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
     one = Failing(Verdict(case, (), Status.INCONCLUSIVE), observation, era, companions, inputs)
     return judged(one, era.formulas, era.formats, required)
 
@@ -103,6 +106,9 @@ def excused(
     return one.with_parts(known.excuse(one.own, deviations), tuple(parts))
 
 
+UNKNOWN = ("unexpected keyword", "Unrecognized keyword", "eyword argument not understood")  # Python's words, and Keras'
+
+
 def _refused(failure: Failure | None, case: Case) -> str:
     """Why a case cannot be asked here: the environment lacks what it needs, or a user's layer takes no such argument."""
     if failure is not None and failure.type == "NotHere":
@@ -110,11 +116,11 @@ def _refused(failure: Failure | None, case: Case) -> str:
     masked = case.mask != "none" or case.misuse.startswith("mask")
     if failure is not None and masked and "unexpected keyword argument 'mask'" in failure.text:
         return "the layer's call takes no mask"
-    if failure is None or failure.stage != "constructor" or failure.type != "TypeError":
+    if failure is None or failure.stage != "constructor" or failure.type not in ("TypeError", "ValueError"):
         return ""
     asked = (*case.config.arguments(), "dtype", *(MISUSES[case.misuse].layer if case.misuse != "none" else ()))
     refused = [name for name in asked if f"'{name}'" in failure.text and name in (*ARGUMENTS, "dtype")]
-    unknown = "unexpected keyword" in failure.text
+    unknown = any(words in failure.text for words in UNKNOWN)
     return f"the layer's constructor takes no {refused[0]}" if refused and unknown else ""
 
 

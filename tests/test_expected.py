@@ -189,3 +189,13 @@ def test_a_large_input_is_searched_in_time() -> None:
     expected = (x - x.mean(0)) / x.std(0, ddof=1)
     found = readings(expected.astype(np.float32), x=x, weights=None)
     assert "the variance is divided by n-1 (ddof=1) and epsilon is left out" in found
+
+
+def test_a_layer_without_beta_is_not_said_to_lack_it() -> None:
+    """gamma and beta are named as not applied only where there are both."""
+    x = np.array([[[1.0], [5.0]]])
+    weights = {"gamma": [0.8], "beta": [0.5], "moving_mean": [0.1], "moving_variance": [0.9]}
+    normalized = np.array([[[-2.0], [2.0]]]) / 4.001**0.5
+    assert readings(normalized, x=x, weights=weights) == ("gamma and beta are not applied",)
+    del weights["beta"]
+    assert readings(normalized, x=x, weights=weights, center=False) == ("gamma is not applied",)

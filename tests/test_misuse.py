@@ -315,6 +315,25 @@ def test_a_layer_without_the_argument_is_not_asked() -> None:
     assert found["keyword"].status is Status.CONFORMS
 
 
+def test_a_layer_that_hands_on_what_it_does_not_know_is_not_asked() -> None:
+    """Keras' base class refuses an unknown argument by a ValueError of its own; a law's second call may be what is refused."""
+
+    class OnTheBase(BatchNormalization):  # type: ignore[misc]
+        def __init__(self, axis: int = -1, momentum: float = 0.99, **options: Any) -> None:
+            if "renorm" in options:
+                keras.layers.Layer(**options)
+            super().__init__(axis=axis, momentum=momentum, **options)
+
+    ids = (
+        "shape:4x3/renorm:True/steps:TI",
+        "shape:2x3x5x4/axis:1/law:renorm/steps:T",
+        "shape:4x3/misuse:clipping-order/steps:TI",
+    )
+    found = [verify(parse(id_), InProcess(OnTheBase, "on-the-base"), 0).verdict for id_ in ids]
+    assert [verdict.status for verdict in found] == [Status.UNSUPPORTED] * 3
+    assert {verdict.reason.split("; ")[0] for verdict in found} == {"the layer's constructor takes no renorm"}
+
+
 def reasons(module: str, version: str) -> Iterator[str]:
     from dataclasses import replace
 

@@ -91,7 +91,15 @@ def read(path: Path) -> Any:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["axis.ipynb", "placement.ipynb", "ten_years.ipynb", "toy_batch.ipynb"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "axis",
+        "bounds",
+        "formula",
+        "placement",
+        "ten_years",
+        "toy_batch",
+        "your_layer",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

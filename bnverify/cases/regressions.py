@@ -32,6 +32,14 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
         "predict, NumPy, tf.nn.batch_normalization and the backend's function agree on [0.71096909, 2.09494853]",
     ),
     (
+        "shape:4x3/mode:fit/steps:T3I",
+        "“moving = alpha*moving + (1-alpha)*batch”: fit normalizes with the batch and moves, predict uses what has moved",
+    ),
+    (
+        "shape:4x3/fill:tiny/steps:TI",
+        "“(x-mean)/sqrt(var)”: where the variance is small, epsilon decides; without it y is larger by sqrt(1+epsilon/var)",
+    ),
+    (
         "shape:32x14/network:posted/steps:T3I",
         "“where do I call batch normalization?”: the network that was posted, every call of its three layers",
     ),

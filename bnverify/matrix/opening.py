@@ -1,16 +1,18 @@
-"""Opening a row: its environment, made where there is none yet, with a worker that stays for the next question."""
+"""Opening a row: its environment, made where there is none yet, with a worker that stays for the next question, or for code."""
 
 from __future__ import annotations
 
 import atexit
+import os
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import make_environment
-from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
+from bnverify.matrix.rows import Row, find_matrix, load_matrix, select_rows
 from bnverify.model import Failure
-from bnverify.targets.isolated import Isolated, WorkerLost
+from bnverify.targets.isolated import FOREIGN, PATIENCE, Isolated, WorkerLost
 
 _OPEN: dict[str, Isolated] = {}
 
@@ -22,7 +24,7 @@ def open_row(name: str) -> Isolated:
     installed or started.
     """
     if name not in _OPEN:
-        (row,) = select_rows(load_matrix(find_matrix()).rows, (name,))
+        row = _row(name)
         try:
             _OPEN[name] = Isolated(make_environment(row), row.module, row.variables, alone=True)
         except WorkerLost as error:
@@ -42,3 +44,29 @@ def refusal(target: Isolated, arguments: Mapping[str, Any], shape: tuple[int, ..
         "steps": [],
     }
     return target.ask(asked).failure
+
+
+def run_code(name: str, code: str) -> str:
+    """What a piece of Python prints in the environment of a row: for functions of an old Keras that no worker calls.
+
+    Raises NoInterpreter and BadInput as `open_row`, and BadInput with the last line of what it says where the code fails.
+    """
+    row = _row(name)
+    variables = {k: v for k, v in os.environ.items() if k not in FOREIGN}
+    ran = subprocess.run(
+        [make_environment(row), "-c", code],
+        env={**variables, **row.variables, "PYTHONNOUSERSITE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    if ran.returncode:
+        last = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
+        raise BadInput(f"row {name}: the code fails: {last}")
+    return ran.stdout
+
+
+def _row(name: str) -> Row:
+    (row,) = select_rows(load_matrix(find_matrix()).rows, (name,))
+    return row

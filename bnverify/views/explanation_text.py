@@ -191,7 +191,7 @@ def needed_words(steps: int | None) -> str:
 
 def as_text(what: RenderableType, width: int = WIDTH) -> str:
     """A view as plain text."""
-    out = Console(file=StringIO(), width=width, highlight=False, emoji=False, no_color=True)
+    out = Console(file=StringIO(), width=width, highlight=False, emoji=False, no_color=True, force_jupyter=False)
     out.print(what, soft_wrap=False)
     assert isinstance(out.file, StringIO)
     return "\n".join(line.rstrip() for line in out.file.getvalue().splitlines())

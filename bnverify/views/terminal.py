@@ -155,7 +155,7 @@ def _statuses(tally: ClauseTally) -> str:
 
 def as_text(results: Results, *, failures_only: bool = False) -> str:
     """The report, or its failures alone, as plain text: for exceptions and `report.summary()`."""
-    out = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None, emoji=False)
+    out = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None, emoji=False, force_jupyter=False)
     if failures_only:
         out.print(Text(environment_line(results.environment)), soft_wrap=True)
         show_failures(results, out)
