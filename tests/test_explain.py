@@ -326,3 +326,10 @@ def test_the_notebook_view(tmp_path: Path) -> None:
     assert [ax.get_title() for ax in figure.axes] == ["x", "x̂", "y"]
     dots = np.sort(np.concatenate([c.get_offsets()[:, 0] for c in figure.axes[2].collections]))
     np.testing.assert_allclose(dots, np.sort(e["y"].layer.ravel()), rtol=1e-6)
+
+
+def test_text_is_text_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rich would show a table by itself, `print` still gives all of it."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "sum((x - mean)²) / n" in str(bnverify.explain({}, X, training=True))
+    assert "CONFORMS" in bnverify.check_layer(cases=["shape:1x2/steps:T"]).summary()
