@@ -38,6 +38,7 @@ class Replicas(Way):
         ys, dtype = self.spread(step)
         after = self.weights()
         listed = trainable(self.layer)
+        whole = after_call(self.framework, self.layer, np.concatenate(ys), dtype)
         for index, (x, mask, y) in enumerate(zip(self.shards(step["x"]), self.shards(step.get("mask")), ys)):
             self.inner.append(
                 {
@@ -50,10 +51,16 @@ class Replicas(Way):
                     "x": x,
                     "mask": mask,
                     "before": before[index],
-                    "after": {"y": y, "y_dtype": dtype, "weights": after[index], "trainable": listed},
+                    "after": {
+                        "y": y,
+                        "y_dtype": dtype,
+                        "weights": after[index],
+                        "trainable": listed,
+                        "losses": whole["losses"],
+                    },
                 }
             )
-        return dict(after_call(self.framework, self.layer, np.concatenate(ys), dtype), weights=self.read())
+        return dict(whole, weights=self.read())
 
     def do_trainable(self, step):
         return dict(super(Replicas, self).do_trainable(step), weights=self.read())
