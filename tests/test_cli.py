@@ -20,11 +20,13 @@ from conftest import LAYERS, Cli, assert_refused, environment, without
 from bnverify import cli as commands
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import make_inputs
+from bnverify.cases.modes import replicas
 from bnverify.cases.suites import select, suite
 from bnverify.contract import CLAUSES
 from bnverify.contract.eras import ERAS
 from bnverify.run import run as verify
 from bnverify.tally import by_clause
+from bnverify.targets.loading import open_target
 from bnverify.targets.reference_target import ReferenceTarget
 
 SMALL = "shape:2x2/steps:TI"
@@ -567,20 +569,50 @@ def test_contract_prints_every_clause(cli: Cli) -> None:
         ]
 
 
+# What the reference has and a run of Keras has not, by mode: clauses with fewer checks, because nobody sees in between.
+UNSEEN = {
+    "fit": {"output-dtype", "gradient-dtypes", "gradient-training"},  # fit keeps neither tensors nor gradients
+    "uncompiled": {"output-dtype"},
+    "evaluate": {"output-dtype"},
+    "shared": {"calls-keep-parameters", "moving-mean", "moving-variance", "inference-updates-nothing"},  # between two calls
+    "unbuilt": {"calls-keep-parameters", "trainable-weights", "frozen-updates-nothing"},  # no weights before the first call
+}
+PLAIN = "shape and not (file: or network: or mirrored or parallel or " + " or ".join(f"mode:{mode}/" for mode in UNSEEN) + ")"
+
+
+def of_reference(cases: tuple[Case, ...]) -> dict[str, int]:
+    """The checks that the reference makes, clause by clause."""
+    return {tally.clause.key: tally.checks for tally in by_clause(verify(cases, ReferenceTarget()).verdicts)}
+
+
 def test_contract_counts_what_a_run_checks(cli: Cli, layers: Path) -> None:
-    """`contract` counts the checks of the reference; a run of Keras on plain calls makes the same, clause by clause."""
+    """`contract` counts the checks of the reference; a run of Keras makes the same, clause by clause.
 
-    def of_reference(cases: tuple[Case, ...]) -> dict[str, int]:
-        return {tally.clause.key: tally.checks for tally in by_clause(verify(cases, ReferenceTarget()).verdicts)}
-
+    The reference is in no replicas, networks and files, whose cases have checks of their own.
+    """
     shown = dict(re.findall(r"\[([a-z-]+)\]  ([\d ]+) checks", cli("contract", "--suite", "smoke").out))
     whole = of_reference(suite("smoke"))
     assert {key: int(text.replace(" ", "")) for key, text in shown.items()} == {key: n for key, n in whole.items() if n}
-    plain = "shape and not (mode or file or network)"  # -k leaves out evidence of known deviations
-    cli("run", "--suite", "smoke", "-k", plain, "--json", "report.json")
+    cli("run", "--suite", "smoke", "-k", PLAIN, "--json", "report.json")  # -k leaves out evidence of known deviations
     made = {clause["clause"]: sum(clause["checks"].values()) for clause in report(layers)["clauses"]}
-    assert made == of_reference(select(suite("smoke"), plain))
+    chosen = select(suite("smoke"), PLAIN)
+    assert made == of_reference(chosen)
     assert sum(made.values()) > 3000
+    left = [case for case in suite("smoke") if case not in chosen]
+    assert {case.mode for case in left if case.file == "none" and case.network == "none" and replicas(case.mode) == 1} == set(
+        UNSEEN
+    )
+
+
+@pytest.mark.usefixtures("keras")
+@pytest.mark.parametrize("mode", UNSEEN)
+def test_what_a_mode_hides_is_all_that_a_run_checks_less(mode: str) -> None:
+    """Where a way of running hides something, the clauses about that have fewer checks, and all others as many."""
+    cases = tuple(case for case in suite("smoke") if case.mode == mode)
+    made = {tally.clause.key: tally.checks for tally in by_clause(verify(cases, open_target()).verdicts)}
+    promised = of_reference(cases)
+    assert {key for key in promised if made[key] != promised[key]} == UNSEEN[mode]
+    assert all(made[key] < promised[key] for key in UNSEEN[mode])
 
 
 def test_ctrl_c_in_contract(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

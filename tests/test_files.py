@@ -41,6 +41,21 @@ def test_each_clause_can_fail(mutant: str, clause: str, case: str) -> None:
     assert clause in {check.clause for check in verdict.failures}
 
 
+@pytest.mark.parametrize("format", ["config", "clone"])
+def test_weights_that_do_not_fit_hide_no_configuration(format: str) -> None:
+    """Where a copy has other weights than the layer had, that is told with the argument at fault, and is no crash."""
+    from bnverify.targets.mutants import MUTANTS
+
+    layer = next(m.layer for m in MUTANTS if m.key == "file-center")
+    failures = verify(parse(f"shape:4x3/center:False/file:{format}/steps:TSTI"), InProcess(layer, "it"), 0).verdict.failures
+    assert {check.status for check in failures} == {Status.WRONG}
+    assert [check.quantity for check in failures if check.clause == "file-config"] == ["center"]
+    (names,) = [check.mismatch for check in failures if check.quantity == "names in order, dtypes"]
+    assert names is not None
+    assert "beta" in names.actual
+    assert "beta" not in names.expected
+
+
 def test_a_format_that_an_era_lacks_is_unsupported_with_a_reason() -> None:
     """Keras 3 has no SavedModel format; that is data, not a crash."""
     target = InProcess()

@@ -12,7 +12,9 @@ import pytest
 from bnverify.cases.case import RATE, Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
+from bnverify.contract.eras import era_of
 from bnverify.model import Observation, Status, StepObservation, Verdict
+from bnverify.reference.formulas import KERAS, penalizes_always
 from bnverify.reference.machine import trace
 from bnverify.reference.parameters import constrained, regularization
 from bnverify.run import run
@@ -100,6 +102,8 @@ def gradient(name: str, factor: float) -> Callable[[StepObservation], dict[str, 
 
 
 REGULARIZED = "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/steps:T"
+THAWED = "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/steps:FTUT"
+PENALIZED = "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/steps:TFT"
 CONSTRAINED = "shape:6x4/gamma_constraint:unit_norm/beta_constraint:max_norm/steps:O"
 FROZEN = "shape:4x3/gradients:1/steps:FT"
 FAULTS = {
@@ -107,6 +111,9 @@ FAULTS = {
     "losses are doubled": (REGULARIZED, lambda s: {"losses": s.losses * 2}, "regularizer-losses"),
     "a loss is off by 1e-5": (REGULARIZED, lambda s: {"losses": tuple(v * 1.00001 for v in s.losses)}, "regularizer-losses"),
     "there are no losses": (REGULARIZED, lambda s: {"losses": ()}, "regularizer-losses"),
+    "a frozen layer has losses": (PENALIZED, lambda s: {"losses": (0.25,)}, "regularizer-losses"),
+    "a frozen layer has a loss of 0": (PENALIZED, lambda s: {"losses": (0.0,)}, "regularizer-losses"),
+    "losses do not come back": (THAWED, lambda s: {"losses": ()}, "regularizer-losses"),
     "gamma is off after a step": (CONSTRAINED, scaled("gamma", 1.0001), "optimizer-step"),
     "beta is off after a step": (CONSTRAINED, scaled("beta", 1.0001), "optimizer-step"),
     "dL/dx is off": ("shape:6x4/gradients:1/steps:T", gradient("x", 1.0001), "gradient-training"),
@@ -145,6 +152,23 @@ def test_a_fault_breaks_its_clause_alone(fault: str) -> None:
     id_, change, clause = FAULTS[fault]
     assert verdict(id_).status is Status.CONFORMS
     assert {check.clause for check in verdict(id_, change).failures} == {clause}
+
+
+@pytest.mark.parametrize(("keras", "stays"), [("2.1.2", True), ("2.3.1", True), ("2.15.0", True), ("3.0.0", False)])
+@pytest.mark.parametrize("penalizes", [penalizes_always, KERAS.penalizes])
+def test_the_penalty_of_a_frozen_layer(keras: str, stays: bool, penalizes: Callable[[bool], bool]) -> None:
+    """Keras 2 has the losses of a frozen layer, Keras 3 has not; each is a fault in the other."""
+
+    class There(ReferenceTarget):
+        def __init__(self) -> None:
+            environment = replace(ReferenceTarget().environment, keras=keras)
+            super().__init__(replace(era_of(environment).formulas, penalizes=penalizes))
+            self.environment = environment
+
+    (found,) = run([parse(PENALIZED)], There()).verdicts
+    conforms = (penalizes is penalizes_always) is stays
+    assert [check.step for check in found.failures if check.clause == "regularizer-losses"] == ([] if conforms else [2])
+    assert {check.clause for check in found.failures} <= {"regularizer-losses"}
 
 
 @pytest.mark.parametrize("name", ["gamma", "beta"])

@@ -311,3 +311,14 @@ def test_show_tells_what_comes_out_on_each_replica(cli: Cli) -> None:
     assert "shards of 4+3 samples; each takes its own shard" in out
     assert out.count("replica 1\n") == out.count("replica 2\n") == 1  # after the file nobody knows which statistics
     assert "all take the whole batch" in cli("show", SYNCHRONIZED).out
+
+
+def test_replicas_have_the_losses_of_regularizers(tensorflow: Isolated) -> None:
+    """Each replica has the penalty of gamma, and none when the layer is frozen."""
+    case = parse("shape:6x4/gamma_regularizer:l2/mode:mirrored2/steps:TFT")
+    one = verify(case, tensorflow, 0).verdict
+    assert one.status is Status.CONFORMS
+    checks = [check for check in one.checks if check.clause == "regularizer-losses"]
+    assert sorted((check.quantity, check.step) for check in checks) == [
+        (f"losses of replica {replica}", step) for replica in (1, 2) for step in (0, 2)
+    ]

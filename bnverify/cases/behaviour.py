@@ -156,10 +156,10 @@ def _networks() -> Iterator[str]:
 
 def _few_files() -> Iterator[str]:
     """Saved and loaded in the middle of training."""
-    yield "shape:2x3x4/axis:1/momentum:0.5/epsilon:0.01/file:keras/steps:T2STI"
+    yield "shape:2x4x4/axis:1/momentum:0.5/epsilon:0.01/file:keras/steps:T2STI"  # as many values along either axis
+    yield "shape:4x3/center:False/renorm:True/file:config/steps:TSTI"
     yield "shape:4x3/center:False/file:h5/steps:TFSTIUTI"
     yield "shape:4x3/file:weights.h5/steps:T2STI"
-    yield "shape:4x3/renorm:True/file:config/steps:TSTI"
     yield "shape:4x3/momentum:0.9/file:clone/steps:TSTI"
 
 

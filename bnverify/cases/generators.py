@@ -62,6 +62,7 @@ def _small() -> Iterator[str]:
     yield "shape:16x4/fill:tiny/gradients:1/steps:TI"
     yield "shape:4x5x3/policy:mixed_float16/dtype:float16/gradients:1/steps:TI"
     yield "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/gradients:1/steps:TI"
+    yield "shape:4x3/gamma_regularizer:l2/steps:TFTIUT"
     yield "shape:6x4/gamma_constraint:non_neg/beta_constraint:unit_norm/steps:TO"
     yield from each("shape:5x4x3/mask:{}/steps:T2I", MASKS[1:-1])
     yield "shape:6x4x3/momentum:0.5/policy:float64/dtype:float64/fill:nonfinite/mask:broadcast/steps:TI"  # ways to count

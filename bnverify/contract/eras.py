@@ -18,7 +18,7 @@ from bnverify.cases.modes import TRAINERS, replicas, spreads
 from bnverify.errors import BadInput
 from bnverify.model import Environment
 from bnverify.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
-from bnverify.reference.formulas import KERAS, Formulas, mean_of_replicas
+from bnverify.reference.formulas import KERAS, Formulas, mean_of_replicas, penalizes_always
 
 OLDEST = "2.1.0"
 
@@ -64,6 +64,7 @@ class Era:
 
 _FLOAT32_WEIGHTS = "every weight has the policy's variable dtype, but float32 under 16-bit policies"
 _PARAMETERS_ONLY = "trainable=False freezes gamma and beta alone: training=True still normalizes with the batch"
+_PENALTY_STAYS = "layer.losses sum up to those of gamma_regularizer and beta_regularizer, frozen or not"
 _GRAPH_LACKS = {
     "several axes": "multi-backend Keras takes one integer as axis",
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
@@ -99,11 +100,13 @@ ERAS = (
         rules={
             "frozen-output": _PARAMETERS_ONLY,
             "frozen-updates-nothing": "trainable=False freezes gamma and beta alone: training=True still moves the statistics",
+            "regularizer-losses": _PENALTY_STAYS,
         },
         formulas=replace(
             KERAS,
             normalizes_with_batch=lambda training, frozen: bool(training),
             updates=lambda training, frozen: bool(training),
+            penalizes=penalizes_always,
         ),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
@@ -114,8 +117,8 @@ ERAS = (
         modules=("keras",),
         keras=">=2.1.3,<2.4",
         source="https://github.com/keras-team/keras/releases/tag/2.1.3: “trainable” set to False stops the updates of a layer",
-        rules={"frozen-output": _PARAMETERS_ONLY},
-        formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training)),
+        rules={"frozen-output": _PARAMETERS_ONLY, "regularizer-losses": _PENALTY_STAYS},
+        formulas=replace(KERAS, normalizes_with_batch=lambda training, frozen: bool(training), penalizes=penalizes_always),
         policies=("float32", "float64"),
         lacks=_GRAPH_LACKS,
         later=_GRAPH_LATER,
@@ -128,8 +131,9 @@ ERAS = (
         rules={
             "weight-dtypes": _FLOAT32_WEIGHTS,
             "replicas-read": "get_weights() gives the mean of what the replicas hold (aggregation MEAN, ON_READ)",
+            "regularizer-losses": _PENALTY_STAYS,
         },
-        formulas=replace(KERAS, replicas_read=mean_of_replicas),
+        formulas=replace(KERAS, replicas_read=mean_of_replicas, penalizes=penalizes_always),
         half_weights=False,
         lacks={
             "integers": "Keras 2 converts no integer inputs, and promises nothing about them",

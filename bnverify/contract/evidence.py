@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,7 +37,7 @@ def expect(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Prec
     With other `formulas`, what a layer with that fault would give; with other `formats`, the bounds of a layer that computes
     in those instead of the ones that its dtype policy promises.
     """
-    return with_bounds(case, trace(case, inputs, formulas, formats), formats)
+    return replace(with_bounds(case, trace(case, inputs, formulas, formats), formats), formulas=formulas)
 
 
 def with_bounds(case: Case, calls: tuple[Call, ...], formats: Precision | None = None) -> Expectation:

@@ -77,8 +77,12 @@ def check_losses(e: Evidence) -> Iterator[Check]:
     kinds = {name: getattr(e.case.config, f"{name}_regularizer") for name in PARAMETERS}
     kinds = {name: kind for name, kind in kinds.items() if kind and name in e.case.config.weight_names()}
     for c in e.calls if kinds else ():
-        if c.call.before.frozen or "losses" in c.observed.hidden:
-            continue  # Keras does not say whether the penalty of a frozen layer counts
+        if "losses" in c.observed.hidden:
+            continue
+        if not e.expectation.formulas.penalizes(e.frozen_after(c.call.index)):
+            found = ", ".join(f"{loss:g}" for loss in c.observed.losses) or "none"
+            yield e.texts("regularizer-losses", "losses", c.call.index, expected="none", actual=found)
+            continue
         how = Arithmetic(e.formats.variable, summation_error(c.call.mean.size + 1, e.formats.variable.unit_roundoff))
         errors = {name: c.bounds.moving.get(name, 0.0) for name in kinds}
         terms = [
@@ -152,8 +156,9 @@ CLAUSES = (
     Clause(
         "regularizer-losses",
         "losses of regularizers",
-        "layer.losses sum up to those of gamma_regularizer and beta_regularizer",
-        KERAS_DOC + "; https://keras.io/api/layers/regularizers/",
+        "layer.losses sum up to those of gamma_regularizer and beta_regularizer; a frozen layer has none",
+        KERAS_DOC + "; https://keras.io/api/layers/regularizers/; frozen: Layer.losses are those of trainable_weights, "
+        "https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/layer.py",
         check_losses,
     ),
     Clause(

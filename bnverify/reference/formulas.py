@@ -76,6 +76,16 @@ def updates(training: bool | None, frozen: bool) -> bool:
     return bool(training) and not frozen
 
 
+def penalizes(frozen: bool) -> bool:
+    """The regularizers of gamma and beta add their losses while these are trainable weights, and none when frozen."""
+    return not frozen
+
+
+def penalizes_always(frozen: bool) -> bool:
+    """The losses are added when the weights are made, and stay (Keras 2: Layer.add_weight)."""
+    return True
+
+
 def training_statistics(batch: Tensor, updated: Tensor) -> Tensor:
     """In training the batch's own statistic is used, not the moving one just updated."""
     return batch
@@ -185,6 +195,7 @@ class Formulas:
     told: Callable[[bool | None, bool | None], bool | None] = told
     normalizes_with_batch: Callable[[bool | None, bool], bool] = normalizes_with_batch
     updates: Callable[[bool | None, bool], bool] = updates
+    penalizes: Callable[[bool], bool] = penalizes
     training_statistics: Callable[[Tensor, Tensor], Tensor] = training_statistics
     masked_moments: Callable[..., tuple[Tensor, Tensor, Tensor]] = masked_moments
     masked_output: Callable[..., Tensor] = masked_output

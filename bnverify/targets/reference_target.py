@@ -67,6 +67,8 @@ class ReferenceTarget:
             listed = () if frozen else parameters
             weights = stored(dict(state.weights))
             steps.append(_observed(case, call, weights, listed) if call else StepObservation(weights, listed))
+            if call and not self._formulas.penalizes(frozen):
+                steps[-1] = replace(steps[-1], losses=())
         config = {name: getattr(case.config, name) for name in ARGUMENTS}
         trains = not frozen if case.mode == "unbuilt" else case.config.trainable  # when the weights are listed
         infos = tuple(

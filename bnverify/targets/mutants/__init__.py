@@ -39,6 +39,8 @@ from bnverify.targets.mutants.layers import (
     MovesBeta,
     NegativeAxisOffByOne,
     OtherRenormMomentum,
+    PenalizedFrozen,
+    PenalizedNoMore,
     RenamedWeights,
     RoundedGradient,
     SingleWeights,
@@ -202,6 +204,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("mask-of-first", "the first sample's mask is taken for all", "mask", MaskOfFirstSample),
     Mutant("no-regularizer", "regularizers are ignored", "weights", WithoutRegularizer),
     Mutant("swapped-regularizers", "gamma has beta's regularizer", "weights", SwappedRegularizers),
+    Mutant("penalized-frozen", "the losses of regularizers stay when the layer is frozen", "weights", PenalizedFrozen),
+    Mutant("penalized-no-more", "a layer that was frozen once has no losses", "weights", PenalizedNoMore),
     Mutant("no-constraint", "constraints are ignored", "weights", WithoutConstraint),
     Mutant(
         "clamped-variance",

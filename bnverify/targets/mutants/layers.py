@@ -240,6 +240,29 @@ class WithoutRegularizer(KerasLayer):
         return super().add_weight(*args, **{**kwargs, "regularizer": None})
 
 
+class PenalizedFrozen(KerasLayer):
+    """The losses of regularizers stay when the layer is frozen, as in Keras 2."""
+
+    @property
+    def losses(self) -> Any:
+        pairs = (self.gamma, self.gamma_regularizer), (self.beta, self.beta_regularizer)
+        return [regularizer(weight) for weight, regularizer in pairs if regularizer is not None]
+
+
+class PenalizedNoMore(KerasLayer):
+    """A layer that was frozen once has no losses any more."""
+
+    thawed = False
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        self.thawed = self.thawed or not self.trainable
+        return super().call(inputs, training=training, mask=mask)
+
+    @property
+    def losses(self) -> Any:
+        return [] if self.thawed else super().losses
+
+
 class SwappedRegularizers(KerasLayer):
     """gamma has beta's regularizer, and the other way round."""
 

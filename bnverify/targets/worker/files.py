@@ -247,14 +247,14 @@ def serve(way, path):
 def by_weights(way):
     kept = way.layer.get_weights()
     replace(way, another(way))
-    way.layer.set_weights(kept)
+    hand_over(way.layer, kept)
 
 
 def by_config(way):
     kept, layer = way.layer.get_weights(), type(way.layer).from_config(way.layer.get_config())
     replace(way, built(way, layer))
     found = fresh(way, way.layer)
-    way.layer.set_weights(kept)
+    hand_over(way.layer, kept)
     return found
 
 
@@ -270,8 +270,17 @@ def by_clone(way):
     if compiled:
         way.compile(way.whole, way.rate)
     found = fresh(way, way.layer)
-    clone.set_weights(kept)
+    hand_over(clone, kept)
     return found
+
+
+def hand_over(layer, weights):
+    """The weights of one layer, or model, are set on another that has as many of the same shapes.
+
+    One that has not keeps its own: its configuration is not that of the first, and what it says of it is to be seen.
+    """
+    if [value.shape for value in layer.get_weights()] == [value.shape for value in weights]:
+        layer.set_weights(weights)
 
 
 def fresh(way, layer):
