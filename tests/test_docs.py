@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import shlex
 import subprocess
@@ -165,3 +166,20 @@ def test_style(command: tuple[str, ...]) -> None:
     """One linter and one strict type checker have nothing to say."""
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+QUESTIONS = [f"{part}{number}" for part, last in (("A", 7), ("B", 3), ("C", 4), ("D", 10)) for number in range(1, last + 1)]
+
+
+def test_every_question_has_the_verdict_of_its_notebook() -> None:
+    """Each claim stands once in the README, with the words that its notebook ends on."""
+    table = README.split("## Questions, settled")[1].split("\n\n")[2]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:]]
+    assert [row[0] for row in rows] == QUESTIONS
+    for number, _, verdict, link in rows:
+        target = re.fullmatch(r"\[\w+\]\((notebooks/\w+\.ipynb)\)", link)
+        assert target is not None, number
+        cells = json.loads((ROOT / target[1]).read_text(encoding="utf-8"))["cells"]
+        texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+        assert sum(text.startswith(f"**{number} verdict: {verdict}**") for text in texts) == 1, number
+        assert sum(text.startswith(f"## {number} · ") for text in texts) == 1, number
