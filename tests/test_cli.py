@@ -34,7 +34,7 @@ CENTERLESS = "shape:6x4/center:False/steps:TI"
 OFFSET = "shape:37x4/fill:offset/steps:TI"  # where E[x²]−E[x]² fails
 LONG = "shape:4096x3/fill:constant/steps:T"  # where one running total loses digits
 ONE_PASS = "the variance is computed as E[x²]−E[x]², which cancels where the mean is large against the spread"
-COMMANDS = ("run", "list", "show", "contract", "selftest", "matrix", "files", "diff", "bisect")
+COMMANDS = ("run", "list", "show", "explain", "contract", "selftest", "matrix", "files", "diff", "bisect")
 # Of a case with T and I, random weights: 1 return, 5 arguments, 1 list of weights, 4 shapes, 4 dtypes, 4 trainable, 2 output
 # shapes, 2 output dtypes, 2 outputs, 2 moving statistics, 2 left alone by I, and gamma and beta after both calls.
 CHECKS = 1 + 5 + 1 + 4 + 4 + 4 + 2 + 2 + 2 + 2 + 2 + 4
