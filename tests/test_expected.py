@@ -160,6 +160,22 @@ def test_what_was_expected_in_public(name: str, training: bool | None, config: A
     )
 
 
+@pytest.mark.parametrize("config", [{}, {"trainable": False}])
+def test_statistics_that_were_thought_to_move(config: Any) -> None:
+    """A call that infers, or of a frozen layer, moves nothing."""
+    moved = 0.99 * MOVING_MEAN + 0.01 * X.astype(float).mean(0)
+    (found,) = readings({"moving_mean": moved}, bool(config), **config)
+    assert found == "the call moves the statistics, as in training"
+
+
+def test_whole_numbers_are_taken_as_they_stand() -> None:
+    """Nothing is said to be what was expected because it rounds to it."""
+    e = bnverify.explain({}, [[1.0, 2.0], [5.0, 4.0]], expected=[[1, 2], [5, 4]])
+    assert e.expected[0].readings == ("epsilon is left out",)
+    e = bnverify.explain({}, [[1.0, 2.0], [5.0, 4.0]], training=True, expected=[[0, 0], [0, 0]])
+    assert (e.expected[0].as_is, e.expected[0].readings) == (False, ())
+
+
 def test_rounded_figures_are_told_as_such() -> None:
     """Three decimal places cannot tell epsilon 1e-3 from none; what fits with the fewest departures is named."""
     given = np.round(y(ddof=1), 3)

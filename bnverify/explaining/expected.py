@@ -26,6 +26,7 @@ from bnverify.reference.machine import Call, trace
 
 LARGE = 1 << 16  # values in x beyond which no more than two departures are tried together
 NEAR = 1e-2  # relative to the spread of the numbers: farther off, a reading is not held against its bounds
+TELLING = 2  # decimal places: numbers given to fewer are taken as they stand
 QUANTITIES = ("y", "mean", "variance", "moving_mean", "moving_variance")
 
 
@@ -103,7 +104,7 @@ def _compared(name: str, expected: Array, setting: Setting, formats: Precision) 
             nearest = min(nearest, (words, error), key=lambda fit: fit[1])
             if error <= NEAR * _largest(expected) and _within(name, expected, changed, formats):
                 exact.append((words, error))
-            elif error <= 0.5 * 10.0**-decimals:
+            elif decimals >= TELLING and error <= 0.5 * 10.0**-decimals:
                 near.append((words, error))
         if exact:
             return Comparison(name, expected, departures == 0, _closest(exact, expected, formats), tried=tried)
@@ -152,7 +153,10 @@ def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
     if name == "y":
         kinds += [_of(EPSILON), [Reading(words, _without(names)) for words, names in PARAMETERS]]
     if name.startswith("moving"):
-        kinds.append(_of(MOMENTUM))
+        moves = setting.formulas.updates(case.steps[0].training, not case.config.trainable)
+        kinds += (
+            [_of(MOMENTUM)] if moves else [[Reading("the call moves the statistics, as in training", _moving)], _of(MOMENTUM)]
+        )
     return [kind for kind in kinds if kind]
 
 
@@ -174,6 +178,10 @@ def _formula(words: str, key: str) -> Reading:
     fault, right = BY_KEY[key].formulas, Formulas()
     changed = {name: value for name in vars(right) if (value := getattr(fault, name)) is not getattr(right, name)}
     return Reading(words, lambda setting: replace(setting, formulas=replace(setting.formulas, **changed)))
+
+
+def _moving(setting: Setting) -> Setting:
+    return replace(setting, formulas=replace(setting.formulas, updates=lambda training, frozen: True))
 
 
 def _without(names: Sequence[str]) -> Callable[[Setting], Setting | None]:
