@@ -35,6 +35,10 @@ class Worker(object):
         self.tell = tell
 
     def environment(self):
+        with silence():  # JAX warns where it is asked for float64 and has none
+            return self._environment()
+
+    def _environment(self):
         framework = self.framework
         route = {"target": self.route} if self.route else {}
         return {
