@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
 from bnverify.explaining.expected import Comparison, Setting, compare_expected
 from bnverify.explaining.explanation import Explanation, Quantity, explain_subject
-from bnverify.explaining.subject import make_subject
+from bnverify.explaining.subject import Subject, as_batch, make_subject
 from bnverify.explaining.trajectory import Trajectory, follow_batches
 from bnverify.matrix.environments import NoInterpreter
 from bnverify.matrix.opening import open_row
@@ -136,8 +138,7 @@ def explain(
     [3. 3.]
     """
     with _opened(layer, weights, row) as (name, arguments, own, target):
-        masks = () if mask is None else (mask,)
-        subject = make_subject(name, arguments, own, (x,), training, masks)
+        subject = _subject(name, arguments, own, [x], training, [] if mask is None else [mask], target)
         explanation = explain_subject(subject, target)
         era = era_of(target.environment)
     if expected is None:
@@ -148,6 +149,8 @@ def explain(
 
 def explain_across(rows: Iterable[str], layer: Mapping[str, Any], x: Any, **options: Any) -> dict[str, Explained | str]:
     """`explain` in several environments of the version matrix, by their names; a line instead, where one is missing here."""
+    if isinstance(rows, str) or not isinstance(rows, Iterable):
+        raise BadInput(f"rows: got {rows!r:.60}; allowed: a list of names, as ['keras-2.15.0-tensorflow']")
     found: dict[str, Explained | str] = {}
     for row in rows:
         try:
@@ -176,11 +179,36 @@ def trace(
     """
     if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < float("inf"):
         raise BadInput(f"within: got {within!r}; allowed: a number of standard deviations above 0")
-    arrays = list(batches)
+    arrays, given = _listed(batches, "batches"), _listed(masks, "masks")
     if not arrays:
         raise BadInput("batches: got none; allowed: one or more")
     with _opened(layer, weights, row) as (name, arguments, own, target):
-        return Traced(follow_batches(make_subject(name, arguments, own, arrays, True, tuple(masks)), target, float(within)))
+        subject = _subject(name, arguments, own, arrays, True, given, target)
+        return Traced(follow_batches(subject, target, float(within)))
+
+
+def _listed(things: Any, what: str) -> list[Any]:
+    if not isinstance(things, Iterable) or isinstance(things, (str, bytes, Mapping)):
+        raise BadInput(
+            f"{what}: got {type(things).__name__}; allowed: a list of arrays, or anything else that gives them in turn"
+        )
+    return list(things)
+
+
+def _subject(
+    name: str,
+    arguments: Mapping[str, Any],
+    weights: Mapping[str, Any] | None,
+    batches: list[Any],
+    training: bool | None,
+    masks: list[Any],
+    target: Target,
+) -> Subject:
+    """What is asked, of a rank that the layer takes."""
+    if isinstance(target, Held):
+        for x in batches:
+            target.check_rank(np.ndim(x) if hasattr(x, "ndim") else as_batch(x, "float32", "x").ndim)
+    return make_subject(name, arguments, weights, batches, training, masks)
 
 
 Opened = tuple[str, Mapping[str, Any], Mapping[str, Any] | None, Target]

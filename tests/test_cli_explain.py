@@ -112,6 +112,10 @@ def test_a_mask_and_another_keras(cli: Cli) -> None:
         ),
         ("broken.npy", "X broken.npy: cannot be read: "),
         ("broken.npz", "X broken.npz: cannot be read: "),
+        ("empty.csv", "x: got shape "),
+        ("'[[1, 2]]' --weights array.npz", "--weights 'array.npz': holds no named values; allowed: "),
+        ("'[[1, 2]]' --config '{\"dtype\": [1]}'", "dtype: got [1]; allowed: float32, "),
+        (f"'[[1, {'9' * 5000}]]'", "is not JSON: Exceeds the limit"),
         ("words.csv", "X words.csv: cannot be read: "),
         ("good.npz", "X 'good.npz': holds named values; allowed: numbers as "),
         ("objects.npy", "X objects.npy: cannot be read: "),
@@ -149,6 +153,9 @@ def test_bad_input_is_one_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.npy").write_bytes(b"nothing")
     (tmp_path / "broken.npz").write_bytes(b"PK nothing")
+    (tmp_path / "empty.csv").touch()
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.ones(3))
     (tmp_path / "words.csv").write_text("one,two\n")
     (tmp_path / "folder.npy").mkdir()
     np.savez(tmp_path / "good.npz", x=np.ones((2, 2)))

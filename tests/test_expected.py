@@ -199,6 +199,22 @@ def re_line(text: str, start: str) -> str:
     return next(line for line in text.splitlines() if line.startswith(start))
 
 
+def test_float16_is_as_good_as_float16() -> None:
+    """Numbers that were kept in half precision are told by what they are."""
+    e = bnverify.explain({}, X, training=True, weights=WEIGHTS, expected=y().astype(np.float16))
+    assert e.expected[0].as_is
+    assert "the variance is divided by n-1 (ddof=1)" in readings(y(ddof=1).astype(np.float16))
+
+
+@pytest.mark.parametrize("expected", [-y(), y()[::-1], np.roll(y(), 1, axis=1), RNG.normal(size=(7, 4))])
+def test_what_is_far_from_everything_is_told_as_that(expected: np.ndarray) -> None:
+    """No reading is named as the nearest where none is near."""
+    e = bnverify.explain({}, X, training=True, weights=WEIGHTS, expected=expected)
+    assert e.expected[0].readings == ()
+    assert e.expected[0].nearest is None
+    assert "gives these numbers" in str(e)
+
+
 def test_a_large_input_is_searched_in_time() -> None:
     """Many values: two departures at most, and what fits is found all the same."""
     x = RNG.normal(size=(4096, 64)).astype(np.float32)

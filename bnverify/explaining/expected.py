@@ -7,17 +7,18 @@ other way round. The fewest departures that give exactly the numbers expected ar
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnverify.bounds.compare import Numbers, compare, output_numbers, weight_numbers
 from bnverify.bounds.derive import moments_error
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import expect
 from bnverify.errors import BadInput
+from bnverify.explaining.subject import as_numbers
 from bnverify.model import Grade
 from bnverify.precision import Array, Precision
 from bnverify.reference.formulas import Formulas
@@ -27,6 +28,7 @@ from bnverify.reference.machine import Call, trace
 LARGE = 1 << 16  # values in x beyond which no more than two departures are tried together
 NEAR = 1e-2  # relative to the spread of the numbers: farther off, a reading is not held against its bounds
 TELLING = 2  # decimal places: numbers given to fewer are taken as they stand
+NEAREST = 0.1  # relative to the largest number: farther off, the closest reading is not told
 QUANTITIES = ("y", "mean", "variance", "moving_mean", "moving_variance")
 
 
@@ -53,7 +55,7 @@ class Comparison:
 
     as_is: whether it is what Keras promises, without any departure; readings: those that give it, each with as few departures
     as can be; digits: None where they give it within rounding, else the decimal places to which they do; nearest: where none
-    does, the closest and its largest error; tried: how many.
+    does, the closest and its largest error, None where that is far off; tried: how many.
     """
 
     quantity: str
@@ -74,14 +76,20 @@ def compare_expected(expected: object, setting: Setting, formats: Precision) -> 
 
 
 def _array(name: str, value: object, case: Case) -> Array:
-    try:
-        array = np.asarray(value)
-        array = array if array.dtype.kind == "f" else array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise BadInput(f"expected {name}: got {str(value)[:60]!r}; allowed: numbers") from None
+    array = as_numbers(value)
+    if array is None:
+        raise BadInput(f"expected {name}: got {str(value)[:60]!r}; allowed: numbers")
     if name == "y" and array.shape != case.shape:
         raise BadInput(f"expected y: got shape {array.shape}; allowed: that of x, {case.shape}")
-    return array
+    rank = len(case.shape)
+    kept = (axes for count in range(rank + 1) for axes in itertools.combinations(range(rank), count))
+    sizes = {math.prod(case.shape[axis] for axis in axes) for axes in kept}
+    if name != "y" and array.size not in sizes:
+        channels = math.prod(case.channels_shape)
+        raise BadInput(
+            f"expected {name}: got {array.size} values; allowed: {channels}, one for each channel (or as other axes have)"
+        )
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def _compared(name: str, expected: Array, setting: Setting, formats: Precision) -> Comparison:
@@ -111,7 +119,9 @@ def _compared(name: str, expected: Array, setting: Setting, formats: Precision) 
         rounded = rounded or near
     if rounded:
         return Comparison(name, expected, rounded[0][0] == "", _closest(rounded, expected, formats), decimals, tried=tried)
-    return Comparison(name, expected, False, nearest=nearest, tried=tried)
+    return Comparison(
+        name, expected, False, nearest=nearest if nearest[1] <= NEAREST * _largest(expected) else None, tried=tried
+    )
 
 
 _Fit = tuple[str, float]  # a reading in words, and its largest error
@@ -251,22 +261,22 @@ def _value(name: str, call: Call) -> Array:
 
 
 def _within(name: str, expected: Array, setting: Setting, formats: Precision) -> bool:
-    """Whether rounding, as of Keras on TensorFlow or of NumPy (blocked sums), explains what is left."""
+    """Whether rounding explains what is left: of Keras on TensorFlow or of NumPy (blocked sums), and of what was expected."""
     expectation = expect(setting.case, setting.inputs, setting.formulas, formats)
     call, bounds = expectation.calls[0], expectation.bounds[0]
-    numbers: Numbers
-    if name == "y":
-        numbers = output_numbers(call, bounds.slope, bounds.offset, formats.output)
-    else:
-        value = _value(name, call)
-        error = np.broadcast_to(2 * formats.variable.unit_roundoff * np.abs(value), (3, *value.shape))
-        if name.startswith("moving"):
-            error = error + bounds.moving[name]
-        elif call.normalizes_with_batch and call.batch is not None:
-            error = moments_error(call.batch, formats.arithmetic, (False, False))[f"moving_{name}"]
-        numbers = weight_numbers(value.reshape(expected.shape), error.reshape(3, *expected.shape), formats.variable)
-    comparison = compare(expected, numbers)
-    return comparison.grade is Grade.BLOCKED and comparison.conclusive
+    value = _value(name, call)
+    with np.errstate(all="ignore"):
+        if name == "y":
+            bound = np.abs(call.x - call.mean) * bounds.slope[Grade.BLOCKED] + bounds.offset[Grade.BLOCKED]
+        elif call.normalizes_with_batch and call.batch is not None and not name.startswith("moving"):
+            bound = moments_error(call.batch, formats.arithmetic, (False, False))[f"moving_{name}"][Grade.BLOCKED]
+        else:
+            bound = 2 * formats.variable.unit_roundoff * np.abs(value)
+            bound = bound + (bounds.moving[name][Grade.BLOCKED] if name.startswith("moving") else 0.0)
+        room = bound.reshape(expected.shape) + np.finfo(expected.dtype).eps * np.abs(expected.astype(np.float64))
+        value = value.reshape(expected.shape)
+        fits = (np.abs(value - expected) <= room) | (value == expected) | (np.isnan(value) & np.isnan(expected))
+    return bool(fits.all() and np.isfinite(room).any())
 
 
 def _error(value: Array, expected: Array) -> float:

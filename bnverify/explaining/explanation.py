@@ -76,8 +76,15 @@ class Explanation:
 
     @property
     def ok(self) -> bool:
-        """Whether the layer gave what Keras promises, known deviations of Keras apart."""
-        return not self.verdict.status.fails
+        """Whether the layer gave what Keras promises, known deviations of Keras apart, each time that it was called."""
+        return not self.verdict.status.fails and not self.unsteady
+
+    @property
+    def unsteady(self) -> tuple[Quantity, ...]:
+        """What was wrong only when the layer was called once more, to see its own mean, variance and x̂."""
+        if self.verdict.status.fails:
+            return ()
+        return tuple(q for q in self.quantities if q.check is not None and q.check.status.fails)
 
     @property
     def reduced(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,13 @@ def _written(text: str, option: str, allowed: str) -> Any:
         if path.suffix in (".npy", ".npz"):
             with path.open("rb") as file:
                 found = np.load(file, allow_pickle=False)
-                return {name: found[name] for name in found.files} if path.suffix == ".npz" else found
+                return found if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
         if path.suffix == ".json":
             return _json(path.read_text(encoding="utf-8"), option, text, allowed)
         if path.suffix in (".csv", ".txt"):
-            return np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a file without values, which is told below
+                return np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
     except OSError as error:
         raise BadInput(f"{option} {text}: {error.strerror or error}") from None
     except (ValueError, EOFError, BadZipFile) as error:
@@ -86,8 +89,8 @@ def _written(text: str, option: str, allowed: str) -> Any:
 def _json(text: str, option: str, name: str, allowed: str) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise BadInput(f"{option} {name}: is not JSON: {error}; allowed: {allowed}") from None
+    except (ValueError, RecursionError) as error:  # ValueError, too, for an integer of thousands of digits
+        raise BadInput(f"{option} {name}: is not JSON: {' '.join(str(error).split())[:160]}; allowed: {allowed}") from None
 
 
 def _short(text: str) -> str:

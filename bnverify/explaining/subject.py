@@ -28,6 +28,7 @@ OF_WEIGHTS = tuple(
 )
 HARMLESS = ("name", "dtype", *OF_WEIGHTS)  # they say nothing of a call
 OLD = ("fused", "virtual_batch_size", "adjustment")  # further ones that get_config() of Keras 2 may write
+OTHERWISE = ("virtual_batch_size", "adjustment")  # of these, the ones that change the numbers
 
 
 @dataclass(frozen=True)
@@ -81,17 +82,20 @@ def make_subject(
 
 def as_batch(x: Any, policy: str, what: str) -> Array:
     """An array of a dtype that layers take. Lists of numbers get the policy's compute dtype, as Keras gives it to them."""
+    allowed = f"numbers of {', '.join(DTYPES)}"
+    if isinstance(x, np.ma.MaskedArray):
+        raise BadInput(f"{what}: got a masked array; allowed: an array, and what counts of it as mask")
     try:
         array = x if isinstance(x, np.ndarray) else np.asarray(x)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise BadInput(f"{what}: is no array: {' '.join(str(error).split())[:160]}") from None
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        raise BadInput(f"{what}: is no array: {' '.join(str(error).split())[:160]}; allowed: {allowed}") from None
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
         got = f"{array.dtype} of shape {array.shape}" if array.dtype.kind != "O" else f"{type(x).__name__}, no array of numbers"
-        raise BadInput(f"{what}: got {got}; allowed: numbers of {', '.join(DTYPES)}")
+        raise BadInput(f"{what}: got {got}; allowed: {allowed}")
     if not hasattr(x, "dtype"):
         array = np.asarray(array, POLICIES[policy].compute.name if policy != "bfloat16" else "float32")
     if array.dtype.name not in DTYPES:
-        raise BadInput(f"{what}: got {array.dtype}; allowed: numbers of {', '.join(DTYPES)}")
+        raise BadInput(f"{what}: got {array.dtype}; allowed: {allowed}")
     if array.ndim < 2:
         raise BadInput(f"{what}: got shape {array.shape}; allowed: two axes or more, the first of them counting samples")
     if not array.size:
@@ -102,11 +106,12 @@ def as_batch(x: Any, policy: str, what: str) -> Array:
 def _policy(dtype: Any) -> str:
     """The name of a dtype policy, also of one that get_config() wrote as a dict."""
     if isinstance(dtype, Mapping):
-        dtype = dtype.get("config", {}).get("name")
+        inner = dtype.get("config")
+        dtype = inner.get("name") if isinstance(inner, Mapping) else dtype
     dtype = getattr(dtype, "name", dtype) or "float32"
-    if dtype not in POLICIES:
-        raise BadInput(f"dtype: got {dtype!r}; allowed: {', '.join(POLICIES)}")
-    return str(dtype)
+    if not isinstance(dtype, str) or dtype not in POLICIES:
+        raise BadInput(f"dtype: got {dtype!r:.80}; allowed: {', '.join(POLICIES)}")
+    return dtype
 
 
 def _config(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> LayerConfig:
@@ -114,6 +119,10 @@ def _config(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> LayerConfig
     if unknown := [name for name in arguments if name not in (*ARGUMENTS, *HARMLESS, *OLD)]:
         matter = [name for name in ARGUMENTS if name not in HARMLESS]
         raise BadInput(f"argument {unknown[0]!r} is unknown; allowed: {', '.join(matter)}, dtype")
+    if changed := [name for name in OTHERWISE if arguments.get(name) is not None]:
+        raise BadInput(
+            f"{changed[0]}: got {arguments[changed[0]]!r:.40}; allowed: None, as it is not part of what is explained"
+        )
     given = {name: value for name, value in arguments.items() if name in ARGUMENTS and name not in HARMLESS}
     given = {name: value for name, value in given.items() if value is not None}
     if "axis" in given:
@@ -139,7 +148,7 @@ def _axis(axis: Any, shape: tuple[int, ...]) -> int | tuple[int, ...]:
     """One axis, or several; Keras 2 writes a list of one for one."""
     try:
         axes = tuple(_integer(a) for a in axis) if isinstance(axis, (list, tuple)) else (_integer(axis),)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         axes = ()
     if not axes or len({a % len(shape) for a in axes}) < len(axes):
         raise BadInput(f"axis: got {axis!r}; allowed: an integer, or a list of different ones")
@@ -153,15 +162,21 @@ def _integer(value: Any) -> int:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-        raise BadInput(f"{name}: got {value!r}; allowed: a number")
-    return float(value)
+    try:
+        found = float(value) if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise BadInput(f"{name}: got {value!r:.40}; allowed: a number")
+    return found
 
 
 def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dict[str, Array] | None:
     """The weights as the reference takes them: float64, each value exact in the variables' format."""
     if weights is None:
         return None
+    if not isinstance(weights, Mapping):
+        raise BadInput(f"weights: got {type(weights).__name__}; allowed: a dict by {', '.join(case.config.weight_names())}")
     names, count = case.config.weight_names(), math.prod(case.channels_shape)
     if unknown := [name for name in weights if name not in names]:
         raise BadInput(f"weight {unknown[0]!r} is none of this layer's; allowed: {', '.join(names)}")
@@ -173,26 +188,44 @@ def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dic
             where = f"x has {count} channel{'s' * (count != 1)} along axis {axis} of its shape {case.shape}"
             raise BadInput(f"{name} of shape {array.shape} does not fit x: {where}; allowed: one value for each")
         whole = np.broadcast_to(array.reshape(-1 if array.ndim else ()), count).reshape(case.channels_shape)
-        found[name] = precision(case.policy, case.dtype).variable.round(whole).astype(np.float64)
+        variable = precision(case.policy, case.dtype).variable
+        found[name] = variable.round(whole).astype(np.float64)
+        if np.isinf(found[name]).any() and not np.isinf(array).any():
+            raise BadInput(
+                f"weight {name}: got {np.abs(array).max():g}; allowed: up to {variable.largest:g}, as {variable.name} holds"
+            )
     return found
 
 
 def as_weight(name: str, value: Any) -> Array:
     """A weight as an array of numbers."""
+    array = as_numbers(value)
+    if array is None:
+        raise BadInput(f"weight {name}: got {str(value)[:60]!r}; allowed: numbers, one for each channel")
+    return array.astype(np.float64)
+
+
+def as_numbers(value: Any) -> Array | None:
+    """An array of numbers, or None for anything else: texts, booleans, None, lists of different lengths."""
     try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise BadInput(f"weight {name}: got {str(value)[:60]!r}; allowed: numbers, one for each channel") from None
+        array = np.asarray(value)
+        return array if array.dtype.kind in "iuf" or array.dtype.name == "bfloat16" else None
+    except (TypeError, ValueError, OverflowError, RuntimeError, NotImplementedError):
+        return None
 
 
 def _mask(mask: Any, x: Array) -> Array:
     """A mask as Keras takes it: of the axes of x but the last."""
     try:
         array = np.asarray(mask)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"mask: is no array: {error}") from None
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise BadInput(
+            f"mask: is no array: {' '.join(str(error).split())[:160]}; allowed: booleans, or numbers 1 and 0"
+        ) from None
     if array.dtype.kind not in "biuf":
         raise BadInput(f"mask: got {array.dtype}; allowed: booleans, or numbers 1 and 0")
+    if other := array[(array != 0) & (array != 1)].tolist():
+        raise BadInput(f"mask: got {other[0]}; allowed: booleans, or numbers 1 and 0")
     fits = array.ndim == x.ndim - 1 and all(m in (1, n) for m, n in zip(array.shape, x.shape, strict=False))
     if not fits:
         raise BadInput(f"mask: got shape {array.shape}; allowed for x of shape {x.shape}: {x.shape[:-1]}, or 1 in some places")

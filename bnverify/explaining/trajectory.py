@@ -16,7 +16,7 @@ import numpy as np
 from bnverify.cases.case import Case
 from bnverify.explaining.explanation import verified
 from bnverify.explaining.subject import Subject
-from bnverify.model import Check, Environment, Failure, worst
+from bnverify.model import Check, Environment, Failure, Status, worst
 from bnverify.precision import Array
 from bnverify.reference.machine import Batch, Call, batch_statistics
 from bnverify.targets.target import Target
@@ -62,8 +62,20 @@ class Trajectory:
 
     @property
     def margin(self) -> float | None:
-        """The largest error / bound of the moving statistics."""
-        return max((check.margin for check in self.checks if check.margin is not None), default=None)
+        """The largest error / bound of the moving statistics, known deviations apart."""
+        own = [check for check in self.checks if check.status is not Status.KNOWN]
+        return max((check.margin for check in own if check.margin is not None), default=None)
+
+    @property
+    def known(self) -> str:
+        """Which known deviations of Keras the moving statistics show; empty where they show none."""
+        return "; ".join(dict.fromkeys(check.reason for check in self.checks if check.status is Status.KNOWN))
+
+    @property
+    def shrunk(self) -> float:
+        """The batches' variances beside that of all their values, on average, in the channel where they are smallest."""
+        with np.errstate(all="ignore"):
+            return float(np.min(self.batch["variance"].mean(axis=0) / self.data["variance"], initial=1.0))
 
     @property
     def ok(self) -> bool:
@@ -151,7 +163,8 @@ def _needed(
 
 def _statistics(x: Array, mask: Array | None, kept: tuple[int, ...], call: Call) -> Batch:
     """Those of a batch, whether or not the layer takes any."""
-    return batch_statistics(x, mask, kept, call.formulas, call.mean.dtype.type)
+    with np.errstate(all="ignore"):  # 0/0 where a mask lets nothing count
+        return batch_statistics(x, mask, kept, call.formulas, call.mean.dtype.type)
 
 
 def _data(case: Case, calls: Sequence[Call]) -> dict[str, Array]:

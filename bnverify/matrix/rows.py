@@ -73,14 +73,14 @@ class Matrix:
         return _completed(Row(f"{module}-{version}-{backend}", module, version, backend, "", ()), self.pins, str(self.path))
 
 
-def find_matrix() -> Path:
+def find_matrix(hint: str = "; --file names another") -> Path:
     """The matrix file: ci/matrix.toml in this folder or one above it, or the one that was installed with bnverify."""
     here = Path.cwd()
     installed = Path(sys.prefix) / "share" / "bnverify" / "matrix.toml"
     for path in (*(folder / "ci" / "matrix.toml" for folder in (here, *here.parents)), installed):
         if path.is_file():
             return path
-    raise BadInput(f"no matrix file: there is no ci/matrix.toml in {here} or above; --file names another")
+    raise BadInput(f"no matrix file: there is no ci/matrix.toml in {here} or above{hint}")
 
 
 def load_matrix(path: Path) -> Matrix:

@@ -32,6 +32,8 @@ class Held:
         module = _module_of(layer)
         self._worker = Worker(module, lambda **_: layer)
         self.layer = layer
+        if isinstance(layer, self._worker.keras.Model):
+            raise BadInput(f"layer {layer.name}: got a model; allowed: {ALLOWED}, as model.get_layer(…) gives one")
         own = isinstance(layer, self._worker.keras.layers.BatchNormalization)
         said = type(layer)
         exact = said is self._worker.keras.layers.BatchNormalization
@@ -40,6 +42,7 @@ class Held:
         self.arguments = self._arguments()
         if not own and not all(name in self.arguments for name in NEEDED):
             missing = ", ".join(name for name in NEEDED if name not in self.arguments)
+            missing += "; the layer that it wraps is its .layer" if hasattr(layer, "layer") else ""
             raise BadInput(f"layer {self.name}: got {said.__name__}, which says no {missing}; allowed: {ALLOWED}")
         self.weights = self._weights()
 
@@ -68,6 +71,12 @@ class Held:
             what = f"{type(self.layer).__name__} with the weights {has}, without {missing[0]}"
             raise BadInput(f"layer {self.name}: got {what}; allowed: {ALLOWED}")
         return {name: np.asarray(value) for name, value in found.items()}
+
+    def check_rank(self, rank: int) -> None:
+        """Raises BadInput where the layer was built for inputs of another rank; what has no batch axis is refused elsewhere."""
+        built = getattr(getattr(self.layer, "input_spec", None), "ndim", None)
+        if built is not None and rank > 1 and built != rank:
+            raise BadInput(f"x: got {rank} axes; allowed: {built}, as layer {self.name} was built for")
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         """What the layer does with the inputs, its weights being those of `inputs` and its momentum the case's meanwhile."""

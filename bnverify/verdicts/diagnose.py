@@ -32,6 +32,9 @@ LOOKS = 400  # cases observed once more for their stage in one run
 SAME_MARGIN = 0.01  # a hypothesis closer than this share of its bounds to the right numbers changes nothing in the case
 NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to be that format's
 
+REGULAR = 0.1  # share of the squared errors that a line may leave over
+FEW = 0.5  # share of the channels that rounding to a narrower format would reach, at least
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -110,7 +113,7 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
         ):
             yield Cause(hypothesis.cause, detail)
             return
-    for cause, formats in _narrower(one, right.formats):
+    for cause, formats in _narrower(one, right):
         narrow = expect(case, inputs, one.era.formulas, formats)
         if wanted(cause) and NARROW_MARGIN <= fit(narrow, observation, unknown_fits=False) <= 1.0:
             yield Cause(cause)
@@ -138,8 +141,9 @@ def _of_gradients(one: Failing, right: Expectation, inputs: Inputs, wanted: Call
                 yield Cause(hypothesis.cause, formulas=hypothesis.formulas)
 
 
-def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision]]:
+def _narrower(one: Failing, right: Expectation) -> Iterator[tuple[str, Precision]]:
     """Formats that the numbers may have been computed in or stored in, widest first, each with its cause in words."""
+    formats = right.formats
     outputs = [check for check in one.verdict.checks if check.quantity == "y" and check.grade is not None]
     output_fails = bool(outputs) and min(outputs, key=lambda check: check.step or 0).status.fails
     names = one.verdict.case.config.statistics
@@ -149,10 +153,29 @@ def _narrower(one: Failing, formats: Precision) -> Iterator[tuple[str, Precision
         if narrow.bits < formats.variable.bits and all(np.array_equal(v, narrow.round(v), equal_nan=True) for v in moving):
             yield f"the moving statistics are stored as {name}", replace(formats, variable=narrow)
         plain = one.verdict.case.mask == "none" and not one.verdict.case.config.renorm  # else few values make up a bound
-        if narrow.bits < formats.arithmetic.bits and output_fails and plain:
+        if narrow.bits < formats.arithmetic.bits and output_fails and plain and not _regular(one, right):
             like = "float16 or TF32" if name == "float16" else name  # both have 11 bits of significand
             cause = f"the errors have the size of rounding to {like}, not to {formats.arithmetic.name}"
             yield cause, replace(formats, arithmetic=narrow)
+
+
+@np.errstate(all="ignore")
+def _regular(one: Failing, right: Expectation) -> bool:
+    """Whether the errors of y are none of rounding's: one line a + b*y over all channels, or in few channels only."""
+    c = next((c for c in Evidence(right, one.observation, Grade.SEQUENTIAL).calls), None)
+    case = one.verdict.case
+    if c is None or c.observed.y is None or c.observed.y.shape != c.call.x.shape or np.prod(case.channels_shape) < 3:
+        return False
+    y = c.call.y().astype(np.float64)
+    error = c.observed.y - y
+    off = np.abs(error) > c.output_bound[Grade.SEQUENTIAL]
+    if not np.isfinite(error).all() or not off.any():
+        return False
+    line = np.stack([np.ones(y.size), y.ravel()], axis=1)
+    fit, *_ = np.linalg.lstsq(line, error.ravel(), rcond=None)
+    left = error.ravel() - line @ fit
+    channels = off.any(axis=tuple(axis for axis in range(y.ndim) if axis not in case.kept))
+    return bool(left @ left < REGULAR * (error.ravel() @ error.ravel()) or channels.mean() < FEW)
 
 
 def _closer(calls: Sequence[Call], verdict: Verdict) -> bool:

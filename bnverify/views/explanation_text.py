@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from bnverify.contract import BY_KEY
 from bnverify.contract.eras import era_of
 from bnverify.explaining.expected import Comparison
 from bnverify.explaining.explanation import Explanation, Quantity
@@ -18,7 +19,7 @@ from bnverify.explaining.trajectory import Trajectory
 from bnverify.model import Failure, Status
 from bnverify.precision import Array
 from bnverify.views.terminal import COLOURS, WIDTH
-from bnverify.views.text import environment_line, number, plural, short
+from bnverify.views.text import environment_line, mismatch_lines, number, plural, short, step_words
 
 SHOWN = 3  # channels
 OWN = "the batch's own"
@@ -104,13 +105,22 @@ def conclusion(e: Explanation) -> str:
         return raised(e.failure)
     verdict = e.verdict
     if verdict.status.fails:
-        cause = verdict.cause or "no formula that is known gives these numbers"
         stage = f"; first off: {verdict.stage}" if verdict.stage else ""
-        return f"{verdict.status.name}: {cause}{stage}"
+        return f"{verdict.status.name}: {verdict.cause or what_fails(e)}{stage}"
+    if e.unsteady:
+        return f"WRONG: called once more, with other gamma and beta, the layer is off: {', '.join(q.name for q in e.unsteady)}"
     reasons = dict.fromkeys(check.reason for check in verdict.checks if check.status is Status.KNOWN)
     if reasons:
         return f"a known deviation of this Keras: {'; '.join(reasons)}"
     return "The layer computes what Keras promises: rounding explains every difference (margin = error / bound, up to 1)."
+
+
+def what_fails(e: Explanation) -> str:
+    """The first check that fails, in words, where no cause is known."""
+    first = e.verdict.failures[0]
+    where = mismatch_lines(first, e.case.steps)[0].removeprefix(f"{step_words(first, e.case.steps)}: ")
+    unknown = "; no formula that is known gives these numbers" if first.grade is not None else ""
+    return f"{BY_KEY[first.clause].title}: {where}{unknown}"
 
 
 def raised(failure: Failure) -> str:
@@ -165,7 +175,8 @@ def trajectory_lines(t: Trajectory) -> Iterator[str]:
         yield raised(t.failure)
         return
     if t.ok:
-        yield f"The moving statistics are what Keras promises (largest margin {short(t.margin)})."
+        margin = f" (largest margin {short(t.margin)})" if t.margin is not None else ""
+        yield f"The moving statistics are {'a known deviation: ' + t.known if t.known else 'what Keras promises' + margin}."
     else:
         yield f"WRONG: the moving statistics are not what Keras promises (margin {short(t.margin)})" + f": {t.cause}" * bool(
             t.cause
@@ -181,6 +192,8 @@ def trajectory_lines(t: Trajectory) -> Iterator[str]:
         return
     found = {t.momentum: t.needed, **{m: t.needed_with(m) for m in MOMENTA}}
     told = ", ".join(f"{momentum:g}: {needed_words(steps)}" for momentum, steps in sorted(found.items()))
+    if t.needed is None and t.shrunk < 1:
+        yield f"Never, because the batches differ: their variances are {t.shrunk:.2g} of that of all their values, on average."
     yield f"Steps needed to agree {within}, if all batches were alike, by momentum: {told}."
 
 

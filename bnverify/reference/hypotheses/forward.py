@@ -212,6 +212,18 @@ FORWARD: tuple[Hypothesis, ...] = (
         updates=lambda training, frozen: training is not False and not frozen,
     ),
     _with(
+        "always-trains",
+        "training=False is not heeded: every call trains",
+        normalizes_with_batch=lambda training, frozen: not frozen,
+        updates=lambda training, frozen: not frozen,
+    ),
+    _with(
+        "never-trains",
+        "training=True is not heeded: every call infers",
+        normalizes_with_batch=lambda training, frozen: False,
+        updates=lambda training, frozen: False,
+    ),
+    _with(
         "inference-updates",
         "inference updates the moving statistics",
         updates=lambda training, frozen: not frozen,
