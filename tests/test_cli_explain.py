@@ -87,7 +87,7 @@ def test_what_was_expected(cli: Cli) -> None:
     """The question of 2019, answered on the command line."""
     ended = cli("explain", "[[[1], [5]]]", "--config", "center:False", "--weights", SCALE_ALONE, "--expected", "[[[-1], [1]]]")
     assert ended.code == 0
-    line = "expected y: exactly these numbers come out if the batch's own statistics normalize, as in training and "
+    line = "expected y: exactly these numbers come out if the batch's own statistics normalize (as in training) and "
     assert line + "epsilon is left out and gamma is not applied" in " ".join(ended.out.split())
     ended = cli("explain", "[[1, 2], [5, 4]]", "--training", "true", "--expected", '{"mean": [1.5, 4.5]}')
     assert "expected mean: exactly these numbers come out if the statistics are taken over axis 1, " in ended.out

@@ -45,7 +45,7 @@ def readings(expected: Any, training: bool | None = True, x: Any = X, weights: A
     return comparison.readings
 
 
-BATCH, MOVING = "the batch's own statistics normalize, as in training", "the moving statistics normalize, as in inference"
+BATCH, MOVING = "the batch's own statistics normalize (as in training)", "the moving statistics normalize (as in inference)"
 
 
 @pytest.mark.parametrize(

@@ -149,11 +149,11 @@ def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
     """The readings that matter to a quantity, by what they are about."""
     case = setting.case
     with_batch = setting.formulas.normalizes_with_batch(case.steps[0].training, not case.config.trainable)
-    statistics = [_formula("the batch's own statistics normalize, as in training", "always-batch")]
+    statistics = [_formula("the batch's own statistics normalize (as in training)", "always-batch")]
     if with_batch:
         statistics = [
-            _formula("the moving statistics normalize, as in inference", "always-moving"),
-            _formula("the moving statistics, just updated, normalize", "updated-moving"),
+            _formula("the moving statistics normalize (as in inference)", "always-moving"),
+            _formula("the moving statistics normalize (just updated)", "updated-moving"),
         ]
     divisor = [_formula("the variance is divided by n-1 (ddof=1)", "unbiased")]
     masks = [Reading("the mask is left out", _unmasked)] if case.mask != "none" else []
