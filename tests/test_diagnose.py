@@ -15,8 +15,14 @@ from bnverify.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 
 
+FIRST_FIT = (  # what it settles, as frozen and as not: either by itself could be another fault's
+    "shape:6x4/mode:uncompiled/steps:FTUTI",
+    "shape:6x4/trainable:False/mode:uncompiled/steps:UTFTI",
+)
+
+
 def verified(hypothesis: Hypothesis) -> Results:
-    return run((*suite("smoke"), parse("shape:6x4/mode:uncompiled/steps:FTUTI")), ReferenceTarget(hypothesis.formulas))
+    return run((*suite("smoke"), *map(parse, FIRST_FIT)), ReferenceTarget(hypothesis.formulas))
 
 
 @pytest.mark.parametrize("hypothesis", HYPOTHESES, ids=lambda h: h.key)
