@@ -14,7 +14,6 @@ from bnverify.reference.hypotheses import HYPOTHESES, Hypothesis
 from bnverify.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 
-
 FIRST_FIT = (  # what it settles, as frozen and as not: either by itself could be another fault's
     "shape:6x4/mode:uncompiled/steps:FTUTI",
     "shape:6x4/trainable:False/mode:uncompiled/steps:UTFTI",
