@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,10 +136,9 @@ def explain(
     >>> print(bnverify.explain({"axis": -1}, [[1.0, 2.0], [5.0, 4.0]], training=True)["mean"].layer)
     [3. 3.]
     """
-    with _opened(layer, weights, row) as (name, arguments, own, target):
-        subject = _subject(name, arguments, own, [x], training, [] if mask is None else [mask], target)
-        explanation = explain_subject(subject, target)
-        era = era_of(target.environment)
+    subject, target = _open(layer, weights, row, [x], training, [] if mask is None else [mask])
+    explanation = explain_subject(subject, target)
+    era = era_of(target.environment)
     if expected is None:
         return Explained(explanation)
     setting = Setting(subject.case, subject.inputs, era.formulas)
@@ -182,9 +180,8 @@ def trace(
     arrays, given = _listed(batches, "batches"), _listed(masks, "masks")
     if not arrays:
         raise BadInput("batches: got none; allowed: one or more")
-    with _opened(layer, weights, row) as (name, arguments, own, target):
-        subject = _subject(name, arguments, own, arrays, True, given, target)
-        return Traced(follow_batches(subject, target, float(within)))
+    subject, target = _open(layer, weights, row, arrays, True, given)
+    return Traced(follow_batches(subject, target, float(within)))
 
 
 def _listed(things: Any, what: str) -> list[Any]:
@@ -195,38 +192,19 @@ def _listed(things: Any, what: str) -> list[Any]:
     return list(things)
 
 
-def _subject(
-    name: str,
-    arguments: Mapping[str, Any],
-    weights: Mapping[str, Any] | None,
-    batches: list[Any],
-    training: bool | None,
-    masks: list[Any],
-    target: Target,
-) -> Subject:
-    """What is asked, of a rank that the layer takes."""
-    if isinstance(target, Held):
-        for x in batches:
-            target.check_rank(np.ndim(x) if hasattr(x, "ndim") else as_batch(x, "float32", "x").ndim)
-    return make_subject(name, arguments, weights, batches, training, masks)
-
-
-Opened = tuple[str, Mapping[str, Any], Mapping[str, Any] | None, Target]
-
-
-@contextmanager
-def _opened(layer: Any, weights: Mapping[str, Any] | None, row: str) -> Iterator[Opened]:
-    """The layer's name, arguments and weights, and the target that computes with them."""
-    if not isinstance(layer, Mapping):
-        if weights is not None or row:
-            raise BadInput(f"{'row' if row else 'weights'}: goes with a dict of arguments, not with a layer that has its own")
-        held = Held(layer)
-        yield held.name, held.arguments, held.weights, held
-        return
-    if not row:
-        yield "BatchNormalization", layer, weights, open_target()
-        return
-    yield "BatchNormalization", layer, weights, open_row(row)
+def _open(
+    layer: Any, weights: Mapping[str, Any] | None, row: str, batches: list[Any], training: bool | None, masks: list[Any]
+) -> tuple[Subject, Target]:
+    """What is asked, and the target that it is asked of: the layer itself, or one made from its arguments, here or in a row."""
+    if isinstance(layer, Mapping):
+        subject = make_subject("BatchNormalization", layer, weights, batches, training, masks)
+        return subject, open_row(row) if row else open_target()
+    if weights is not None or row:
+        raise BadInput(f"{'row' if row else 'weights'}: goes with a dict of arguments, not with a layer that has its own")
+    held = Held(layer)
+    for x in batches:
+        held.check_rank(np.ndim(x) if hasattr(x, "ndim") else as_batch(x, "float32", "x").ndim)
+    return make_subject(held.name, held.arguments, held.weights, batches, training, masks), held
 
 
 __all__ = ["Explained", "Traced", "explain", "explain_across", "trace"]

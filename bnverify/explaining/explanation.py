@@ -121,8 +121,10 @@ def explain_subject(subject: Subject, target: Target) -> Explanation:
 
 def why(step: Step, frozen: bool, with_batch: bool) -> str:
     """Why a call normalizes with the statistics that it does, in words."""
+    if with_batch and frozen:
+        return "training=True; trainable=False freezes gamma and beta alone in this Keras"
     if with_batch:
-        return "training=True, and the layer is trainable" + (" no more, which freezes gamma and beta alone here" * frozen)
+        return "training=True, and the layer is trainable"
     if step.training and frozen:
         return "training=True, but the layer is frozen (trainable=False)"
     return "training=False" if step is Step.INFER else "training is not given, which means inference where nothing else says so"
