@@ -49,7 +49,8 @@ def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = 
         if clause.companion is not None and (second := clause.companion(case, inputs)) is not None
     }
     for asked, _, seen in companions.values():  # a law may ask for an argument that the case itself does not
-        if refused := _refused(seen.failure, asked):
+        here = seen.failure is not None and seen.failure.type != "NotHere"  # which the clause itself tells
+        if here and (refused := _refused(seen.failure, asked)):
             return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
     one = Failing(Verdict(case, (), Status.INCONCLUSIVE), observation, era, companions, inputs)
     return judged(one, era.formulas, era.formats, required)

@@ -15,7 +15,7 @@ FIELDS = (
     "shape, axis, momentum, epsilon, center, scale, gamma_initializer, beta_initializer, moving_mean_initializer, "
     "moving_variance_initializer, gamma_regularizer, beta_regularizer, gamma_constraint, beta_constraint, renorm, "
     "renorm_clipping, renorm_momentum, synchronized, trainable, policy, dtype, fill, mask, weights, gradients, law, layout, "
-    "mode, file, misuse, network, steps"
+    "mode, file, misuse, network, posted, steps"
 )
 
 

@@ -116,6 +116,7 @@ def test_the_worker_is_python_3_6_syntax(path: Path) -> None:
     """Each file of the worker parses under the grammar of Python 3.6 and imports only the standard library and NumPy."""
     tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
     standard = {
+        "contextlib",
         "importlib",
         "inspect",
         "json",
