@@ -109,6 +109,10 @@ class Precision:
     read: Format | None = None
     direct: bool = False
 
+    def narrowest(self, target: Format) -> Format:
+        """Of a number's own format and the arithmetic's, the one that it outgrows first on its way."""
+        return min(target, self.arithmetic, key=lambda f: f.largest)
+
     @cached_property
     def wide(self) -> type[np.floating[Any]]:
         """The type the reference computes in: at least float64, and wider than the layer's arithmetic."""

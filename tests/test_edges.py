@@ -11,8 +11,9 @@ import pytest
 
 from bnverify.cases.case import FILLS, MASKS, Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
-from bnverify.contract.evidence import expect
-from bnverify.model import Grade, Observation, Status
+from bnverify.contract.evidence import Evidence, expect
+from bnverify.model import Grade, Observation, Status, StepObservation
+from bnverify.precision import FORMATS, precision
 from bnverify.reference.machine import trace
 from bnverify.run import run
 from bnverify.targets.reference_target import ReferenceTarget
@@ -170,3 +171,19 @@ def test_an_early_fault_shows_after_many_steps() -> None:
 
     (verdict,) = run([parse("shape:6x3/momentum:0.999/steps:T300")], Late()).verdicts
     assert {check.clause for check in verdict.failures} == {"moving-mean"}
+
+
+def test_what_overflows_in_narrower_arithmetic_is_excused_with_it() -> None:
+    """Where float64 layers are known to compute in float32, an infinity of the right sign is that, too, and no other number."""
+    case = parse("shape:3x2/policy:float64/steps:I")
+    x = np.array([[3e38, -3e38], [1e38, 2.0], [3.3e38, 1.0]], np.float32)
+    weights = {"gamma": [4.0, 4.0], "beta": [0.0, 0.0], "moving_mean": [0.0, 0.0], "moving_variance": [1.0, 1.0]}
+    inputs = Inputs({name: np.array(value) for name, value in weights.items()}, (x,))
+    promised = precision(case.policy, case.dtype)
+    single = replace(promised, arithmetic=FORMATS["float32"])
+    with np.errstate(over="ignore"):
+        y = (np.array([4.0], np.float32) * (x / np.sqrt(np.float32(1.001)))).astype(np.float64)
+    for formats, sign, fits in ((single, 1, True), (single, -1, False), (promised, 1, False)):
+        observed = StepObservation(inputs.weights or {}, (), np.where(np.isinf(y), sign * y, y))
+        evidence = Evidence(expect(case, inputs, formats=formats), Observation(steps=(observed,)), Grade.SEQUENTIAL)
+        assert (not evidence.output("inference-output", evidence.calls[0]).status.fails) is fits

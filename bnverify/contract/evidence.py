@@ -126,7 +126,8 @@ class Evidence:
 
     def output(self, clause: str, evidence: CallEvidence) -> Check:
         """The check of a call's output against its bounds."""
-        numbers = output_numbers(evidence.call, evidence.bounds.slope, evidence.bounds.offset, self.formats.output)
+        form = self.formats.narrowest(self.formats.output)
+        numbers = output_numbers(evidence.call, evidence.bounds.slope, evidence.bounds.offset, form)
         assert evidence.observed.y is not None
         return self.numbers(clause, "y", evidence.call.index, evidence.observed.y, numbers, self.channel_axis)
 

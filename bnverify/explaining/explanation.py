@@ -243,14 +243,18 @@ def _looked_at(one: Failing, case: Case, inputs: Inputs, target: Target) -> Show
         found["variance"] = (c.observed.weights["moving_variance"], None)
     assert c.observed.y is not None
     if call.correction is None and c.observed.y.shape == call.x.shape:
-        found["x̂"] = (c.observed.y, _check(seen, "y"))
-        if (deviation := _deviation(c, case)) is not None:
+        check = _check(seen, "y")
+        found["x̂"] = (c.observed.y, check)
+        if check is not None and (deviation := _deviation(c, case, check.status)) is not None:
             found["deviation"] = deviation
     return found
 
 
-def _deviation(c: CallEvidence, case: Case) -> tuple[Array, Check] | None:
-    """What the layer divided by, per channel: how far x goes, by how far x̂ goes, between two values that lie far apart."""
+def _deviation(c: CallEvidence, case: Case, status: Status) -> tuple[Array, Check] | None:
+    """What the layer divided by, per channel: how far x goes, by how far x̂ goes, between two values that lie far apart.
+
+    It is as right as x̂ is: where the bounds of x̂ hold, this one, which is made of them, does.
+    """
     call, y = c.call, c.observed.y
     assert y is not None
 
@@ -271,7 +275,7 @@ def _deviation(c: CallEvidence, case: Case) -> tuple[Array, Check] | None:
     with np.errstate(all="ignore"):
         allowed = np.where(room < 1, right * room / (1 - room), np.inf)
         margin = float(np.max(np.abs(own - right) / allowed))
-    status = Status.CONFORMS if margin <= 1 else Status.WRONG
+    status = Status.CONFORMS if margin <= 1 else status
     worst_ = int(np.argmax(np.abs(own - right) / allowed))
     mismatch = Mismatch(f"{right[worst_]:.9g}", f"{own[worst_]:.9g}", channel=worst_)
     found = own.reshape(case.channels_shape)
