@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
 
 import pytest
 
@@ -31,15 +30,6 @@ FLOAT64 = Deviation(
     case="policy:float64",
     where="known.toml:1",
 )
-KNOWN_FILE = """# what is known of this layer
-
-[[deviation]]
-clauses = [{clauses}]
-case = "{case}"
-why = "epsilon as in the thesis"
-link = "https://example.org/1"
-evidence = "{evidence}"
-"""
 
 
 class Patchy:
@@ -283,10 +273,6 @@ def test_an_incomplete_run_proves_nothing_stale(monkeypatch: pytest.MonkeyPatch)
     chosen = [parse("shape:4x3/policy:float64/steps:T"), parse(OTHER), parse(SMALL)]
     results = verify_target(Patchy("3x2"), chosen, label="", with_evidence=True, fail_fast=True)
     assert (ids(results), results.complete, results.stale) == ([chosen[0].id, OTHER], False, ())
-
-
-def record(folder: Path, clauses: str, evidence: str = SMALL, case: str = "") -> None:
-    (folder / "known.toml").write_text(KNOWN_FILE.format(clauses=clauses, evidence=evidence, case=case))
 
 
 FAULTS = {hypothesis.key: hypothesis.formulas for hypothesis in HYPOTHESES}
