@@ -15,9 +15,14 @@ def trains(c: CallEvidence) -> bool:
     return c.call.after is not c.call.before
 
 
+def _trained(c: CallEvidence) -> bool:
+    """Whether a call trains a layer that is not frozen; what it leaves is checked under a fault that moves nothing, too."""
+    return trains(c) or (bool(c.call.step.training) and not c.call.before.frozen and not c.pinned)
+
+
 def _plain(c: CallEvidence) -> bool:
-    """Whether a call moves the statistics and no other clause says how."""
-    return trains(c) and not c.thawed and c.call.mask is None and c.call.correction is None
+    """Whether a call trains, and no other clause says how it moves the statistics."""
+    return _trained(c) and not c.thawed and c.call.mask is None and c.call.correction is None
 
 
 def check_moving_mean(e: Evidence) -> Iterator[Check]:
@@ -44,7 +49,7 @@ def check_frozen_updates_nothing(e: Evidence) -> Iterator[Check]:
 
 def check_unfrozen(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
-        if c.thawed and trains(c) and c.call.mask is None and c.call.correction is None:
+        if c.thawed and _trained(c) and c.call.mask is None and c.call.correction is None:
             yield e.output("unfrozen", c)
             for name in e.case.config.statistics:
                 yield e.moving("unfrozen", name, c)
