@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
-    from bnverify.api import NotConforming, Report, assert_conforms, check_layer
-    from bnverify.harness import parametrize_conformance
-    from bnverify.own_numbers import Explained, Traced, explain, explain_across, trace
+    from bnverify.api.checking import NotConforming, Report, assert_conforms, check_layer
+    from bnverify.api.explaining import Explained, Traced, explain, explain_across, trace
+    from bnverify.testing.harness import parametrize_conformance
 
 _HOME = {
-    "NotConforming": "bnverify.api",
-    "Report": "bnverify.api",
-    "assert_conforms": "bnverify.api",
-    "check_layer": "bnverify.api",
-    "parametrize_conformance": "bnverify.harness",
-    "Explained": "bnverify.own_numbers",
-    "Traced": "bnverify.own_numbers",
-    "explain": "bnverify.own_numbers",
-    "explain_across": "bnverify.own_numbers",
-    "trace": "bnverify.own_numbers",
+    "NotConforming": "bnverify.api.checking",
+    "Report": "bnverify.api.checking",
+    "assert_conforms": "bnverify.api.checking",
+    "check_layer": "bnverify.api.checking",
+    "parametrize_conformance": "bnverify.testing.harness",
+    "Explained": "bnverify.api.explaining",
+    "Traced": "bnverify.api.explaining",
+    "explain": "bnverify.api.explaining",
+    "explain_across": "bnverify.api.explaining",
+    "trace": "bnverify.api.explaining",
 }
 
 __all__ = [

@@ -8,7 +8,7 @@ from bnverify.cases.case import Case
 from bnverify.cases.suites import suite
 from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
-from bnverify.harness import Harness
+from bnverify.testing.harness import Harness
 from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation
 

@@ -24,8 +24,8 @@ Row = tuple[str, str, str]  # figure, reach, measured
 def false_alarms(seeds: int = 20) -> Iterator[Row]:
     """The full suite with many seeds on the installed Keras: whatever is not `blocked` or `sequential` is a finding."""
     from bnverify.cases.suites import suite
-    from bnverify.model import Grade, Status
-    from bnverify.run import verify_target
+    from bnverify.values import Grade, Status
+    from bnverify.running.run import verify_target
     from bnverify.targets.loading import open_target
 
     target = open_target()
@@ -47,7 +47,7 @@ def false_alarms(seeds: int = 20) -> Iterator[Row]:
 def tightness() -> Iterator[Row]:
     """How close correct layers come to the bounds: bounds that are never approached notice little."""
     from bnverify.cases.suites import suite
-    from bnverify.run import verify_target
+    from bnverify.running.run import verify_target
     from bnverify.targets.loading import open_target
 
     chosen = [
@@ -64,8 +64,8 @@ def tightness() -> Iterator[Row]:
 def sensitivity() -> Iterator[Row]:
     """The smallest relative error of an argument that the default suite notices in float32, found by halving."""
     from bnverify.cases.suites import suite
-    from bnverify.model import Status
-    from bnverify.run import verify
+    from bnverify.values import Status
+    from bnverify.running.run import verify
     from bnverify.targets.mutants import KERAS, formula_layer, gradient_layer, with_argument
     from bnverify.targets.target import InProcess
 
@@ -175,7 +175,7 @@ def large_input() -> Iterator[Row]:
     from bnverify.cases.case import parse
     from bnverify.cases.fills import Inputs
     from bnverify.contract.evidence import Evidence, expect
-    from bnverify.model import Grade, Observation, StepObservation
+    from bnverify.values import Grade, Observation, StepObservation
 
     case = parse("shape:32x112x112x64/weights:initial/steps:T")
     x = np.random.default_rng(0).standard_normal(case.shape, dtype=np.float32)
@@ -224,7 +224,7 @@ def start_up() -> Iterator[Row]:
 def rate() -> Iterator[Row]:
     """Checks per second once Keras is imported."""
     from bnverify.cases.suites import suite
-    from bnverify.run import verify_target
+    from bnverify.running.run import verify_target
     from bnverify.targets.loading import open_target
 
     target = open_target()
@@ -238,7 +238,7 @@ def rate() -> Iterator[Row]:
 def worker_cost() -> Iterator[Row]:
     """What a case costs in the isolated worker against this process: the same Keras, the same cases, in turn."""
     from bnverify.cases.suites import suite
-    from bnverify.run import verify_target
+    from bnverify.running.run import verify_target
     from bnverify.targets.isolated import Isolated
     from bnverify.targets.loading import open_target
 

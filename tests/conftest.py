@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import bnverify
-from bnverify.cli import main
+from bnverify.cli.main import main
 from bnverify.targets.worker.devices import offer_devices
 
 pytest_plugins = ["pytester"]

@@ -10,10 +10,10 @@ from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import suite
 from bnverify.matrix.records import CaseRecord, CheckRecord, ClauseRecord, Record, record_of
-from bnverify.model import Environment, Failure, Interface, Observation
 from bnverify.reference.hypotheses import BY_KEY
-from bnverify.run import verify_target
+from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Environment, Failure, Interface, Observation
 
 INTERFACE = Interface(
     {"axis": "-1", "momentum": "0.99", "kwargs": ""},

@@ -7,10 +7,10 @@ from typing import Any
 
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
-from bnverify.model import Check, Environment, Failure, Grade, Mismatch, Observation, Results, Status, Verdict
 from bnverify.reference.hypotheses import HYPOTHESES
-from bnverify.run import verify_target
+from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Check, Environment, Failure, Grade, Mismatch, Observation, Results, Status, Verdict
 
 ENVIRONMENT = Environment(
     target="mypackage.layers:MyBatchNorm",

@@ -19,10 +19,10 @@ from bnverify.matrix.environments import NotInstallable
 from bnverify.matrix.records import Record, record_of
 from bnverify.matrix.rows import Row, load_matrix
 from bnverify.matrix.runs import Job
-from bnverify.model import Interface
 from bnverify.reference.hypotheses import BY_KEY
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Interface
 from bnverify.views.diff_text import found_lines
 
 CASE = parse("shape:4x3/steps:TI")

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnverify.blocks import blocks
 from bnverify.bounds.compare import compare, largest_margin, locate, output_numbers, weight_numbers
 from bnverify.bounds.derive import summation_error
 from bnverify.bounds.screen import output_screen
 from bnverify.cases.case import FILLS, Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract.evidence import Expectation, expect
-from bnverify.model import Grade
-from bnverify.precision import FORMATS
+from bnverify.numeric.blocks import blocks
+from bnverify.numeric.precision import FORMATS
+from bnverify.values import Grade
 
 F = np.float32
 WORST = {

@@ -18,7 +18,7 @@ from bnverify.cases.layer_config import CONSTRAINTS, INITIALIZERS, REGULARIZERS,
 from bnverify.cases.modes import FILES, LAYOUTS, MODES
 from bnverify.cases.suites import SUITES, choose, matches, smaller_first, suite
 from bnverify.errors import BadInput
-from bnverify.precision import FORMATS, INTEGERS, POLICIES
+from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES
 from bnverify.reference.machine import trace
 
 numbers = st.floats(0, 1, allow_nan=False)

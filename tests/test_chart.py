@@ -19,10 +19,10 @@ from bnverify.matrix.chart import ChartRow
 from bnverify.matrix.records import Record, record_of
 from bnverify.matrix.rows import Row
 from bnverify.matrix.runs import Outcome
-from bnverify.model import Interface
 from bnverify.reference.hypotheses import BY_KEY
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Interface
 from bnverify.views.chart_page import as_page
 from bnverify.views.chart_text import as_markdown, chart_tables, conclusion, legend_lines, outcome_line, row_lines
 from bnverify.views.text import number

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from conftest import Ended, environment
 
-from bnverify.cli import cli
+from bnverify.cli.main import cli
 from bnverify.matrix.rows import load_matrix, select_rows
 
 CI = Path(__file__).parent.parent / "ci"

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import LAYERS, Cli, assert_refused, environment
 
-from bnverify import cli as commands
 from bnverify.cases.case import parse
+from bnverify.cli.main import main as commands
 
 SMALL = "shape:2x2/steps:TI"
 COMMANDS = ("run", "list", "show", "explain", "contract", "selftest", "matrix", "files", "diff", "bisect")

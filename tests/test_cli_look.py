@@ -18,10 +18,10 @@ from bnverify.cases.modes import replicas
 from bnverify.cases.suites import select, suite
 from bnverify.contract import CLAUSES
 from bnverify.contract.eras import ERAS
-from bnverify.run import run as verify
-from bnverify.tally import by_clause
+from bnverify.running.run import run as verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.verdicts.tally import by_clause
 
 SMALL = "shape:2x2/steps:TI"
 

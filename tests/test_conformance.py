@@ -9,7 +9,7 @@ from conftest import without
 from sessions import Outcome, Session, run_pytest
 
 from bnverify.cases.suites import suite
-from bnverify.model import Environment
+from bnverify.values import Environment
 from bnverify.verdicts import known
 
 SMALL = "shape:2x2/steps:TI"

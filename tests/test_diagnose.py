@@ -9,10 +9,10 @@ import pytest
 from bnverify.cases.case import parse
 from bnverify.cases.modes import replicas
 from bnverify.cases.suites import suite
-from bnverify.model import Results, Status
 from bnverify.reference.hypotheses import HYPOTHESES, Hypothesis
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Results, Status
 
 FIRST_FIT = (  # what it settles, as frozen and as not: either by itself could be another fault's
     "shape:6x4/mode:uncompiled/steps:FTUTI",

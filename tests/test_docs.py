@@ -15,9 +15,10 @@ import click
 import pytest
 from conftest import Cli
 
-from bnverify import api, own_numbers
-from bnverify import cli as command_line
+from bnverify.api.checking import checking as api
+from bnverify.api.checking import explaining as own_numbers
 from bnverify.cases.case import parse
+from bnverify.cli.main import main as command_line
 from bnverify.matrix.difference import difference
 from bnverify.matrix.records import load_record
 from bnverify.matrix.rows import load_matrix

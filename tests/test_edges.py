@@ -12,12 +12,12 @@ import pytest
 from bnverify.cases.case import FILLS, MASKS, Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract.evidence import Evidence, expect
-from bnverify.model import Grade, Observation, Status, StepObservation
-from bnverify.precision import FORMATS, precision
+from bnverify.numeric.precision import FORMATS, precision
 from bnverify.reference.machine import trace
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess
+from bnverify.values import Grade, Observation, Status, StepObservation
 
 EMPTY = (
     *(f"shape:0x3/fill:{fill}/steps:TI" for fill in FILLS),

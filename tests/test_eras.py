@@ -10,11 +10,11 @@ from bnverify.cases.case import parse
 from bnverify.contract import BY_KEY
 from bnverify.contract.eras import ERAS, era_of, unsupported
 from bnverify.errors import BadInput
-from bnverify.model import Environment, Status
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Environment, Status
 
 TODAY = ReferenceTarget().environment
 

@@ -12,7 +12,7 @@ import pytest
 
 import bnverify
 from bnverify.errors import BadInput
-from bnverify.model import Status
+from bnverify.values import Status
 
 X = np.array([[1.0, 2.0, -1.0], [5.0, 4.0, 0.0], [3.0, 9.0, 4.0]], np.float32)
 

@@ -6,9 +6,9 @@ import pytest
 
 from bnverify.cases.case import parse
 from bnverify.contract.eras import unsupported
-from bnverify.model import Status
-from bnverify.run import verify
+from bnverify.running.run import verify
 from bnverify.targets.target import InProcess
+from bnverify.values import Status
 
 FORMATS = ("keras", "weights.h5", "h5", "weights", "config", "clone", "pickle")
 

@@ -15,8 +15,8 @@ from bnverify.bounds.gradients import Gradient
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract.evidence import Expectation, expect
-from bnverify.model import Grade
 from bnverify.reference.machine import Call, trace
+from bnverify.values import Grade
 
 C = np.clongdouble
 STEP = 1e-30  # of the complex step, which subtracts nothing

@@ -13,10 +13,10 @@ from bnverify import BadInput, parametrize_conformance
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import suite
-from bnverify.harness import Harness
-from bnverify.model import Environment, Observation
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.testing.harness import Harness
+from bnverify.values import Environment, Observation
 from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 from shown import ENVIRONMENT, EVERYTHING, SCRIPT, results, right
 
-from bnverify.api import Report
+from bnverify.api.checking import Report
 from bnverify.contract import CLAUSES
 from bnverify.views import html, terminal
 

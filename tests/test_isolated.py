@@ -12,11 +12,11 @@ from conftest import environment
 
 from bnverify.cases.case import parse
 from bnverify.cases.fills import make_inputs
-from bnverify.model import Failure, Observation, Status
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.isolated import IN_A_ROW, WORKER, Isolated, WorkerLost
 from bnverify.targets.target import request
 from bnverify.targets.worker import wire
+from bnverify.values import Failure, Observation, Status
 
 FAKE_KERAS = '''
 """Stands for Keras where the process is tested, not the layer: what a layer does to its process is told by its momentum."""

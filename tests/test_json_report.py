@@ -17,9 +17,9 @@ from conftest import Cli
 from shown import ENVIRONMENT, EPSILON_OUTSIDE, EVERYTHING, cases, crashed, results, verify, wrong
 
 from bnverify.contract import CLAUSES
-from bnverify.model import Grade, Results, Status
-from bnverify.run import verify_target
+from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Grade, Results, Status
 from bnverify.views import html, json_report, junit, terminal
 
 

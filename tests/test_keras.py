@@ -15,11 +15,11 @@ from bnverify.cases.case import Case
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.suites import suite
 from bnverify.contract import gradients, laws, misuse
-from bnverify.model import Grade, Results, Status
-from bnverify.run import verify_target
-from bnverify.selftest import Score, selftest_score
-from bnverify.tally import by_clause
+from bnverify.running.run import verify_target
+from bnverify.running.selftest import Score, selftest_score
 from bnverify.targets.loading import open_target
+from bnverify.values import Grade, Results, Status
+from bnverify.verdicts.tally import by_clause
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_equivalent_mutants_and_the_reference_pass(score: Score) -> None:
 
 def test_a_survivor_is_reported() -> None:
     """The score can fail: held against a suite that never trains, most mutants survive."""
-    from bnverify.selftest import first_failure
+    from bnverify.running.selftest import first_failure
     from bnverify.targets.mutants import MUTANTS
     from bnverify.targets.target import InProcess
 

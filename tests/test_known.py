@@ -10,10 +10,10 @@ import pytest
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import matches
-from bnverify.model import Check, Environment, Grade, Mismatch, Observation, Results, Status, Verdict
 from bnverify.reference.hypotheses import HYPOTHESES
-from bnverify.run import verify_target
+from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Check, Environment, Grade, Mismatch, Observation, Results, Status, Verdict
 from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation, excuse, stale
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from conftest import Cli
 
-from bnverify.api import check_layer
+from bnverify.api.checking import check_layer
 from bnverify.cases.case import parse
 from bnverify.cases.suites import matches, suite
 from bnverify.contract import BY_KEY
-from bnverify.model import Environment
+from bnverify.values import Environment
 from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation, parse_known
 

@@ -14,9 +14,9 @@ from bnverify.contract import BY_KEY
 from bnverify.contract import laws as contract
 from bnverify.contract.evidence import expect
 from bnverify.errors import BadInput
-from bnverify.model import Failure, Observation, Status, Verdict
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Failure, Observation, Status, Verdict
 
 CLAUSE_OF = {law.name: law.key for law in contract.LAWS}
 CASE_OF = {

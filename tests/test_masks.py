@@ -9,11 +9,11 @@ import pytest
 
 from bnverify.cases.case import MASKS, Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
-from bnverify.model import Observation, Status
 from bnverify.reference.hypotheses import BY_KEY
 from bnverify.reference.machine import trace
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Observation, Status
 
 KINDS = MASKS[1:]
 SHAPES = ("9x4", "5x4x3", "2x3x5x4", "2x3x4x2x5", "5x4x1", "1x6x2", "1x1")

@@ -19,14 +19,14 @@ from bnverify.contract import CLAUSES, OF_MISUSE
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.misuse import objection
 from bnverify.errors import BadInput
-from bnverify.model import Failure, Mismatch, Observation, Status
-from bnverify.run import run, verify
+from bnverify.running.run import run, verify
+from bnverify.targets.function_targets import lacks
 from bnverify.targets.mutants import EQUIVALENT, MUTANTS
 from bnverify.targets.reference_target import ReferenceTarget
-from bnverify.targets.routes import lacks
 from bnverify.targets.target import InProcess, request
 from bnverify.targets.worker import wire
 from bnverify.targets.worker.recording import one_line
+from bnverify.values import Failure, Mismatch, Observation, Status
 from bnverify.verdicts import known
 from bnverify.views.case_view import case_lines
 

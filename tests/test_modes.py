@@ -13,13 +13,13 @@ from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.modes import LAYOUTS, MASKERS, MODES, replicas
 from bnverify.contract.evidence import expect
-from bnverify.model import Environment, Observation, Status, Verdict
-from bnverify.parts import parts_of
-from bnverify.run import run
+from bnverify.reference.sub_cases import sub_cases_of
+from bnverify.running.run import run
 from bnverify.targets.loading import open_target
 from bnverify.targets.mutants.mode_layers import MUTANTS
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess, Target
+from bnverify.values import Environment, Observation, Status, Verdict
 from bnverify.verdicts import known
 
 TRACED = [mode for mode in MODES if replicas(mode) == 1 and mode not in ("pinned", "one_thread")]
@@ -78,7 +78,7 @@ def test_the_calls_of_a_shared_layer_are_made_in_reverse(keras: InProcess) -> No
     """No order is promised; the moving mean tells which it was, and the checks follow it."""
     case = parse("shape:6x4/momentum:0.5/mode:shared/steps:T2")
     inputs = make_inputs(case, 0)
-    (part,) = parts_of(case, inputs, keras.observe(case, inputs), True) or ()
+    (part,) = sub_cases_of(case, inputs, keras.observe(case, inputs), True) or ()
     assert part.steps == (1, 0)
     assert verdict(keras, case).status is Status.CONFORMS
 
@@ -224,7 +224,7 @@ def test_initializers_that_share_their_numbers_are_noticed() -> None:
 def test_faults_of_one_way_are_caught_by_smoke(mutant) -> None:  # type: ignore[no-untyped-def]
     """Each by a case of the smoke suite in which Keras itself conforms; not by crashing."""
     from bnverify.cases.suites import suite
-    from bnverify.selftest import first_failure
+    from bnverify.running.selftest import first_failure
 
     ways = [c for c in suite("smoke") if c.mode not in ("call", "pinned") or c.config.draws or c.law == "repeat"]
     ways += [c for c in suite("smoke") if not c.config.trainable or c.config.gamma_initializer]

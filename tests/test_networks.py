@@ -16,11 +16,11 @@ from bnverify.cases.fills import make_inputs
 from bnverify.cases.networks import NETWORKS, WORDS
 from bnverify.cases.suites import suite
 from bnverify.errors import BadInput
-from bnverify.model import Status, Verdict
-from bnverify.run import excused, verify
+from bnverify.running.run import excused, verify
 from bnverify.targets.mutants import MUTANTS
 from bnverify.targets.target import InProcess
 from bnverify.targets.worker.networks import NETWORKS as BUILDERS
+from bnverify.values import Status, Verdict
 from bnverify.verdicts.diagnose import name_causes
 from bnverify.verdicts.known import Deviation, shipped
 from bnverify.views.case_view import case_lines

@@ -11,11 +11,11 @@ from bnverify.bounds.compare import weight_numbers
 from bnverify.cases.case import parse
 from bnverify.cases.fills import make_inputs
 from bnverify.contract.evidence import Evidence, expect
-from bnverify.model import Grade, Observation, Status
-from bnverify.precision import FORMATS
-from bnverify.run import run
+from bnverify.numeric.precision import FORMATS
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.worker.observing import one_line
+from bnverify.values import Grade, Observation, Status
 from bnverify.views import terminal
 
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from bnverify.errors import BadInput
-from bnverify.matrix import opening
-from bnverify.matrix.opening import run_code
+from bnverify.matrix import open_rows as opening
+from bnverify.matrix.open_rows import run_code
 
 ROW = "keras-2.15.0-tensorflow"
 

@@ -13,12 +13,12 @@ from bnverify.cases.case import RATE, Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
 from bnverify.contract.eras import era_of
-from bnverify.model import Observation, Status, StepObservation, Verdict
 from bnverify.reference.formulas import KERAS, penalizes_always
 from bnverify.reference.machine import trace
 from bnverify.reference.parameters import constrained, regularization
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Observation, Status, StepObservation, Verdict
 
 VECTORS = ([0.5, -1.5, 2.0], [-3.0, 4.0], [0.1, 0.2, -0.1], [-1.0], [2.0, 0.0, 0.0], [1e-3, -1e-3])
 

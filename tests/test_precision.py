@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bnverify.precision import FORMATS, POLICIES, precision
+from bnverify.numeric.precision import FORMATS, POLICIES, precision
 
 
 def test_bfloat16_rounds_as_ml_dtypes_does() -> None:

@@ -17,9 +17,9 @@ from recorded import CONSTANT, CRASHED, RUNS, SMALL, TEXT, UNSUPPORTED, recorded
 
 from bnverify.errors import BadInput
 from bnverify.matrix.records import CaseRecord, Record, as_text, load_record, parse_record, rounded
-from bnverify.model import Grade, Status
 from bnverify.reference.hypotheses import BY_KEY
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Grade, Status
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import pytest
 
 from bnverify.cases.case import Case, Step, parse
 from bnverify.cases.fills import Inputs, make_inputs
-from bnverify.model import Status
 from bnverify.reference.formulas import KERAS, renorm_correction, renorm_variance
 from bnverify.reference.hypotheses import BY_KEY
 from bnverify.reference.machine import trace
-from bnverify.run import run
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.values import Status
 
 LAYERS = (
     "shape:6x4/renorm:True/momentum:0.9/renorm_momentum:0.5/steps:T5",

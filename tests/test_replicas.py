@@ -16,12 +16,12 @@ from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.errors import BadInput
-from bnverify.model import Environment, InnerCall, Observation, Status
-from bnverify.parts import parts_of, shards
-from bnverify.run import judged, run, verify
+from bnverify.reference.sub_cases import shards, sub_cases_of
+from bnverify.running.run import judged, run, verify
 from bnverify.targets.isolated import Isolated
+from bnverify.values import Environment, InnerCall, Observation, Status
 from bnverify.verdicts import known
-from bnverify.verdicts.failing import Failing
+from bnverify.verdicts.judged_case import JudgedCase
 
 OWN = "shape:7x4/momentum:0.5/mode:mirrored2/steps:TI"
 SYNCHRONIZED = "shape:7x4/momentum:0.5/synchronized:True/mode:mirrored3/steps:TI"
@@ -131,7 +131,7 @@ def failing(target: Isolated, text: str, plant: Callable[[Observation], Observat
     case, era = parse(text), era_of(target.environment)
     inputs = make_inputs(case)
     one = replace(verify(case, target, 0), observation=plant(target.observe(case, inputs)), inputs=inputs, era=era)
-    found: Failing = judged(one, era.formulas, era.formats, run((case,), target).required)
+    found: JudgedCase = judged(one, era.formulas, era.formats, run((case,), target).required)
     return {check.clause for check in found.verdict.failures}
 
 
@@ -219,7 +219,7 @@ def test_parts_are_shards_or_the_whole_batch() -> None:
     case = parse(SYNCHRONIZED)
     inputs = make_inputs(case)
     assert [own.shape[0] for _, own, _ in shards(case, inputs)] == [3, 2, 2]
-    assert parts_of(case, inputs, Observation(), True) == ()
+    assert sub_cases_of(case, inputs, Observation(), True) == ()
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ RUNS_ALREADY = """
 import tensorflow as tf
 tf.constant(1.0) + 1.0
 from bnverify.cases.case import parse
-from bnverify.run import verify
+from bnverify.running.run import verify
 from bnverify.targets.loading import open_target
 print(verify(parse("shape:7x4/mode:mirrored2/steps:TI"), open_target(), 0).verdict.reason)
 """
@@ -280,7 +280,7 @@ def test_a_process_in_which_tensorflow_runs_is_left_as_it_is() -> None:
 
 CAUGHT = """
 from bnverify.cases.case import parse
-from bnverify.run import verify
+from bnverify.running.run import verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import InProcess
 open_target()

@@ -13,7 +13,7 @@ import pytest
 from conftest import Cli, Ended, assert_refused, environment
 
 from bnverify.errors import BadInput
-from bnverify.files import check_writable, write_whole
+from bnverify.storage.writing import check_writable, write_whole
 
 SMALL = "shape:2x2/steps:TI"
 
@@ -96,7 +96,7 @@ def test_a_real_limit_leaves_the_old_report(tmp_path: Path) -> None:
     path.write_text("of yesterday")
     script = (
         "import resource, sys\nfrom pathlib import Path\nfrom bnverify.errors import BadInput\n"
-        "from bnverify.files import write_whole\n"
+        "from bnverify.storage.writing import write_whole\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))\n"
         "try:\n    write_whole(Path(sys.argv[1]), 'x' * 100_000, '--json')\nexcept BadInput as error:\n    print(error)\n"
     )
@@ -143,7 +143,11 @@ def test_a_report_to_a_redirected_standard_output(tmp_path: Path) -> None:
     """A name of standard output (a link as /dev/stdout is) is not replaced where standard output is a file."""
     name = tmp_path / "stdout"  # as /dev/stdout, which is not risked here
     name.symlink_to("/proc/self/fd/1")
-    script = "from pathlib import Path\nfrom bnverify.files import write_whole\nwrite_whole(Path('stdout'), '{}', '--json')\n"
+    script = (
+        "from pathlib import Path\n"
+        "from bnverify.storage.writing import write_whole\n"
+        "write_whole(Path('stdout'), '{}', '--json')\n"
+    )
     with (tmp_path / "out").open("wb") as out:
         subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment(), stdout=out, check=True, timeout=60)
     assert name.is_symlink()
@@ -205,7 +209,7 @@ def test_what_is_accepted_can_be_written(tmp_path: Path, folder_mode: int, file_
     (folder / "report").chmod(file_mode)
     folder.chmod(folder_mode)
     script = (
-        "import sys\nfrom pathlib import Path\nfrom bnverify.errors import BadInput\nfrom bnverify.files import *\n"
+        "import sys\nfrom pathlib import Path\nfrom bnverify.errors import BadInput\nfrom bnverify.storage.writing import *\n"
         "path = Path(sys.argv[1])\n"
         "try:\n    check_writable(path, '--json')\nexcept BadInput:\n    print('refused')\n"
         "else:\n    write_whole(path, 'new', '--json')\n    print('written')\n"

@@ -14,16 +14,16 @@ import keras
 import pytest
 from conftest import Cli, assert_refused
 
-from bnverify.api import Report
+from bnverify.api.checking import Report
 from bnverify.cases.case import parse
 from bnverify.cases.suites import suite
 from bnverify.errors import BadInput
-from bnverify.model import Results, Status
-from bnverify.run import verify_target
-from bnverify.targets import routes
+from bnverify.running.run import verify_target
+from bnverify.targets import function_targets as routes
 from bnverify.targets.isolated import Isolated
 from bnverify.targets.loading import open_target
-from bnverify.targets.worker import routes as worker
+from bnverify.targets.worker import functions as worker
+from bnverify.values import Results, Status
 from bnverify.verdicts import known
 from bnverify.verdicts.known import Deviation, parse_known
 from bnverify.views.text import reproduce
@@ -113,17 +113,17 @@ def test_what_was_not_tested_is_shown(cli: Cli) -> None:
 def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
     """The inputs that a route's function is called with from now on."""
     seen: list[Any] = []
-    piece, function = worker.ROUTES[name]
+    piece, function = worker.FUNCTIONS[name]
 
     def watch(keras: Any, *settings: Any, **tensors: Any) -> Any:
         seen.append(tensors["x"])
         return function(keras, *settings, **tensors)
 
-    monkeypatch.setitem(worker.ROUTES, name, (piece, watch))
+    monkeypatch.setitem(worker.FUNCTIONS, name, (piece, watch))
     return seen
 
 
-@pytest.mark.parametrize("name", worker.ROUTES)
+@pytest.mark.parametrize("name", worker.FUNCTIONS)
 def test_symbolic_is_symbolic(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With @symbolic the function sees tensors of a graph, which hold no values; without it, values."""
     import tensorflow
@@ -142,13 +142,13 @@ def test_symbolic_is_symbolic(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("name", routes.NAMES)
 def test_a_fault_in_a_route_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousandth more in what a function gives is noticed, whichever way it runs."""
-    piece, function = worker.ROUTES[routes.route_of(name)]
+    piece, function = worker.FUNCTIONS[routes.function_of(name)]
 
     def faulty(keras: Any, *settings: Any, **tensors: Any) -> Any:
         found = function(keras, *settings, **tensors)
         return found * 1.001 if piece == "normalize" else (found[0] * 1.001, *found[1:])
 
-    monkeypatch.setitem(worker.ROUTES, routes.route_of(name), (piece, faulty))
+    monkeypatch.setitem(worker.FUNCTIONS, routes.function_of(name), (piece, faulty))
     results = verified(name, "shape:2x4x3x5/steps:T")
     assert results.verdicts[0].status is Status.WRONG
     assert reproduce(results.verdicts[0], results) == f"bnverify run --case shape:2x4x3x5/steps:T --target {name}"
@@ -156,7 +156,7 @@ def test_a_fault_in_a_route_is_caught(name: str, monkeypatch: pytest.MonkeyPatch
 
 def test_reproducing_a_failure(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The line that a report gives for a failing case runs it again, with the same outcome."""
-    monkeypatch.setitem(worker.ROUTES, "tf.nn.moments", ("moments", lambda keras, axes, x: (x[0], x[0] * 0)))
+    monkeypatch.setitem(worker.FUNCTIONS, "tf.nn.moments", ("moments", lambda keras, axes, x: (x[0], x[0] * 0)))
     ended = cli("run", "--target", "tf.nn.moments", "--case", SMALL)
     assert ended.code == 1
     line = re.findall(r"reproduce +bnverify (.*)", ended.out)[0]
@@ -246,13 +246,13 @@ def test_an_old_keras_has_no_routes() -> None:
     class Old:
         __version__ = "2.15.0"
 
-    with pytest.raises(worker.NoRoute, match=r"inside a layer of Keras 3, and this is Keras 2\.15\.0"):
+    with pytest.raises(worker.NoFunction, match=r"inside a layer of Keras 3, and this is Keras 2\.15\.0"):
         worker.route_layer("keras.ops.moments", Old)
 
 
 def test_naming_routes_imports_no_framework() -> None:
     """The names and limits of routes, and the module that has their layers, leave Keras and TensorFlow alone."""
-    code = "import sys, bnverify.targets.routes; print({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules))"
+    code = "import sys, bnverify.targets.function_targets; print({'keras', 'tensorflow', 'jax', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bnverify.bounds.derive import summation_error
 from bnverify.bounds.running import ROUNDINGS, Arithmetic, Running
-from bnverify.precision import FORMATS
+from bnverify.numeric.precision import FORMATS
 
 F = np.float32
 U = FORMATS["float32"].unit_roundoff

@@ -12,11 +12,11 @@ import pytest
 from bnverify.cases.case import Case, parse
 from bnverify.cases.fills import Inputs
 from bnverify.cases.suites import suite
-from bnverify.model import Observation
 from bnverify.reference.hypotheses import BY_KEY
-from bnverify.run import run, verify
+from bnverify.running.run import run, verify
 from bnverify.targets.reference_target import ReferenceTarget
-from bnverify.verdicts.failing import Failing
+from bnverify.values import Observation
+from bnverify.verdicts.judged_case import JudgedCase
 from bnverify.verdicts.stages import stage_of
 
 STAGE = {
@@ -93,4 +93,4 @@ def test_a_case_that_conforms_has_no_stage() -> None:
     """Nothing is off in a perfect layer, nor in one whose attributes alone differ."""
     assert {verdict.stage for verdict in run(PLAIN, ReferenceTarget()).verdicts} == {""}
     one = verify(parse("shape:4x3/steps:T"), ReferenceTarget(), 0)
-    assert stage_of(Failing(one.verdict, one.observation, inputs=one.inputs), ReferenceTarget().observe, None) == ""
+    assert stage_of(JudgedCase(one.verdict, one.observation, inputs=one.inputs), ReferenceTarget().observe, None) == ""

@@ -11,12 +11,12 @@ import pytest
 from rich.console import Console
 from shown import ENVIRONMENT, EPSILON_OUTSIDE, EVERYTHING, HEADING, Mutant, crashed, results, right, wrong
 
-from bnverify.api import NotConforming, Report
+from bnverify.api.checking import NotConforming, Report
 from bnverify.cases.case import parse
 from bnverify.cases.suites import suite
 from bnverify.contract import CLAUSES
-from bnverify.model import Check, Grade, Mismatch, Results, Status, Verdict
-from bnverify.run import verify_target
+from bnverify.running.run import verify_target
+from bnverify.values import Check, Grade, Mismatch, Results, Status, Verdict
 from bnverify.views import terminal
 from bnverify.views.text import short
 

@@ -10,9 +10,9 @@ import pytest
 from conftest import Cli
 
 from bnverify.cases.case import parse
-from bnverify.model import Status
-from bnverify.run import verify
+from bnverify.running.run import verify
 from bnverify.targets.target import InProcess
+from bnverify.values import Status
 
 CASE = "shape:37x4/law:threads/steps:TI"
 PLANTED = """

@@ -16,9 +16,9 @@ from conftest import environment
 
 from bnverify.cases.case import parse
 from bnverify.cases.fills import make_inputs
-from bnverify.model import Observation
 from bnverify.targets.isolated import WORKER, Isolated
 from bnverify.targets.target import InProcess
+from bnverify.values import Observation
 
 CASES = (
     "shape:4x3/steps:TIN",

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnverify.blocks import PARALLEL, Index, blocks, over_blocks
 from bnverify.bounds.derive import GRADES
 from bnverify.bounds.screen import Screen, output_screen
-from bnverify.model import Grade, Mismatch
-from bnverify.precision import Array, Format
+from bnverify.numeric.blocks import PARALLEL, Index, blocks, over_blocks
+from bnverify.numeric.precision import Array, Format
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import Call
+from bnverify.values import Grade, Mismatch
 
 Piece = tuple[Array, Array]  # expected values, bounds
 

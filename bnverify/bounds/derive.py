@@ -62,11 +62,11 @@ from bnverify.bounds.gradients import Gradient, gradient_numbers
 from bnverify.bounds.running import Arithmetic, Running
 from bnverify.cases.case import RATE, Case, Step
 from bnverify.cases.layer_config import LayerConfig
-from bnverify.model import Grade
-from bnverify.precision import Array, Format, Precision
+from bnverify.numeric.precision import Array, Format, Precision
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import Batch, Call
 from bnverify.reference.parameters import constrained
+from bnverify.values import Grade
 
 LAMBDA = 6.0
 GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnverify.bounds.running import Arithmetic, Running
-from bnverify.precision import FORMATS, Array, Format, Precision
+from bnverify.numeric.precision import FORMATS, Array, Format, Precision
 from bnverify.reference.formulas import Backward
 from bnverify.reference.machine import Call
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bnverify.precision import Array, Format
+from bnverify.numeric.precision import Array, Format
 
 ROUNDINGS = 3.0
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from bnverify.blocks import Index
-from bnverify.precision import Array
+from bnverify.numeric.blocks import Index
+from bnverify.numeric.precision import Array
 from bnverify.reference.machine import Call
 
 FLATTEST = 0.01

@@ -20,7 +20,7 @@ from bnverify.cases.networks import NETWORKS
 from bnverify.cases.posted import POSTED
 from bnverify.cases.spelling import one_of, parse_axis, parse_bool, parse_clipping, parse_number, parse_order, parse_shape
 from bnverify.errors import BadInput
-from bnverify.precision import FORMATS, INTEGERS, POLICIES
+from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES
 
 RATE = 0.125  # learning rate of an optimizer step, exact in every format
 

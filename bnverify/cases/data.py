@@ -11,7 +11,7 @@ import numpy as np
 from bnverify.cases.case import Case
 from bnverify.cases.networks import NETWORKS, SCIKIT_LEARN
 from bnverify.errors import BadInput
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 
 NEEDED = "networks learn data that scikit-learn ships: pip install 'bnverify[networks]'"
 

@@ -16,7 +16,7 @@ from bnverify.cases.case import FILLS, Case, Step
 from bnverify.cases.data import network_batches
 from bnverify.cases.modes import MASKERS
 from bnverify.cases.posted import POSTED
-from bnverify.precision import FORMATS, INTEGERS, Array, Format, precision
+from bnverify.numeric.precision import FORMATS, INTEGERS, Array, Format, precision
 
 Rng = np.random.Generator
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bnverify.contract import files, gradients, laws, masks, misuse, modes, moving, outputs, renorm, replicas, structure
+from bnverify.contract import gradients, laws, masks, misuse, modes, moving, outputs, renorm, replicas, structure
+from bnverify.contract import saving as files
 from bnverify.contract.clause import Clause
 
 PARTS = (structure, outputs, moving, masks, renorm, gradients, laws, modes, replicas, files, misuse)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import Evidence
-from bnverify.model import Check
+from bnverify.values import Check
 
 KERAS_DOC = "keras.layers.BatchNormalization, https://keras.io/api/layers/normalization_layers/batch_normalization/"
 KERAS_LAYER_DOC = "keras.layers.Layer, https://keras.io/api/layers/base_layer/"

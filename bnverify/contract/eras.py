@@ -16,9 +16,9 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.misuse import MISUSES, NO_MISUSE
 from bnverify.cases.modes import TRAINERS, replicas, spreads
 from bnverify.errors import BadInput
-from bnverify.model import Environment
-from bnverify.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
+from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
 from bnverify.reference.formulas import KERAS, Formulas, mean_of_replicas, penalizes_always
+from bnverify.values import Environment
 
 OLDEST = "2.1.0"
 

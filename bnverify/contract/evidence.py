@@ -12,10 +12,10 @@ from bnverify.bounds.compare import Numbers, compare, largest_margin, locate, ou
 from bnverify.bounds.derive import CallBounds, follow
 from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
-from bnverify.model import Check, Grade, Mismatch, Observation, Status, StepObservation
-from bnverify.precision import Array, Precision, precision
+from bnverify.numeric.precision import Array, Precision, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, trace
+from bnverify.values import Check, Grade, Mismatch, Observation, Status, StepObservation
 
 UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="nobody sees it in this way of running")  # the judge drops it
 

@@ -13,8 +13,8 @@ from bnverify.cases.case import RATE, Step
 from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, PAPER, Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.contract.moving import trains
-from bnverify.model import Check
 from bnverify.reference.parameters import regularization
+from bnverify.values import Check
 
 PARAMETERS = ("gamma", "beta")
 

@@ -18,10 +18,10 @@ from bnverify.cases.fills import Inputs
 from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
 from bnverify.contract.eras import ERAS
 from bnverify.contract.evidence import Evidence
-from bnverify.model import Check
-from bnverify.precision import FORMATS, INTEGERS, Array, precision
+from bnverify.numeric.precision import FORMATS, INTEGERS, Array, precision
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import batch_statistics, entered
+from bnverify.values import Check
 
 Other = tuple[Case, Inputs] | None
 Back = Callable[[Array, Array, Case], Array]

@@ -8,7 +8,7 @@ from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import Evidence
 from bnverify.contract.moving import trains
 from bnverify.contract.outputs import clause_of
-from bnverify.model import Check
+from bnverify.values import Check
 
 MASK = (
     KERAS_DOC

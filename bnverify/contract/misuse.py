@@ -9,7 +9,7 @@ from bnverify.cases.misuse import MISUSES, Misuse
 from bnverify.contract.clause import KERAS_DOC, KERAS_LAYER_DOC, PAPER, Clause
 from bnverify.contract.evidence import Evidence
 from bnverify.contract.renorm import RENORM
-from bnverify.model import Check, Failure, Mismatch, Observation, Status
+from bnverify.values import Check, Failure, Mismatch, Observation, Status
 
 UNFILLED = re.compile(
     r"(?<![{\w])\{[A-Za-z_][\w.]*(\[\w+\])?(![rsa])?(:[^{}\s]*)?\}(?!\})"

@@ -11,8 +11,8 @@ from bnverify.cases.fills import Inputs
 from bnverify.cases.modes import replicas
 from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import UNSEEN, CallEvidence, Evidence
-from bnverify.model import Check, Status, StepObservation
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
+from bnverify.values import Check, Status, StepObservation
 
 TRANSFER = "“Transfer learning & fine-tuning”, https://keras.io/guides/transfer_learning/"
 KERAS_MODEL_DOC = "keras.Model, https://keras.io/api/models/model/"

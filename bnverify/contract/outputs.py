@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bnverify.cases.case import Step
 from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
-from bnverify.model import Check
+from bnverify.values import Check
 
 
 def clause_of(c: CallEvidence) -> str:

@@ -8,7 +8,7 @@ from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import Evidence
 from bnverify.contract.moving import trains
 from bnverify.contract.outputs import clause_of
-from bnverify.model import Check
+from bnverify.values import Check
 
 RENORM = "Ioffe 2017, Batch Renormalization, https://arxiv.org/abs/1702.03275; " + KERAS_DOC + ", `renorm`"
 

@@ -16,9 +16,9 @@ from bnverify.cases.case import Step
 from bnverify.cases.modes import replicas
 from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import Evidence
-from bnverify.model import Check, InnerCall, Status
-from bnverify.parts import together
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
+from bnverify.reference.sub_cases import together
+from bnverify.values import Check, InnerCall, Status
 
 GUIDE = "“Distributed training with TensorFlow”, https://www.tensorflow.org/guide/distributed_training"
 AGGREGATION = "tf.VariableAggregation, https://www.tensorflow.org/api_docs/python/tf/VariableAggregation"

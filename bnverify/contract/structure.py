@@ -8,7 +8,7 @@ import numpy as np
 
 from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, KERAS_LAYER_DOC, Clause
 from bnverify.contract.evidence import Evidence
-from bnverify.model import Check, Mismatch, Status
+from bnverify.values import Check, Mismatch, Status
 
 PLAIN = ("gamma", "beta", "moving_mean", "moving_variance")  # the weights that have an initializer of their own
 

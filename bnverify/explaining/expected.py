@@ -19,11 +19,11 @@ from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import expect
 from bnverify.errors import BadInput
 from bnverify.explaining.subject import as_numbers
-from bnverify.model import Grade
-from bnverify.precision import Array, Precision
+from bnverify.numeric.precision import Array, Precision
 from bnverify.reference.formulas import Formulas
 from bnverify.reference.hypotheses import BY_KEY
 from bnverify.reference.machine import Call, trace
+from bnverify.values import Grade
 
 LARGE = 1 << 16  # values in x beyond which no more than two departures are tried together
 NEAR = 1e-2  # relative to the spread of the numbers: farther off, a reading is not held against its bounds

@@ -16,14 +16,14 @@ from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
 from bnverify.errors import BadInput
 from bnverify.explaining.subject import Subject
-from bnverify.model import Check, Environment, Failure, Grade, Mismatch, Status, Verdict, worst
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 from bnverify.reference.machine import Call
-from bnverify.run import excused, verify_inputs
+from bnverify.running.run import excused, verify_inputs
 from bnverify.targets.target import Target
+from bnverify.values import Check, Environment, Failure, Grade, Mismatch, Status, Verdict, worst
 from bnverify.verdicts import known
 from bnverify.verdicts.diagnose import name_causes
-from bnverify.verdicts.failing import Failing
+from bnverify.verdicts.judged_case import JudgedCase
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def why(step: Step, frozen: bool, with_batch: bool) -> str:
     return "training=False" if step is Step.INFER else "training is not given, which means inference where nothing else says so"
 
 
-def _judged(case: Case, inputs: Inputs, target: Target) -> Failing:
+def _judged(case: Case, inputs: Inputs, target: Target) -> JudgedCase:
     """The verdict on the numbers of calls, with known deviations; what a layer is called and made with is not in question."""
     one = verify_inputs(case, inputs, target)
     if one.verdict.status is Status.UNSUPPORTED:
@@ -141,7 +141,7 @@ def _judged(case: Case, inputs: Inputs, target: Target) -> Failing:
     return excused(replace(one, verdict=verdict), [d for d in known.shipped() if d.applies(target.environment)])
 
 
-def verified(case: Case, inputs: Inputs, target: Target) -> tuple[Failing, tuple[Call, ...]]:
+def verified(case: Case, inputs: Inputs, target: Target) -> tuple[JudgedCase, tuple[Call, ...]]:
     """The verdict on calls, with its cause where it fails, and what they must give. Raises BadInput if they can't be asked."""
     environment = target.environment
     if reason := unsupported(case, era_of(environment), environment):
@@ -156,7 +156,7 @@ def verified(case: Case, inputs: Inputs, target: Target) -> tuple[Failing, tuple
     return one, _expectation(one, case, inputs).calls
 
 
-def _expectation(one: Failing, case: Case, inputs: Inputs) -> Expectation:
+def _expectation(one: JudgedCase, case: Case, inputs: Inputs) -> Expectation:
     return expect(case, inputs, one.era.formulas, one.era.formats(case))
 
 
@@ -213,7 +213,7 @@ def _normalized(call: Call) -> Array:
 Shown = dict[str, tuple[Array, Check | None]]
 
 
-def _own_numbers(one: Failing, call: Call, target: Target) -> Shown:
+def _own_numbers(one: JudgedCase, call: Call, target: Target) -> Shown:
     """The layer's own mean, variance, deviation and x̂, as it shows them with momentum 0, gamma 1 and beta 0."""
     case, inputs = one.verdict.case, one.inputs
     if not one.observation.steps:
@@ -228,7 +228,7 @@ def _own_numbers(one: Failing, call: Call, target: Target) -> Shown:
     return found or {}
 
 
-def _looked_at(one: Failing, case: Case, inputs: Inputs, target: Target) -> Shown | None:
+def _looked_at(one: JudgedCase, case: Case, inputs: Inputs, target: Target) -> Shown | None:
     seen = _judged(case, inputs, target)
     if not seen.observation.steps or seen.observation.steps[0].y is None:
         return None
@@ -282,7 +282,7 @@ def _deviation(c: CallEvidence, case: Case, status: Status) -> tuple[Array, Chec
     return found, Check("", "deviation", 0, status, None, margin, None if margin <= 1 else mismatch)
 
 
-def _check(one: Failing, quantity: str) -> Check | None:
+def _check(one: JudgedCase, quantity: str) -> Check | None:
     """The gravest check of a quantity after the call."""
     own = [check for check in one.verdict.checks if check.quantity == quantity and check.step == 0 and check.grade is not None]
     return max(own, key=lambda check: (check.status.fails, check.margin or 0.0), default=None)

@@ -13,7 +13,7 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import ARGUMENTS, LayerConfig
 from bnverify.errors import BadInput
-from bnverify.precision import FORMATS, INTEGERS, POLICIES, Array, precision
+from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES, Array, precision
 
 STEPS = {True: Step.TRAIN, False: Step.INFER, None: Step.NOT_GIVEN}
 DTYPES = (*FORMATS, *INTEGERS)

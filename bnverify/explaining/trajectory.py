@@ -16,10 +16,10 @@ import numpy as np
 from bnverify.cases.case import Case
 from bnverify.explaining.explanation import verified
 from bnverify.explaining.subject import Subject
-from bnverify.model import Check, Environment, Failure, Status, worst
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 from bnverify.reference.machine import Batch, Call, batch_statistics
 from bnverify.targets.target import Target
+from bnverify.values import Check, Environment, Failure, Status, worst
 
 LONGEST = 10**7  # steps that are looked ahead
 

@@ -17,8 +17,8 @@ from bnverify.matrix.environments import NoInterpreter, make_environment
 from bnverify.matrix.records import Record
 from bnverify.matrix.rows import Matrix, Row
 from bnverify.matrix.runs import Job, run_row
-from bnverify.model import Status
 from bnverify.targets.isolated import WorkerLost
+from bnverify.values import Status
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bnverify.contract.clause import Clause
 from bnverify.contract.eras import ERAS
 from bnverify.matrix.records import CheckRecord, ClauseRecord, Record, gravity
 from bnverify.matrix.runs import Outcome
-from bnverify.model import Status
+from bnverify.values import Status
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bnverify.cases.suites import smaller_first
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.eras import ERAS
 from bnverify.matrix.records import CaseRecord, CheckRecord, Record, gravity
-from bnverify.model import Status
+from bnverify.values import Status
 
 GROWN = 10.0  # factor from which a margin that grew within its bound is mentioned
 FELT = 0.05  # smallest margin whose growth is

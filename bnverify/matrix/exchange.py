@@ -18,17 +18,17 @@ from packaging.specifiers import SpecifierSet
 from bnverify.cases.case import Case, Step, parse
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.layer_config import LayerConfig
-from bnverify.contract import files
+from bnverify.contract import saving as files
 from bnverify.contract.eras import era_of, keras_version, unsupported
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import NoInterpreter, find_uv, make_environment
 from bnverify.matrix.rows import Row
-from bnverify.model import Environment, Grade, Observation, Status, StepObservation, Verdict
-from bnverify.run import excused, judged
+from bnverify.running.run import excused, judged
 from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
 from bnverify.targets.target import request
+from bnverify.values import Environment, Grade, Observation, Status, StepObservation, Verdict
 from bnverify.verdicts import known
-from bnverify.verdicts.failing import Failing
+from bnverify.verdicts.judged_case import JudgedCase
 
 FORMATS = ("keras", "weights.h5", "h5")
 LAYERS = (
@@ -233,7 +233,7 @@ def load(saved: Saved, target: Isolated) -> Verdict:
     if found.failure is None or found.steps:
         found = _joined(case, saved.observation, found)
     era = era_of(target.environment)
-    one = Failing(Verdict(case, (), Status.INCONCLUSIVE), found, era, inputs=after)
+    one = JudgedCase(Verdict(case, (), Status.INCONCLUSIVE), found, era, inputs=after)
     one = replace(one, verdict=judged(one, era.formulas, era.formats, Grade.SEQUENTIAL).verdict)
     return excused(one, [d for d in known.shipped() if d.applies(target.environment)]).verdict
 

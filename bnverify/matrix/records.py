@@ -16,9 +16,9 @@ from typing import Any
 
 from bnverify.contract.eras import ERAS, era_of
 from bnverify.errors import BadInput
-from bnverify.model import Check, Environment, Interface, Results, Status, Verdict
-from bnverify.tables import read_text
-from bnverify.tally import by_clause
+from bnverify.storage.tables import read_text
+from bnverify.values import Check, Environment, Interface, Results, Status, Verdict
+from bnverify.verdicts.tally import by_clause
 
 SCHEMA_VERSION = 1
 

@@ -17,9 +17,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.errors import BadInput
-from bnverify.model import BACKENDS
-from bnverify.tables import Record, parse_tables, read_text
+from bnverify.storage.tables import Record, parse_tables, read_text
 from bnverify.targets.worker.frameworks import MODULES
+from bnverify.values import BACKENDS
 
 ROW_FIELDS = ("name", "module", "keras", "backend", "python", "packages", "env")
 PIN_FIELDS = ("module", "keras", "python", *BACKENDS)

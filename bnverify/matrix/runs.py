@@ -5,28 +5,30 @@ Rows run side by side. A row whose environment, cases, seed and verifier are unc
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import numpy as np
 
-from bnverify import run
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
-from bnverify.files import write_whole
 from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_folder, find_uv, fingerprint, make_environment
 from bnverify.matrix.records import Record, as_text, load_record, record_of
 from bnverify.matrix.rows import Row
-from bnverify.model import Environment, Verdict
-from bnverify.run import verify_target
+from bnverify.running.run import verify_target
+from bnverify.storage.writing import write_whole
 from bnverify.targets.isolated import ENDED, PATIENCE, Isolated, WorkerLost
+from bnverify.values import Environment, Verdict
 
 
 @dataclass(frozen=True)
@@ -173,17 +175,40 @@ def _key(row: Row, job: Job) -> str:
     return hashlib.sha256(json.dumps([*asked, _verifier(), np.__version__]).encode()).hexdigest()[:24]
 
 
-FRONT = ("views", "cli.py", "cli_matrix.py", "commands.py", "api.py", "harness.py", "conformance.py", "pytest_plugin.py")
+JUDGES = ("bnverify.running.run", "bnverify.targets.isolated", "bnverify.matrix.records")  # what a record comes from
 
 
 @cache
 def _verifier() -> str:
-    """The content of the package, front ends and what is done with records apart: what observes, judges and records."""
-    package = Path(run.__file__).parent
+    """A digest of everything that a record depends on: the modules that judge, what they import, the worker, and the data."""
+    package = resources.files("bnverify")
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        inside = path.relative_to(package)
-        ours = inside.parts[0] not in (*FRONT, "matrix") or inside.name in ("records.py", "runs.py")
-        if path.suffix in (".py", ".toml") and ours:
-            digest.update(str(inside).encode() + path.read_bytes())
+    for module in sorted(imported_by(JUDGES)):
+        digest.update(module.encode() + _source(module).read_bytes())
+    for folder in ("targets/worker", "verdicts"):  # the worker is started by path; known.toml is read
+        for file in sorted(package.joinpath(folder).iterdir(), key=lambda file: file.name):
+            if file.name.endswith((".py", ".toml")):
+                digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def imported_by(modules: Iterable[str]) -> frozenset[str]:
+    """The modules of bnverify that these import, directly or not, and these themselves."""
+    found: set[str] = set()
+    open_ = [*modules]
+    while open_:
+        module = open_.pop()
+        if module in found or not _source(module).is_file():
+            continue
+        found.add(module)
+        for node in ast.walk(ast.parse(_source(module).read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bnverify"):
+                open_ += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return frozenset(found)
+
+
+def _source(module: str) -> Traversable:
+    """The file of a module of bnverify; it may not exist."""
+    inside = module.split(".")[1:]
+    folder = resources.files("bnverify").joinpath(*inside)
+    return folder / "__init__.py" if folder.is_dir() else resources.files("bnverify").joinpath(*inside[:-1], f"{inside[-1]}.py")

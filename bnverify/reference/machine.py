@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bnverify.blocks import Index
 from bnverify.cases.case import RATE, Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import LayerConfig
-from bnverify.precision import FORMATS, Array, Precision, precision
+from bnverify.numeric.blocks import Index
+from bnverify.numeric.precision import FORMATS, Array, Precision, precision
 from bnverify.reference import formulas as keras_formulas
 from bnverify.reference.formulas import KERAS, Backward, Formulas, count
 from bnverify.reference.moments import blocked_moments

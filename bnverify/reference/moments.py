@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bnverify.blocks import BLOCK, Index, over_blocks
-from bnverify.precision import Array
+from bnverify.numeric.blocks import BLOCK, Index, over_blocks
+from bnverify.numeric.precision import Array
 
 
 def by_channel(x: Array, kept: tuple[int, ...]) -> Array:

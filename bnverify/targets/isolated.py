@@ -16,9 +16,9 @@ from typing import IO, Any
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
-from bnverify.model import Failure, Observation
 from bnverify.targets.target import environment, interface, observation, request
 from bnverify.targets.worker import wire
+from bnverify.values import Failure, Observation
 
 WORKER = Path(wire.__file__).parent
 PATIENCE = 120.0  # seconds that one case may take

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnverify.errors import BadInput
+from bnverify.targets.function_targets import check_target, is_function_target
 from bnverify.targets.isolated import Isolated, WorkerLost
-from bnverify.targets.routes import check_target, is_route
 from bnverify.targets.target import InProcess
-from bnverify.targets.worker.routes import ON_TENSORFLOW, NoRoute
+from bnverify.targets.worker.functions import ON_TENSORFLOW, NoFunction
 
 
 def open_target(layer: Callable[..., Any] | None = None, name: str = "", module: str = "keras", backend: str = "") -> InProcess:
@@ -27,11 +27,11 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "", module:
     try:
         with quiet_import():
             target = InProcess(layer, name or _name(layer), module)
-    except NoRoute as error:
+    except NoFunction as error:
         raise BadInput(f"--target {module}: {error}") from None
     except (Exception, SystemExit) as error:
         kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        module = "keras" if is_route(module) else module
+        module = "keras" if is_function_target(module) else module
         needs = NEEDS.get(os.environ.get("KERAS_BACKEND", "tensorflow"), "tensorflow") if module == "keras" else ""
         packages = f"{module.replace('tf.keras', 'tensorflow')} {needs}".strip()
         raise BadInput(f"{module} cannot be imported ({kind}{_one_line(error)}); pip install {packages}") from None
@@ -48,11 +48,11 @@ def open_targets(
     Raises BadInput for what `open_target` refuses, for a module that is no Keras, and for a layer on several backends.
     """
     check_target(module)
-    if layer is not None and is_route(module):
+    if layer is not None and is_function_target(module):
         raise BadInput(f"--layer {name}: is one target, and --target {module} another; allowed: one of them")
     for backend in backends:
         check_backend(backend)
-    anywhere = module == "keras" or (is_route(module) and module not in ON_TENSORFLOW)
+    anywhere = module == "keras" or (is_function_target(module) and module not in ON_TENSORFLOW)
     if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
         raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow alone; allowed: --target keras")
     if len(backends) < 2:

@@ -11,12 +11,12 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import replicas
-from bnverify.model import Environment, Failure, Observation, StepObservation, WeightInfo
-from bnverify.parts import parts_of
-from bnverify.precision import FORMATS, Array, precision
+from bnverify.numeric.precision import FORMATS, Array, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, initial_state, trace
 from bnverify.reference.parameters import regularization
+from bnverify.reference.sub_cases import sub_cases_of
+from bnverify.values import Environment, Failure, Observation, StepObservation, WeightInfo
 
 ARGUMENTS = ("axis", "momentum", "epsilon", "center", "scale", "renorm", "renorm_momentum", "synchronized")
 
@@ -87,7 +87,7 @@ class ReferenceTarget:
 
     def _slices(self, case: Case, inputs: Inputs) -> Observation:
         """A call for each slice along axis 1, put together."""
-        (part,) = parts_of(case, inputs, Observation(), True) or ()
+        (part,) = sub_cases_of(case, inputs, Observation(), True) or ()
         found = self.observe(replace(part.case, mode="call"), part.inputs)
         steps: list[StepObservation] = []
         for index in range(len(case.steps)):

@@ -11,8 +11,8 @@ import numpy as np
 from bnverify.cases.case import RATE, Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.cases.misuse import MISUSES
-from bnverify.model import Environment, Failure, InnerCall, Interface, Observation, StepObservation, WeightInfo
 from bnverify.targets.worker.observing import Worker
+from bnverify.values import Environment, Failure, InnerCall, Interface, Observation, StepObservation, WeightInfo
 
 
 class Target(Protocol):

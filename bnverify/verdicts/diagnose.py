@@ -11,14 +11,14 @@ import numpy as np
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import Evidence, Expectation, expect, with_bounds
-from bnverify.model import Grade, Observation, Status, StepObservation, Verdict
-from bnverify.precision import FORMATS, Precision
+from bnverify.numeric.precision import FORMATS, Precision
 from bnverify.reference.formulas import Formulas
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.reference.machine import Call, trace
-from bnverify.verdicts.failing import Failing
+from bnverify.values import Grade, Observation, Status, StepObservation, Verdict
 from bnverify.verdicts.fitted import fitted
 from bnverify.verdicts.judge import judge
+from bnverify.verdicts.judged_case import JudgedCase
 from bnverify.verdicts.stages import Observe, stage_of
 
 UNSTABLE_CAUSES = {
@@ -45,7 +45,7 @@ class Cause:
     formulas: Formulas | None = None
 
 
-def name_causes(failing: Sequence[Failing], observe: Observe) -> list[Verdict]:
+def name_causes(failing: Sequence[JudgedCase], observe: Observe) -> list[Verdict]:
     """The verdicts of `failing`, in that order, each with its cause where one is found, and with the stage that is off.
 
     observe: the target's own, for a second look at cases without a cause.
@@ -85,13 +85,13 @@ def name_causes(failing: Sequence[Failing], observe: Observe) -> list[Verdict]:
     ]
 
 
-def _telling(one: Failing) -> Failing:
+def _telling(one: JudgedCase) -> JudgedCase:
     """The smallest part of a case that fails, where it has parts: as a case of its own it says what is wrong with the whole."""
     parts = [part for _, part in one.parts if part.verdict.status.fails]
     return min(parts, key=lambda part: (not _numbers_wrong(part.verdict), part.size), default=one)
 
 
-def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
+def search(one: JudgedCase, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
     """The wanted causes that explain the case: of the catalogue; else an argument fitted to the numbers; else a format."""
     case, observation = one.verdict.case, one.observation
     right = expect(case, inputs, one.era.formulas, one.era.formats(case))
@@ -120,7 +120,7 @@ def search(one: Failing, inputs: Inputs, wanted: Callable[[str], bool]) -> Itera
             return
 
 
-def _shown(one: Failing) -> tuple[Failing, Inputs]:
+def _shown(one: JudgedCase) -> tuple[JudgedCase, Inputs]:
     """The case and its inputs; where a law alone is broken, its second observation, judged as a case of its own."""
     broken = {check.clause for check in one.verdict.failures}
     if len(broken) > 1 or not broken <= set(one.companions):
@@ -130,7 +130,7 @@ def _shown(one: Failing) -> tuple[Failing, Inputs]:
     return replace(one, verdict=verdict, observation=observation, companions={}), inputs
 
 
-def _of_gradients(one: Failing, right: Expectation, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
+def _of_gradients(one: JudgedCase, right: Expectation, inputs: Inputs, wanted: Callable[[str], bool]) -> Iterator[Cause]:
     """The wanted causes of a case whose output and statistics are right; none for a loss, or for gamma after a step."""
     if not any(check.quantity.startswith("dL/") for check in one.verdict.failures):
         return
@@ -141,7 +141,7 @@ def _of_gradients(one: Failing, right: Expectation, inputs: Inputs, wanted: Call
                 yield Cause(hypothesis.cause, formulas=hypothesis.formulas)
 
 
-def _narrower(one: Failing, right: Expectation) -> Iterator[tuple[str, Precision]]:
+def _narrower(one: JudgedCase, right: Expectation) -> Iterator[tuple[str, Precision]]:
     """Formats that the numbers may have been computed in or stored in, widest first, each with its cause in words."""
     formats = right.formats
     outputs = [check for check in one.verdict.checks if check.quantity == "y" and check.grade is not None]
@@ -160,7 +160,7 @@ def _narrower(one: Failing, right: Expectation) -> Iterator[tuple[str, Precision
 
 
 @np.errstate(all="ignore")
-def _regular(one: Failing, right: Expectation) -> bool:
+def _regular(one: JudgedCase, right: Expectation) -> bool:
     """Whether the errors of y are none of rounding's: one line a + b*y over all channels, or in few channels only."""
     c = next((c for c in Evidence(right, one.observation, Grade.SEQUENTIAL).calls), None)
     case = one.verdict.case

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from bnverify.contract.evidence import Evidence, Expectation
-from bnverify.model import Grade, Observation
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import Hypothesis
+from bnverify.values import Grade, Observation
 
 
 def fitted(expectation: Expectation, observation: Observation) -> Iterator[tuple[Hypothesis, str]]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from bnverify.contract import CLAUSES, OF_MISUSE
 from bnverify.contract.clause import Clause
 from bnverify.contract.evidence import UNSEEN, Evidence, Expectation
-from bnverify.model import Check, Grade, Observation, Status, Verdict, worst
+from bnverify.values import Check, Grade, Observation, Status, Verdict, worst
 
 Companions = Mapping[str, tuple[Expectation, Observation]]
 

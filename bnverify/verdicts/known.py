@@ -19,12 +19,12 @@ from bnverify.cases.suites import matches
 from bnverify.contract import BY_KEY, NUMBERS
 from bnverify.contract.eras import keras_version
 from bnverify.errors import BadInput
-from bnverify.model import BACKENDS, Check, Environment, Grade, Status, Verdict, worst
-from bnverify.precision import FORMATS, Precision
+from bnverify.numeric.precision import FORMATS, Precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
-from bnverify.tables import Record, parse_tables, read_text
-from bnverify.targets.routes import NAMES, route_of
+from bnverify.storage.tables import Record, parse_tables, read_text
+from bnverify.targets.function_targets import NAMES, function_of
+from bnverify.values import BACKENDS, Check, Environment, Grade, Status, Verdict, worst
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Deviation:
     where: str = ""
 
     def applies(self, environment: Environment) -> bool:
-        if self.target and not {environment.target, route_of(environment.target)} & set(self.target.split("|")):
+        if self.target and not {environment.target, function_of(environment.target)} & set(self.target.split("|")):
             return False
         version = keras_version(environment.keras)
         in_range = SpecifierSet(self.keras, prereleases=True).contains(version)

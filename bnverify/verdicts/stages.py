@@ -17,18 +17,18 @@ from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.modes import replicas
 from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
-from bnverify.model import Grade, Observation, Status
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 from bnverify.reference.formulas import Formulas
 from bnverify.reference.machine import Call, trace
-from bnverify.verdicts.failing import Failing
+from bnverify.values import Grade, Observation, Status
+from bnverify.verdicts.judged_case import JudgedCase
 
 STAGES = ("mean", "variance", "inverse deviation", "x̂", "output", "moving averages", "gradients")
 Observe = Callable[[Case, Inputs], Observation]
 SAME = 1e-9  # relative, between two references in float64
 
 
-def stage_of(one: Failing, observe: Observe, formulas: Formulas | None) -> str:
+def stage_of(one: JudgedCase, observe: Observe, formulas: Formulas | None) -> str:
     """The first quantity that is off; empty where no number is. formulas: those of the cause, where it is a known one."""
     failing = [check for check in one.verdict.failures if check.grade is not None and check.step is not None]
     if not failing:
@@ -47,7 +47,7 @@ def stage_of(one: Failing, observe: Observe, formulas: Formulas | None) -> str:
     return _by_observation(one, inputs, first, observe) if normalized else "moving averages"
 
 
-def _by_formulas(one: Failing, inputs: Inputs, step: int, wrong: Formulas) -> str:
+def _by_formulas(one: JudgedCase, inputs: Inputs, step: int, wrong: Formulas) -> str:
     """The first intermediate in which a call under the cause's formulas differs from the right one; empty where none does."""
     case, formats = one.verdict.case, one.era.formats(one.verdict.case)
     right, other = (
@@ -67,7 +67,7 @@ def _same(a: Array | None, b: Array | None) -> bool:
     return a is None or b is None or bool(np.allclose(a, b, rtol=SAME, atol=0.0, equal_nan=True))
 
 
-def _by_observation(one: Failing, inputs: Inputs, step: int, observe: Observe) -> str:
+def _by_observation(one: JudgedCase, inputs: Inputs, step: int, observe: Observe) -> str:
     case = one.verdict.case
     plain = replace(inputs, weights=_plain(case, inputs)) if case.weights != "initial" else inputs
     seen = observe(case, plain)
@@ -89,7 +89,7 @@ def _plain(case: Case, inputs: Inputs) -> dict[str, Array]:
     return {name: values.get(name, value) for name, value in inputs.weights.items()}
 
 
-def _expected(one: Failing, case: Case, inputs: Inputs) -> Expectation:
+def _expected(one: JudgedCase, case: Case, inputs: Inputs) -> Expectation:
     return expect(case, inputs, one.era.formulas, one.era.formats(case))
 
 

@@ -16,11 +16,11 @@ from bnverify.cases.posted import POSTED
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAWS
-from bnverify.model import Observation
-from bnverify.parts import parts_of, shards, together
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 from bnverify.reference.formulas import count
 from bnverify.reference.machine import Call
+from bnverify.reference.sub_cases import shards, sub_cases_of, together
+from bnverify.values import Observation
 from bnverify.views.text import plural, short
 
 SHOWN = 4  # channels
@@ -63,7 +63,7 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
             return
     places = tuple(range(len(case.steps)))
     if case.mode == "timedistributed":
-        (part,) = parts_of(case, inputs, Observation(), True) or ()
+        (part,) = sub_cases_of(case, inputs, Observation(), True) or ()
         expectation, places = expect(part.case, part.inputs), part.steps
     found = _found(expectation)
     for index, place in enumerate(places):

@@ -11,7 +11,7 @@ from rich.table import Table
 from bnverify.contract import CLAUSES
 from bnverify.matrix.chart import Cell, ChartRow, Group
 from bnverify.matrix.runs import Outcome
-from bnverify.model import Status
+from bnverify.values import Status
 from bnverify.views.text import number, plural, short
 
 SIGNS = {

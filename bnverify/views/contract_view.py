@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from bnverify.cases.suites import suite
 from bnverify.contract import CLAUSES
 from bnverify.contract.eras import ERAS
-from bnverify.run import run
-from bnverify.tally import by_clause
+from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
+from bnverify.verdicts.tally import by_clause
 from bnverify.views.text import number, plural
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bnverify.matrix.bisecting import Found
 from bnverify.matrix.difference import Change, Kind
 from bnverify.matrix.records import Record
-from bnverify.model import Environment
+from bnverify.values import Environment
 from bnverify.views.text import plural
 
 WORDS = {True: "regression", False: "improvement", None: "change"}

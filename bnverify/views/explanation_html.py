@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bnverify.explaining.expected import Comparison
 from bnverify.explaining.explanation import Explanation
 from bnverify.explaining.trajectory import Trajectory
-from bnverify.model import Status
+from bnverify.values import Status
 from bnverify.views import explanation_text as text
 from bnverify.views import plots
 from bnverify.views.html import MARK

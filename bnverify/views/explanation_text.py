@@ -16,8 +16,8 @@ from bnverify.contract.eras import era_of
 from bnverify.explaining.expected import Comparison
 from bnverify.explaining.explanation import Explanation, Quantity
 from bnverify.explaining.trajectory import Trajectory
-from bnverify.model import Failure, Status
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
+from bnverify.values import Failure, Status
 from bnverify.views.terminal import COLOURS, WIDTH
 from bnverify.views.text import environment_line, mismatch_lines, number, plural, short, step_words
 

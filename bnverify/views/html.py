@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from bnverify.model import Results, Status
-from bnverify.tally import by_clause, failures
+from bnverify.values import Results, Status
+from bnverify.verdicts.tally import by_clause, failures
 from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, short
 
 MARK = {Status.CONFORMS: "#2e9e5b", Status.UNSTABLE: "#c98a00", Status.WRONG: "#d64545", Status.CRASHED: "#a34fc4"}

@@ -7,8 +7,8 @@ import json
 import math
 from typing import Any
 
-from bnverify.model import Check, Results, Verdict
-from bnverify.tally import by_clause
+from bnverify.values import Check, Results, Verdict
+from bnverify.verdicts.tally import by_clause
 
 SCHEMA_VERSION = 1
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from bnverify.matrix.chart import Cell, ChartRow
-from bnverify.model import Results, Status, Verdict
-from bnverify.tally import Group
+from bnverify.values import Results, Status, Verdict
+from bnverify.verdicts.tally import Group
 from bnverify.views.chart_text import mismatch_words, reproduce
 from bnverify.views.text import environment_line, group_lines
 

@@ -12,7 +12,7 @@ import numpy as np
 from bnverify.errors import BadInput
 from bnverify.explaining.explanation import Explanation
 from bnverify.explaining.trajectory import Trajectory
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

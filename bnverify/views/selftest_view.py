@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bnverify.selftest import Score
+from bnverify.running.selftest import Score
 from bnverify.views.text import plural
 
 

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from bnverify.model import Results, Status
-from bnverify.tally import ClauseTally, by_clause, failures
+from bnverify.values import Results, Status
+from bnverify.verdicts.tally import ClauseTally, by_clause, failures
 from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, plural, promise_line, short
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}

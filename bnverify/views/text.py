@@ -7,9 +7,9 @@ import shlex
 from bnverify.cases.case import Step
 from bnverify.contract import BY_KEY
 from bnverify.contract.eras import ERAS, era_of
-from bnverify.model import Check, Environment, Grade, Results, Status, Verdict
-from bnverify.tally import Group
-from bnverify.targets.routes import is_route
+from bnverify.targets.function_targets import is_function_target
+from bnverify.values import Check, Environment, Grade, Results, Status, Verdict
+from bnverify.verdicts.tally import Group
 
 
 def number(value: int) -> str:
@@ -57,7 +57,7 @@ def reproduce(verdict: Verdict, results: Results) -> str:
     if results.required is not Grade.SEQUENTIAL:
         parts += ["--min-grade", results.required.label]
     environment = results.environment
-    if is_route(environment.target):
+    if is_function_target(environment.target):
         parts += ["--target", environment.target]
         parts += ["--backend", environment.backend] if environment.backend != "tensorflow" else []
     elif not environment.own:

@@ -4,12 +4,12 @@ import importlib
 
 import numpy as np
 
+from .calling import Caller, laid
 from .recording import after_call
 from .training import entering, keeper, set_policy, sgd, synchronize, weighted_sum
-from .ways import Way, laid
 
 
-class InModel(Way):
+class InModel(Caller):
     """The base of all ways that call a model with the layer in it. The model is made in `model`."""
 
     freezes = "layer"
@@ -289,11 +289,11 @@ class Fit(OnBatch):
 
     def train(self, steps):
         x, y = self.arrays(steps)
-        self.seen, way = [], self
+        self.seen, caller = [], self
 
         class See(self.framework.keras.callbacks.Callback):
             def on_batch_end(self, batch, logs=None):
-                way.see()
+                caller.see()
 
         self.whole.fit(x, y, batch_size=len(steps[0]["x"]), epochs=1, shuffle=False, verbose=0, callbacks=[See()])
 
@@ -318,7 +318,7 @@ class Evaluate(Fit):
         return self.seen[0]
 
 
-WAYS = {
+CALLERS = {
     "sequential": Sequential,
     "functional": Functional,
     "dynamic": Dynamic,

@@ -10,27 +10,27 @@ import warnings
 import numpy as np
 
 from .child import ONE_THREAD, Child, Ended
-from .files import start
 from .frameworks import open_framework
+from .functions import NAMES, function_layer
 from .networks import watch
-from .opening import open_way
 from .recording import config_of, one_line, short_name, structure, values
-from .routes import NAMES, route_layer
+from .registry import open_caller
+from .saving import start
 
 
 class Worker(object):
     """Observes layers made by `factory(**kwargs)`; without one, the BatchNormalization of the framework named `keras`.
 
-    With the name of a route in place of a framework's, Keras' layer with that route in it.
+    With the name of a function in place of a framework's, Keras' layer with that function in it.
     `tell` is called with the name of each stage before it begins.
     """
 
     def __init__(self, keras="keras", factory=None, tell=lambda stage: None):
-        self.route = keras if keras in NAMES else ""
-        self.name = "keras" if self.route else keras
+        self.function = keras if keras in NAMES else ""
+        self.name = "keras" if self.function else keras
         self.framework = open_framework(self.name)
         self.keras = self.framework.keras
-        own = route_layer(self.route, self.keras) if self.route else self.keras.layers.BatchNormalization
+        own = function_layer(self.function, self.keras) if self.function else self.keras.layers.BatchNormalization
         self.factory, self.own, self.child = factory or own, factory is None, None
         self.tell = tell
 
@@ -40,9 +40,9 @@ class Worker(object):
 
     def _environment(self):
         framework = self.framework
-        route = {"target": self.route} if self.route else {}
+        function = {"target": self.function} if self.function else {}
         return {
-            **route,
+            **function,
             "module": self.name,
             "keras": self.keras.__version__,
             "backend": framework.backend,
@@ -101,31 +101,31 @@ class Worker(object):
 
         try:
             enter(stage)
-            way = open_way(self.framework, self.factory, request)
-            with way:
-                way.construct()
+            caller = open_caller(self.framework, self.factory, request)
+            with caller:
+                caller.construct()
                 stage = enter("build")
-                way.build()
+                caller.build()
                 if request.get("start"):
                     stage = enter("loading")
-                    start(way, request["start"])
-                answer["weights"] = structure(self.framework, way.layer)
-                answer["config"] = config_of(way.layer)
+                    start(caller, request["start"])
+                answer["weights"] = structure(self.framework, caller.layer)
+                answer["config"] = config_of(caller.layer)
                 if request.get("made"):
-                    answer["made"] = [values(self.framework, way.layer), way.again()]
+                    answer["made"] = [values(self.framework, caller.layer), caller.again()]
                 if request["weights"] is not None:
                     stage = enter("setting weights")
-                    self.assign(way.layer, request["weights"])
-                answer["initial"] = values(self.framework, way.layer)
+                    self.assign(caller.layer, request["weights"])
+                answer["initial"] = values(self.framework, caller.layer)
                 done, steps = 0, request["steps"]
                 while done < len(steps):
                     stage = enter("step %d" % done)
-                    found = way.run(steps[done : done + way.together(steps[done:])])
+                    found = caller.run(steps[done : done + caller.together(steps[done:])])
                     answer["steps"].extend(found)
-                    answer["inner"] = way.inner
+                    answer["inner"] = caller.inner
                     done += len(found)
-                if way.late:
-                    answer["weights"] = structure(self.framework, way.layer)
+                if caller.late:
+                    answer["weights"] = structure(self.framework, caller.layer)
         except (Exception, SystemExit) as error:  # whatever a layer raises is an observation
             kinds = [kind.__name__ for kind in type(error).__mro__[1:] if kind not in (Exception, BaseException, object)]
             answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error), "kinds": kinds}
@@ -137,7 +137,7 @@ class Worker(object):
             text = "a layer of one's own cannot be handed to another process"
             return dict(empty(), failure={"stage": "start", "type": "NotHere", "text": text})
         try:
-            self.child = self.child or Child(self.route or self.name, ONE_THREAD)
+            self.child = self.child or Child(self.function or self.name, ONE_THREAD)
             return self.child.observe(dict(request, mode="call"))
         except Ended as ended:
             self.child = None  # the next case is asked of another one

@@ -7,13 +7,13 @@ import importlib
 
 import numpy as np
 
+from .calling import Caller
 from .recording import NotHere, after_call, short_name, trainable
-from .ways import Way
 
 STRATEGIES = {}  # by the number of replicas; one of each in a process
 
 
-class Replicas(Way):
+class Replicas(Caller):
     """The base of the ways: shards of a batch, and what each replica made of its own."""
 
     def __init__(self, *arguments):
@@ -193,4 +193,4 @@ def plural(count, what):
     return "one " + what if count == 1 else "%d %ss" % (count, what)
 
 
-WAYS = {"mirrored2": Mirrored, "mirrored3": Mirrored, "mirrored4": Mirrored, "parallel2": Parallel, "parallel4": Parallel}
+CALLERS = {"mirrored2": Mirrored, "mirrored3": Mirrored, "mirrored4": Mirrored, "parallel2": Parallel, "parallel4": Parallel}

@@ -16,15 +16,15 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import LayerConfig
 from bnverify.cases.modes import replicas, spreads
-from bnverify.model import InnerCall, Observation, StepObservation
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
+from bnverify.values import InnerCall, Observation, StepObservation
 
 Fed = tuple[Array | None, Array | None]  # the batch of a call, and its mask
 Weights = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
-class Part:
+class SubCase:
     """A case inside another. label: which call, or whose, empty where it is all of them; steps: its steps in the whole case."""
 
     label: str
@@ -34,9 +34,9 @@ class Part:
     steps: tuple[int, ...]
 
 
-def parts_of(
+def sub_cases_of(
     case: Case, inputs: Inputs, observation: Observation, slices: bool, alone: bool = False
-) -> tuple[Part, ...] | None:
+) -> tuple[SubCase, ...] | None:
     """The parts that are judged in the place of a case's calls; None where the case is judged as it is.
 
     slices: whether TimeDistributed calls its layer for each slice, as it is documented to, and not for all at once; alone:
@@ -92,7 +92,7 @@ def shards(case: Case, inputs: Inputs) -> tuple[tuple[str, Case, Inputs], ...]:
     )
 
 
-def _inner(case: Case, call: InnerCall) -> Part:
+def _inner(case: Case, call: InnerCall) -> SubCase:
     """A call that was watched, of a layer whose arguments were asked for."""
     known = {f.name for f in fields(LayerConfig)}
     given = {name: value for name, value in call.arguments.items() if name in known}
@@ -114,10 +114,10 @@ def _inner(case: Case, call: InnerCall) -> Part:
     )
     masks = () if call.mask is None else (call.mask,)
     observation = Observation(call.weights, call.before, None, (call.after,))
-    return Part(call.label, own, Inputs(dict(call.before), (call.x,), masks), observation, (call.step,))
+    return SubCase(call.label, own, Inputs(dict(call.before), (call.x,), masks), observation, (call.step,))
 
 
-def _in_order(case: Case, inputs: Inputs, observation: Observation) -> Part:
+def _in_order(case: Case, inputs: Inputs, observation: Observation) -> SubCase:
     """The two calls of a model in the order that the moving mean shows them to have been made in: none is promised."""
     order = list(range(len(case.steps)))
     calls = [index for index in order if case.steps[index].is_call]
@@ -137,7 +137,7 @@ def _in_order(case: Case, inputs: Inputs, observation: Observation) -> Part:
         batches=tuple(inputs.batches[i] for i in order),
         masks=tuple(inputs.masks[i] for i in order) if inputs.masks else (),
     )
-    return Part("", case, moved, replace(observation, steps=steps), tuple(order))
+    return SubCase("", case, moved, replace(observation, steps=steps), tuple(order))
 
 
 def _known(order: list[int], observation: Observation) -> Iterator[tuple[int, StepObservation]]:
@@ -176,7 +176,7 @@ def _means(case: Case, fed: Fed) -> Iterator[Array]:
         yield np.sum(wide, axis=axes, where=counted) / np.sum(counted, axis=axes)
 
 
-def _slices(case: Case, inputs: Inputs, observation: Observation) -> Part:
+def _slices(case: Case, inputs: Inputs, observation: Observation) -> SubCase:
     """A call for each slice along axis 1; nobody sees the weights between them."""
     times = case.shape[1]
     steps: list[Step] = []
@@ -206,4 +206,4 @@ def _slices(case: Case, inputs: Inputs, observation: Observation) -> Part:
         ]
     own = replace(case, shape=(case.shape[0], *case.shape[2:]), steps=tuple(steps))
     given = replace(inputs, batches=tuple(batches), masks=tuple(masks) if inputs.masks else ())
-    return Part("", own, given, replace(observation, steps=tuple(seen)), tuple(places))
+    return SubCase("", own, given, replace(observation, steps=tuple(seen)), tuple(places))

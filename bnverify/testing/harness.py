@@ -12,10 +12,10 @@ from bnverify.cases import suites
 from bnverify.cases.case import Case, parse
 from bnverify.contract import BY_KEY
 from bnverify.errors import BadInput
-from bnverify.model import Results, Status, Verdict
-from bnverify.run import excused, verify
+from bnverify.running.run import excused, verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import Target
+from bnverify.values import Results, Status, Verdict
 from bnverify.verdicts import known
 from bnverify.verdicts.diagnose import name_causes
 from bnverify.verdicts.known import Deviation

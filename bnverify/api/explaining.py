@@ -14,11 +14,11 @@ from bnverify.explaining.explanation import Explanation, Quantity, explain_subje
 from bnverify.explaining.subject import Subject, as_batch, make_subject
 from bnverify.explaining.trajectory import Trajectory, follow_batches
 from bnverify.matrix.environments import NoInterpreter
-from bnverify.matrix.opening import open_row
-from bnverify.model import Environment
-from bnverify.targets.held import Held
+from bnverify.matrix.open_rows import open_row
+from bnverify.targets.existing_layer import ExistingLayer
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import Target
+from bnverify.values import Environment
 from bnverify.views import explanation_html, explanation_text
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _open(
         return subject, open_row(row) if row else open_target()
     if weights is not None or row:
         raise BadInput(f"{'row' if row else 'weights'}: goes with a dict of arguments, not with a layer that has its own")
-    held = Held(layer)
+    held = ExistingLayer(layer)
     for x in batches:
         held.check_rank(np.ndim(x) if hasattr(x, "ndim") else as_batch(x, "float32", "x").ndim)
     return make_subject(held.name, held.arguments, held.weights, batches, training, masks), held

@@ -1,6 +1,6 @@
 """Other routes to the same number: each inside a layer that computes the rest of batch normalization by plain operations.
 
-A route gives the normalized output from given statistics ("normalize"), the batch's statistics ("moments"), or both at once
+A function gives the normalized output from given statistics ("normalize"), the batch's statistics ("moments"), or both at once
 ("fused"). As from Keras' layer it gets half formats in float32, but for the fused ones, which compute in float32 themselves.
 With the suffix @symbolic it runs in a graph: those of TensorFlow inside tf.function, those of Keras as a keras.Function made
 from symbolic inputs. Statistics are assigned outside of it.
@@ -61,7 +61,7 @@ def raw_fused_batch_norm(keras, training, epsilon, x, scale, offset, mean=None, 
     return found.y, found.batch_mean, found.batch_variance
 
 
-ROUTES = {
+FUNCTIONS = {
     "keras.ops.batch_normalization": ("normalize", keras_batch_normalization),
     "keras.ops.moments": ("moments", keras_moments),
     "tf.nn.batch_normalization": ("normalize", tf_batch_normalization),
@@ -69,27 +69,27 @@ ROUTES = {
     "tf.nn.fused_batch_norm": ("fused", tf_fused_batch_norm),
     "tf.raw_ops.FusedBatchNormV3": ("fused", raw_fused_batch_norm),
 }
-NAMES = tuple(ROUTES) + tuple(name + SYMBOLIC for name in ROUTES)
+NAMES = tuple(FUNCTIONS) + tuple(name + SYMBOLIC for name in FUNCTIONS)
 ON_TENSORFLOW = tuple(name for name in NAMES if name.startswith("tf."))  # alone: no other backend has them
 
 
-class NoRoute(Exception):
-    """This Keras cannot have a route in its layer; the text says why."""
+class NoFunction(Exception):
+    """This Keras cannot have a function in its layer; the text says why."""
 
 
-def route_layer(name, keras):
-    """The layer class that has a route in it."""
+def function_layer(name, keras):
+    """The layer class that has a function in it."""
     if not hasattr(keras, "Function"):
-        raise NoRoute("%s is verified inside a layer of Keras 3, and this is Keras %s" % (name, keras.__version__))
+        raise NoFunction("%s is verified inside a layer of Keras 3, and this is Keras %s" % (name, keras.__version__))
     backend = keras.backend.backend()
     if name in ON_TENSORFLOW and backend != "tensorflow":
-        raise NoRoute("%s runs on tensorflow alone, and Keras on %s" % (name, backend))
-    route, symbolic = name.partition("@")[::2]
-    piece, function = ROUTES[route]
+        raise NoFunction("%s runs on tensorflow alone, and Keras on %s" % (name, backend))
+    plain, symbolic = name.partition("@")[::2]
+    piece, function = FUNCTIONS[plain]
     run = in_keras_graph if symbolic and name not in ON_TENSORFLOW else in_function if symbolic else at_once
     ops = keras.ops
 
-    class Route(keras.layers.BatchNormalization):
+    class WithFunction(keras.layers.BatchNormalization):
         def call(self, inputs, training=None, mask=None):
             if mask is not None or self.renorm:
                 raise NotImplementedError("%s has no %s" % (name, "masks" if mask is not None else "renorm"))
@@ -106,7 +106,7 @@ def route_layer(name, keras):
             return ops.cast(y, self.compute_dtype)
 
         def entry(self, dtype):
-            """What the route is given: halves only where it says that it computes with them in float32."""
+            """What the function is given: halves only where it says that it computes with them in float32."""
             if self.compute_dtype == "float64":
                 return "float64"
             return dtype if piece == "fused" and dtype in HALVES else "float32"
@@ -143,7 +143,7 @@ def route_layer(name, keras):
             y = y * ops.reshape(given["gamma"], shape) if self.scale else y
             return y + ops.reshape(given["beta"], shape) if self.center else y
 
-    return Route
+    return WithFunction
 
 
 def at_once(keras, function, settings, tensors):

@@ -16,33 +16,33 @@ from bnverify.contract import BY_KEY, CLAUSES, OF_CALLS
 from bnverify.contract.eras import era_of, unsupported
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.errors import BadInput
-from bnverify.model import GRADES, Failure, Grade, Observation, Results, Status, Verdict
-from bnverify.parts import parts_of
-from bnverify.precision import Precision
+from bnverify.numeric.precision import Precision
 from bnverify.reference.formulas import Formulas
-from bnverify.targets.routes import lacks
+from bnverify.reference.sub_cases import sub_cases_of
+from bnverify.targets.function_targets import lacks
 from bnverify.targets.target import Target
+from bnverify.values import GRADES, Failure, Grade, Observation, Results, Status, Verdict
 from bnverify.verdicts import known
 from bnverify.verdicts.diagnose import TRIED, name_causes
-from bnverify.verdicts.failing import Failing
 from bnverify.verdicts.judge import judge
+from bnverify.verdicts.judged_case import JudgedCase
 from bnverify.verdicts.known import Deviation
 
 
-def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUENTIAL) -> Failing:
+def verify(case: Case, target: Target, seed: int, required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
     """The verdict on one case, without its cause, and the observation that a diagnosis needs."""
     era = era_of(target.environment)
     if reason := unsupported(case, era, target.environment) or lacks(target.environment.target, case) or missing(case):
-        return Failing(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
+        return JudgedCase(Verdict(case, (), Status.UNSUPPORTED, reason), Observation(), era)
     return verify_inputs(case, make_inputs(case, seed), target, required)
 
 
-def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = Grade.SEQUENTIAL) -> Failing:
+def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
     """The verdict on one case that is fed with these inputs."""
     era = era_of(target.environment)
     observation = target.observe(case, inputs)
     if refused := _refused(observation.failure, case):
-        return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
+        return JudgedCase(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
     companions = {
         clause.key: (*second, target.observe(*second))
         for clause in CLAUSES
@@ -51,15 +51,15 @@ def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = 
     for asked, _, seen in companions.values():  # a law may ask for an argument that the case itself does not
         here = seen.failure is not None and seen.failure.type != "NotHere"  # which the clause itself tells
         if here and (refused := _refused(seen.failure, asked)):
-            return Failing(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
-    one = Failing(Verdict(case, (), Status.INCONCLUSIVE), observation, era, companions, inputs)
+            return JudgedCase(Verdict(case, (), Status.UNSUPPORTED, refused), observation, era)
+    one = JudgedCase(Verdict(case, (), Status.INCONCLUSIVE), observation, era, companions, inputs)
     return judged(one, era.formulas, era.formats, required)
 
 
-def judged(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> Failing:
+def judged(one: JudgedCase, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> JudgedCase:
     """The verdict on what was observed, if these formulas and formats are what is promised."""
     case, observation = one.verdict.case, one.observation
-    parts = parts_of(case, one.inputs, observation, one.era.slices)
+    parts = sub_cases_of(case, one.inputs, observation, one.era.slices)
     if parts is None:
         return _judged_as_it_is(one, formulas, formats, required)
     clauses = CLAUSES if case.network == "none" else (BY_KEY["returns"],)  # no layer is the case's own
@@ -68,11 +68,11 @@ def judged(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision
     for part in parts:
         promised = expect(part.case, part.inputs, formulas, formats(part.case))
         verdict = judge(promised, part.observation, required, clauses=OF_CALLS)
-        found.append((part, Failing(verdict, part.observation, one.era, inputs=part.inputs)))
+        found.append((part, JudgedCase(verdict, part.observation, one.era, inputs=part.inputs)))
     return one.with_parts(own, tuple(found))
 
 
-def _judged_as_it_is(one: Failing, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> Failing:
+def _judged_as_it_is(one: JudgedCase, formulas: Formulas, formats: Callable[[Case], Precision], required: Grade) -> JudgedCase:
     """The verdict on a case without parts, or on a part."""
     promised = expect(one.verdict.case, one.inputs, formulas, formats(one.verdict.case))
     others = {
@@ -83,8 +83,8 @@ def _judged_as_it_is(one: Failing, formulas: Formulas, formats: Callable[[Case],
 
 
 def excused(
-    one: Failing, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL, alone: Failing | None = None
-) -> Failing:
+    one: JudgedCase, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL, alone: JudgedCase | None = None
+) -> JudgedCase:
     """The verdict with what is known turned into known deviations, in each part of the case by what is known of that.
 
     alone: the same call of a replica, with its own shard where all of them were to use the whole batch.
@@ -98,7 +98,7 @@ def excused(
 
     if one.own is None:
         return replace(one, verdict=known.excuse(one.verdict, deviations, under))
-    singly = parts_of(one.verdict.case, one.inputs, one.observation, one.era.slices, alone=True) or ()
+    singly = sub_cases_of(one.verdict.case, one.inputs, one.observation, one.era.slices, alone=True) or ()
     parts = []
     for (part, inner), own in zip(one.parts, singly, strict=True):
         unjudged = Verdict(own.case, (), Status.INCONCLUSIVE)
@@ -149,7 +149,7 @@ def run(
         cases = tuple(dict.fromkeys((*cases, *known.evidence(strict))))
     started = time.perf_counter()
     verdicts: list[Verdict] = []
-    failing: dict[int, Failing] = {}
+    failing: dict[int, JudgedCase] = {}
     complete, interrupted = True, False
     try:
         for case in cases:
@@ -158,7 +158,7 @@ def run(
             verdict = one.verdict
             verdicts.append(verdict)
             if verdict.status.fails:
-                failing[len(verdicts) - 1] = one if one.size <= TRIED else Failing(verdict, Observation(), era)
+                failing[len(verdicts) - 1] = one if one.size <= TRIED else JudgedCase(verdict, Observation(), era)
             progress(verdict)
             if fail_fast and verdict.status.fails:
                 complete = len(verdicts) == len(cases)

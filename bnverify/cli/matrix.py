@@ -1,4 +1,4 @@
-"""The commands about many environments: matrix, diff, bisect."""
+"""`bnverify matrix`: verify many Keras, each in an environment of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnverify.commands import (
+from bnverify.cli.options import (
     BAD_INPUT,
     CONFORMS,
     DEVIATES,
@@ -19,7 +19,6 @@ from bnverify.commands import (
     NOTHING_TESTED,
     Example,
     echo_all,
-    matrix_file,
     row_selection,
     selection,
 )
@@ -80,8 +79,8 @@ def matrix(
     A row that cannot be installed ends the command with 2, one whose interpreter is missing here is skipped.
     """
     from bnverify.cases.suites import choose
-    from bnverify.files import check_reports
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
+    from bnverify.storage.writing import check_reports
 
     chosen = select_rows(load_matrix(path or find_matrix()).rows, rows, only, backends)
     if list_only:
@@ -112,9 +111,9 @@ def matrix(
 
 def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tuple[list[Outcome], bool]:
     """The outcomes in the order of the rows, and whether Ctrl-C ended the run. Each row is told as it ends."""
-    from bnverify.files import write_whole
     from bnverify.matrix.records import as_text
     from bnverify.matrix.runs import run_rows
+    from bnverify.storage.writing import write_whole
     from bnverify.views.chart_text import outcome_line
     from bnverify.views.terminal import row_status
 
@@ -189,8 +188,8 @@ def _show(outcomes: Sequence[Outcome], notes: Sequence[str], verbose: bool) -> N
 
 
 def _write_reports(outcomes: Sequence[Outcome], notes: Sequence[str], reports: dict[str, Path | None]) -> None:
-    from bnverify.files import write_whole
     from bnverify.matrix.chart import chart_of
+    from bnverify.storage.writing import write_whole
     from bnverify.views import chart_page, chart_text, junit
 
     chart = chart_of(outcomes)
@@ -213,99 +212,3 @@ def _exit_code(outcomes: Sequence[Outcome], worse: int | None) -> int:
         return NOTHING_TESTED
     deviates = worse > 0 if worse is not None else not all(record.ok for record in tested)
     return DEVIATES if deviates else CONFORMS
-
-
-@click.command(
-    cls=Example,
-    example="""
-        bnverify diff keras-2.15.0-tensorflow keras-3.15.1-tensorflow
-        bnverify diff 3.8.0 3.9.2 --backend torch
-        bnverify diff ci/baselines/keras-3.15.1-jax.json mine.json
-    """,
-)
-@click.argument("old")
-@click.argument("new")
-@matrix_file
-@click.option("--backend", default="tensorflow", metavar="NAME", help="Backend where OLD and NEW are versions.  [tensorflow]")
-def diff(old: str, new: str, path: Path | None, backend: str) -> None:
-    """What changed in BatchNormalization from OLD to NEW: records, names of environments, or Keras versions.
-
-    For environments the committed records are compared; nothing is run. Exit code 0: no regression, 1: some.
-    """
-    from bnverify.matrix.difference import difference, regressions
-    from bnverify.matrix.rows import find_matrix
-    from bnverify.views import terminal
-    from bnverify.views.diff_text import diff_lines
-
-    folder = None
-    if not (_is_file(old) and _is_file(new)):
-        folder = (path or find_matrix()).resolve().parent / "baselines"
-    before, after = (_record_named(text, folder, backend) for text in (old, new))
-    changes = difference(before, after)
-    out = terminal.console()
-    for line in diff_lines(before, after, changes):
-        out.print(line, markup=False, soft_wrap=True)
-    if not set(before.cases) & set(after.cases):
-        sys.exit(NOTHING_TESTED)
-    sys.exit(DEVIATES if regressions(changes) else CONFORMS)
-
-
-def _is_file(text: str) -> bool:
-    return text.endswith(".json") or os.path.isfile(text)  # which, other than Path, is False for what is no path
-
-
-def _record_named(text: str, folder: Path | None, backend: str) -> Record:
-    """The record in a file, of an environment, or of a Keras version on a backend."""
-    import difflib
-
-    from bnverify.matrix.records import load_record
-
-    if _is_file(text) or folder is None:
-        return load_record(Path(text), "diff")
-    known = {file.stem: file for file in sorted(folder.glob("*.json"))}
-    for name in (text, f"keras-{text}-{backend}", f"{text}-{backend}"):
-        if name in known:
-            return load_record(known[name], "diff")
-    near = difflib.get_close_matches(f"keras-{text}-{backend}", known, n=2, cutoff=0.5)
-    hint = f"; near it: {', '.join(near)}" if near else ""
-    raise BadInput(f"{text!r} is no record: no such file, and no environment of that name or version in {folder}{hint}")
-
-
-@click.command(
-    cls=Example,
-    example="bnverify bisect shape:37x4/policy:float64/dtype:float64/steps:T --good 3.8.0 --bad 3.15.1 --backend torch",
-)
-@click.argument("case")
-@click.option("--good", required=True, metavar="VERSION", help="A release where the case is as it should be.")
-@click.option("--bad", required=True, metavar="VERSION", help="A release where it is not.")
-@click.option("--backend", default="tensorflow", metavar="NAME", help="The backend.  [tensorflow]")
-@click.option("--module", default="keras", type=click.Choice(["keras", "tf_keras"]), help="Which Keras.  [keras]")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
-@matrix_file
-def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int, path: Path | None) -> None:
-    """Find the release of Keras in which a case changed."""
-    from bnverify.cases.suites import choose
-    from bnverify.matrix.bisecting import between, releases
-    from bnverify.matrix.bisecting import bisect as find
-    from bnverify.matrix.rows import find_matrix, load_matrix
-    from bnverify.model import BACKENDS
-    from bnverify.views.diff_text import found_lines
-
-    if backend not in BACKENDS:
-        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
-    asked = choose("regressions", (case,))[0][0]
-    rows = load_matrix(path or find_matrix())
-    candidates = between(releases(module), good, bad)
-    for end in (candidates[0], candidates[-1]):
-        rows.release(end, backend, module)
-    click.echo(f"{len(candidates)} releases from {good} to {bad}", err=True)
-
-    def tell(release: str, how: str) -> None:
-        click.echo(f"{release}: {how}", err=True)
-
-    found = find(asked, rows, candidates, backend, module, seed, tell)
-    for line in found_lines(found, module, asked.id):
-        click.echo(line)
-
-
-COMMANDS = (matrix, diff, bisect)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bnverify.cases.case import Case
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")  # of Keras 3
 

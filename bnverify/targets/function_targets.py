@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
-from bnverify.precision import POLICIES
+from bnverify.numeric.precision import POLICIES
 from bnverify.targets.worker.frameworks import MODULES
-from bnverify.targets.worker.routes import NAMES, ROUTES, SYMBOLIC
+from bnverify.targets.worker.functions import FUNCTIONS, NAMES, SYMBOLIC
 
 _Lacks = Mapping[str, Callable[[Case], bool]]
 
@@ -29,33 +29,33 @@ FUSED: _Lacks = {
 }
 
 
-def is_route(target: str) -> bool:
+def is_function_target(target: str) -> bool:
     """Whether a target, by its name, is a route and no layer."""
     return target in NAMES
 
 
-def route_of(target: str) -> str:
+def function_of(target: str) -> str:
     """The name without @symbolic."""
     return target.removesuffix(SYMBOLIC)
 
 
 def lacks(target: str, case: Case) -> str:
     """Why a route cannot be asked for a case; empty where it can, and for layers."""
-    if not is_route(target):
+    if not is_function_target(target):
         return ""
-    route = route_of(target)
-    limits = {**ALL, **(FUSED if ROUTES[route][0] == "fused" else {})}
+    route = function_of(target)
+    limits = {**ALL, **(FUSED if FUNCTIONS[route][0] == "fused" else {})}
     return next((why.format(route) for why, applies in limits.items() if applies(case)), "")
 
 
 def check_target(name: str) -> None:
     """Raises BadInput for a `--target` that is neither a Keras nor a route, naming what is near."""
-    if name in MODULES or is_route(name):
+    if name in MODULES or is_function_target(name):
         return
     near = difflib.get_close_matches(name, (*MODULES, *NAMES), n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    allowed = ", ".join((*MODULES, *ROUTES))
+    allowed = ", ".join((*MODULES, *FUNCTIONS))
     raise BadInput(f"--target {name!r} is unknown; allowed: {allowed}, functions with {SYMBOLIC}, too{hint}")
 
 
-__all__ = ["ALL", "FUSED", "NAMES", "check_target", "is_route", "lacks", "route_of"]
+__all__ = ["ALL", "FUSED", "NAMES", "check_target", "function_of", "is_function_target", "lacks"]

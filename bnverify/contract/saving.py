@@ -12,8 +12,8 @@ from bnverify.cases.case import Case, Step
 from bnverify.cases.fills import Inputs
 from bnverify.contract.clause import Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
-from bnverify.model import Check, StepObservation
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
+from bnverify.values import Check, StepObservation
 
 SAVING = "Keras' guide “Save, serialize, and export models”, https://keras.io/guides/serialization_and_saving/"
 WEIGHTS = "keras.Model.save_weights, load_weights; keras.layers.Layer.get_weights, set_weights: https://keras.io/api/models/"

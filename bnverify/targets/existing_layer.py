@@ -1,4 +1,4 @@
-"""Held: a target that is one particular layer, built and trained by somebody; it is left as it was."""
+"""Existing layer: a target that is one particular layer, built and trained by somebody; it is left as it was."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import ARGUMENTS
 from bnverify.errors import BadInput
-from bnverify.model import Observation
-from bnverify.precision import Array
+from bnverify.numeric.precision import Array
 from bnverify.targets.target import environment, observation, request
 from bnverify.targets.worker.observing import Worker
 from bnverify.targets.worker.recording import short_name
+from bnverify.values import Observation
 
 ALLOWED = "a batch normalization that is built, or a dict of its arguments"
 NEEDED = ("axis", "momentum", "epsilon")
 
 
-class Held:
+class ExistingLayer:
     """A Keras layer, an instance, as a target. Raises BadInput for anything that is no batch normalization with weights.
 
     A layer of somebody's own counts as one where it holds moving_mean and moving_variance and says axis, momentum and epsilon,
@@ -82,7 +82,7 @@ class Held:
         """What the layer does with the inputs, its weights being those of `inputs` and its momentum the case's meanwhile."""
         own = self.arguments.get("momentum")
         momentum = case.config.momentum if case.config.momentum != own else None
-        asked: Mapping[str, Any] = {**request(case, inputs), "mode": "held", "momentum": momentum}
+        asked: Mapping[str, Any] = {**request(case, inputs), "mode": "existing", "momentum": momentum}
         return observation(self._worker.observe(asked))
 
 

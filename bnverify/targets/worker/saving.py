@@ -1,7 +1,7 @@
-"""Files: a layer, or the model that it is in, is saved, and what was saved takes its place.
+"""Saving: the layer, or the model it is in, is saved, and the loaded one takes its place.
 
-A format is a pair of functions: `save(way, model, path)` writes, `load(way, model, path)` gives the model that comes back.
-What has no file (weights, a configuration, a clone) is made from the layer itself.
+Each file format is a pair of functions: `save(caller, model, path)` writes a file, `load(caller, model, path)` returns the
+loaded model. Formats without a file (weights, config, clone) copy from the layer directly.
 """
 
 import importlib
@@ -20,45 +20,45 @@ OPAQUE = ("subclassed", "parent")  # modes whose models are of classes that nobo
 PARTS = ("layer", "within", "keeper", "table")  # what ways hold of their model
 
 
-def reload(way, step):
+def reload(caller, step):
     """The answer to a step that saves and loads, or, with "keep", saves and hands out the file's bytes.
 
     Keras' advice against old formats is not passed on.
     """
     logging.disable(logging.WARNING)
     try:
-        return reloaded(way, step)
+        return reloaded(caller, step)
     finally:
         logging.disable(logging.NOTSET)
 
 
-def reloaded(way, step):
-    format, old = step["format"], way.layer
+def reloaded(caller, step):
+    format, old = step["format"], caller.layer
     before = whole_config(old)
     found = {}
     if step.get("keep"):
-        return dict(after_change(way.framework, old), file=np.frombuffer(saved(way, format), np.uint8))
+        return dict(after_change(caller.framework, old), file=np.frombuffer(saved(caller, format), np.uint8))
     if format in IN_MEMORY:
-        found = IN_MEMORY[format](way) or {}
+        found = IN_MEMORY[format](caller) or {}
     else:
         folder = tempfile.mkdtemp()
         try:
             path = os.path.join(folder, "file" + SUFFIXES[format])
-            model = model_of(way)
-            WRITERS[format](way, model, path)
+            model = model_of(caller)
+            WRITERS[format](caller, model, path)
             if format == "export":
-                return serve(way, path)
-            READERS[format](way, model, path)
+                return serve(caller, path)
+            READERS[format](caller, model, path)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    forget(way)
+    forget(caller)
     if format not in ("weights", "weights.h5"):  # which hold no configuration
-        after = whole_config(way.layer)
+        after = whole_config(caller.layer)
         found.update({name: [before.get(name, "missing"), after.get(name, "missing")] for name in set(before) | set(after)})
-    return dict(after_change(way.framework, way.layer), config=found)
+    return dict(after_change(caller.framework, caller.layer), config=found)
 
 
-def start(way, given):
+def start(caller, given):
     """The layer of a file that was saved elsewhere takes the place of the one that was made: {"format", "bytes"}."""
     folder = tempfile.mkdtemp()
     try:
@@ -66,85 +66,85 @@ def start(way, given):
         with open(path, "wb") as file:
             file.write(given["bytes"].tobytes())
         if given["format"] == "weights.h5":
-            model_of(way).load_weights(path)
+            model_of(caller).load_weights(path)
         else:
-            model = way.framework.keras.models.load_model(path, custom_objects=custom_objects(way), compile=False)
-            way.layer = next(layer for layer in layers_of(model) if type(layer).__name__ == type(way.layer).__name__)
+            model = caller.framework.keras.models.load_model(path, custom_objects=custom_objects(caller), compile=False)
+            caller.layer = next(layer for layer in layers_of(model) if type(layer).__name__ == type(caller.layer).__name__)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    forget(way)
+    forget(caller)
 
 
-def saved(way, format):
+def saved(caller, format):
     """The bytes of a file."""
     folder = tempfile.mkdtemp()
     try:
         path = os.path.join(folder, "file" + SUFFIXES[format])
-        WRITERS[format](way, model_of(way), path)
+        WRITERS[format](caller, model_of(caller), path)
         with open(path, "rb") as file:
             return file.read()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def model_of(way):
-    """The model that is saved: the way's own, or a small one around its layer."""
-    whole = getattr(way, "whole", None)
-    return whole if isinstance(whole, way.framework.keras.Model) else small(way, way.layer if whole is None else whole)
+def model_of(caller):
+    """The model that is saved: the caller's own, or a small one around its layer."""
+    whole = getattr(caller, "whole", None)
+    return whole if isinstance(whole, caller.framework.keras.Model) else small(caller, caller.layer if whole is None else whole)
 
 
-def small(way, layer):
-    keras, shape = way.framework.keras, list(way.request["shape"])
-    axis = way.request["layer"].get("axis", -1)
+def small(caller, layer):
+    keras, shape = caller.framework.keras, list(caller.request["shape"])
+    axis = caller.request["layer"].get("axis", -1)
     kept = [a % len(shape) for a in (axis if isinstance(axis, (list, tuple)) else [axis])]
-    x = keras.layers.Input(batch_shape=tuple(shape if 0 in kept else [None] + shape[1:]), **entry_dtype(way))
+    x = keras.layers.Input(batch_shape=tuple(shape if 0 in kept else [None] + shape[1:]), **entry_dtype(caller))
     return keras.models.Model(x, layer(x))
 
 
-def entry_dtype(way):
-    return {} if way.framework.generation == "graph" else {"dtype": way.request["dtype"]}
+def entry_dtype(caller):
+    return {} if caller.framework.generation == "graph" else {"dtype": caller.request["dtype"]}
 
 
-def forget(way):
+def forget(caller):
     """What was made for the layer before."""
-    if way.framework.generation == "graph":
-        way.framework.functions.clear()
+    if caller.framework.generation == "graph":
+        caller.framework.functions.clear()
 
 
-def another(way):
-    """A layer that is made in the same way and built."""
-    request, framework = way.request, way.framework
-    return built(way, way.factory(**request["layer"]) if framework.generation == "graph" else way.make())
+def another(caller):
+    """A layer that is made in the same caller and built."""
+    request, framework = caller.request, caller.framework
+    return built(caller, caller.factory(**request["layer"]) if framework.generation == "graph" else caller.make())
 
 
-def built(way, layer):
-    """The layer, built for what it sees, unless the way does that."""
-    shape, mode = list(way.request["shape"]), way.request.get("mode")
-    if way.framework.generation == "graph" and not hasattr(way, "whole"):
-        small(way, layer)  # which, other than build(), gives weights a scope of their own for their names
+def built(caller, layer):
+    """The layer, built for what it sees, unless the caller does that."""
+    shape, mode = list(caller.request["shape"]), caller.request.get("mode")
+    if caller.framework.generation == "graph" and not hasattr(caller, "whole"):
+        small(caller, layer)  # which, other than build(), gives weights a scope of their own for their names
     elif mode not in OPAQUE:
         layer.build(tuple(shape[:1] + shape[2:] if mode == "timedistributed" else shape))
     return layer
 
 
-def replace(way, layer):
-    """Another layer takes the place of the way's, frozen as that is."""
-    frozen = not way.layer.trainable
-    if hasattr(way, "renew"):
-        way.renew(layer)
+def replace(caller, layer):
+    """Another layer takes the place of the caller's, frozen as that is."""
+    frozen = not caller.layer.trainable
+    if hasattr(caller, "renew"):
+        caller.renew(layer)
     else:
-        way.layer = layer
+        caller.layer = layer
     if layer.trainable is frozen:
-        way.freeze(not frozen)
+        caller.freeze(not frozen)
 
 
-def adopt(way, model):
-    """A model that was loaded takes the place of the way's: its layers are found by their names."""
+def adopt(caller, model):
+    """A model that was loaded takes the place of the caller's: its layers are found by their names."""
     for part in PARTS:
-        if hasattr(way, part):
-            setattr(way, part, named(model, getattr(way, part)))
-    if hasattr(way, "whole"):
-        way.whole = model if isinstance(way.whole, way.framework.keras.Model) else named(model, way.whole)
+        if hasattr(caller, part):
+            setattr(caller, part, named(model, getattr(caller, part)))
+    if hasattr(caller, "whole"):
+        caller.whole = model if isinstance(caller.whole, caller.framework.keras.Model) else named(model, caller.whole)
 
 
 def layers_of(model):
@@ -166,54 +166,54 @@ def named(model, before):
     return same[0]
 
 
-def custom_objects(way):
+def custom_objects(caller):
     """The classes and functions that are not the framework's own, by name."""
-    framework, found = way.framework, {}
+    framework, found = caller.framework, {}
     own = framework.keras.layers.BatchNormalization
-    if type(way.layer) is not own:
-        found[type(way.layer).__name__] = type(way.layer)
-    if hasattr(way, "keeper"):
-        loss = way.whole.loss
-        found.update({type(way.keeper).__name__: type(way.keeper), loss.__name__: loss})
+    if type(caller.layer) is not own:
+        found[type(caller.layer).__name__] = type(caller.layer)
+    if hasattr(caller, "keeper"):
+        loss = caller.whole.loss
+        found.update({type(caller.keeper).__name__: type(caller.keeper), loss.__name__: loss})
     return found
 
 
-def whole_model(way, model, path):
-    if way.request.get("mode") in OPAQUE:
+def whole_model(caller, model, path):
+    if caller.request.get("mode") in OPAQUE:
         raise NotHere("only the weights of a class that nobody else knows are saved")
-    said = path.endswith(".keras") and way.framework.generation == 2
+    said = path.endswith(".keras") and caller.framework.generation == 2
     model.save(path, **({"save_format": "keras_v3"} if said else {}))  # which Keras 2.12 takes for granted not yet
 
 
-def saved_model(way, model, path):
+def saved_model(caller, model, path):
     model.save(path, save_format="tf")
 
 
-def load_model(way, model, path):
-    compiled = hasattr(way, "rate")
-    adopt(way, way.framework.keras.models.load_model(path, custom_objects=custom_objects(way), compile=compiled))
+def load_model(caller, model, path):
+    compiled = hasattr(caller, "rate")
+    adopt(caller, caller.framework.keras.models.load_model(path, custom_objects=custom_objects(caller), compile=compiled))
 
 
-def save_weights(way, model, path):
+def save_weights(caller, model, path):
     model.save_weights(path)
 
 
-def load_weights(way, model, path):
-    replace(way, another(way))
-    target = model_of(way)
-    if way.request.get("mode") == "subclassed":  # which is built by its first call
-        target(way.framework.tensor(np.zeros(way.request["shape"]), way.request["dtype"]), training=False)
+def load_weights(caller, model, path):
+    replace(caller, another(caller))
+    target = model_of(caller)
+    if caller.request.get("mode") == "subclassed":  # which is built by its first call
+        target(caller.framework.tensor(np.zeros(caller.request["shape"]), caller.request["dtype"]), training=False)
     target.load_weights(path)
 
 
-def export(way, model, path):
-    if way.request.get("mode") == "embedding":
+def export(caller, model, path):
+    if caller.request.get("mode") == "embedding":
         raise NotHere("what comes out of an exported embedding is fixed")
     try:
         importlib.import_module("tensorflow")
     except ImportError:
         raise NotHere("exporting needs TensorFlow, which is not installed here")
-    if way.framework.generation == 3:
+    if caller.framework.generation == 3:
         model.export(path, **quiet(model.export))
     else:
         model.export(path)
@@ -223,7 +223,7 @@ def quiet(function):
     return {"verbose": False} if "verbose" in function.__code__.co_varnames[: function.__code__.co_argcount] else {}
 
 
-def serve(way, path):
+def serve(caller, path):
     """From here on the calls are those of the exported function; nobody sees its weights."""
     tensorflow = importlib.import_module("tensorflow")
     artifact = tensorflow.saved_model.load(path)
@@ -234,42 +234,42 @@ def serve(way, path):
         return {"y": y, "y_dtype": name, "weights": {}, "trainable": [], "hidden": ["weights", "gradients", "losses"]}
 
     def do_call(step):
-        x, _ = way.entry(step)
-        if way.framework.backend != "tensorflow":
-            x = tensorflow.cast(tensorflow.convert_to_tensor(way.framework.array(x)), way.framework.dtype(x))
+        x, _ = caller.entry(step)
+        if caller.framework.backend != "tensorflow":
+            x = tensorflow.cast(tensorflow.convert_to_tensor(caller.framework.array(x)), caller.framework.dtype(x))
         y = artifact.serve(x)
         return unseen(y[0] if isinstance(y, (list, tuple)) else y)
 
-    way.do_call = do_call
+    caller.do_call = do_call
     return unseen(None)
 
 
-def by_weights(way):
-    kept = way.layer.get_weights()
-    replace(way, another(way))
-    hand_over(way.layer, kept)
+def by_weights(caller):
+    kept = caller.layer.get_weights()
+    replace(caller, another(caller))
+    hand_over(caller.layer, kept)
 
 
-def by_config(way):
-    kept, layer = way.layer.get_weights(), type(way.layer).from_config(way.layer.get_config())
-    replace(way, built(way, layer))
-    found = fresh(way, way.layer)
-    hand_over(way.layer, kept)
+def by_config(caller):
+    kept, layer = caller.layer.get_weights(), type(caller.layer).from_config(caller.layer.get_config())
+    replace(caller, built(caller, layer))
+    found = fresh(caller, caller.layer)
+    hand_over(caller.layer, kept)
     return found
 
 
-def by_clone(way):
-    if way.request.get("mode") in OPAQUE:
+def by_clone(caller):
+    if caller.request.get("mode") in OPAQUE:
         raise NotHere("clone_model takes Functional and Sequential models")
-    model, keras = model_of(way), way.framework.keras
+    model, keras = model_of(caller), caller.framework.keras
     kept = model.get_weights()
-    with scope(way):
+    with scope(caller):
         clone = keras.models.clone_model(model)
-    compiled = hasattr(way, "rate")
-    adopt(way, clone)
+    compiled = hasattr(caller, "rate")
+    adopt(caller, clone)
     if compiled:
-        way.compile(way.whole, way.rate)
-    found = fresh(way, way.layer)
+        caller.compile(caller.whole, caller.rate)
+    found = fresh(caller, caller.layer)
     hand_over(clone, kept)
     return found
 
@@ -283,16 +283,16 @@ def hand_over(layer, weights):
         layer.set_weights(weights)
 
 
-def fresh(way, layer):
+def fresh(caller, layer):
     """The weights of a layer that none were given to yet, beside those of one that is made by its constructor; as texts."""
-    if way.request.get("made") or way.request.get("mode") in OPAQUE:
+    if caller.request.get("made") or caller.request.get("mode") in OPAQUE:
         return {}
-    framework = way.framework
+    framework = caller.framework
     if framework.generation == "graph":
-        other = way.factory(**way.request["layer"])
-        small(way, other)  # a scope for the names of its weights
+        other = caller.factory(**caller.request["layer"])
+        small(caller, other)  # a scope for the names of its weights
     else:
-        other = another(way)
+        other = another(caller)
     pair = values(framework, other), values(framework, layer)
     return {"fresh " + name: [text(one.get(name)) for one in pair] for name in set(pair[0]) | set(pair[1])}
 
@@ -301,19 +301,19 @@ def text(array):
     return "missing" if array is None else ", ".join("%g" % value for value in np.unique(array))
 
 
-def by_pickle(way):
-    model = model_of(way)
-    with scope(way):
-        adopt(way, pickle.loads(pickle.dumps(model)))
+def by_pickle(caller):
+    model = model_of(caller)
+    with scope(caller):
+        adopt(caller, pickle.loads(pickle.dumps(model)))
 
 
-def scope(way):
+def scope(caller):
     """In which custom classes are known, and only there."""
-    utils = way.framework.keras.utils
+    utils = caller.framework.keras.utils
     for name in ("custom_object_scope", "CustomObjectScope"):
         if hasattr(utils, name):
-            return getattr(utils, name)(custom_objects(way))
-    return importlib.import_module("tensorflow").keras.utils.custom_object_scope(custom_objects(way))  # Keras 2.6 to 2.8
+            return getattr(utils, name)(custom_objects(caller))
+    return importlib.import_module("tensorflow").keras.utils.custom_object_scope(custom_objects(caller))  # Keras 2.6 to 2.8
 
 
 IN_MEMORY = {"weights": by_weights, "config": by_config, "clone": by_clone, "pickle": by_pickle}

@@ -1,34 +1,22 @@
-"""The command line. Frameworks are imported only by the commands that run a layer."""
+"""`bnverify run`: verify a layer, and write reports."""
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnverify import cli_explain, cli_files, cli_matrix
-from bnverify.commands import BAD_INPUT, CONFORMS, CONTEXT, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, echo_all, selection
+from bnverify.cli.options import CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
-    from bnverify.model import Results
+    from bnverify.values import Results
 
 
-@click.group(context_settings=CONTEXT)
-@click.version_option(package_name="bnverify")
-def cli() -> None:
-    """Does this batch-normalization layer compute what Keras says it computes?
-
-    Exit codes: 0 conforms, 1 deviates, 2 bad usage or input, 3 nothing could be tested, 130 interrupted.
-    """
-
-
-@cli.command(
+@click.command(
     cls=Example,
     example="""
         bnverify run
@@ -83,11 +71,11 @@ def run(
 ) -> None:
     """Verify the installed keras.layers.BatchNormalization, a function that gives the same numbers, or a layer of yours."""
     from bnverify.cases.suites import choose
-    from bnverify.files import write_whole
     from bnverify.matrix.records import as_text, load_record, record_of
-    from bnverify.model import GRADES
-    from bnverify.run import verify_target
+    from bnverify.running.run import verify_target
+    from bnverify.storage.writing import write_whole
     from bnverify.targets.loading import load_layer, open_targets
+    from bnverify.values import GRADES
     from bnverify.verdicts import known
     from bnverify.views import terminal
 
@@ -133,7 +121,7 @@ def run(
 
 def _check_files(files: dict[str, Path], baseline: Path | None, backends: tuple[str, ...]) -> None:
     """Raises BadInput where a report could not be written later, or would overwrite another."""
-    from bnverify.files import check_reports
+    from bnverify.storage.writing import check_reports
 
     if len(backends) > 1 and (files or baseline):
         option = next(iter(files), "--baseline")
@@ -165,94 +153,3 @@ def exit_code(results: Any) -> int:
     if not results.tested and not any(verdict.status.fails for verdict in results.verdicts):
         return NOTHING_TESTED
     return CONFORMS if results.ok else DEVIATES
-
-
-@cli.command("list", cls=Example, example="bnverify list --suite smoke\nbnverify list --suite full -k 'axis:1 and offset'")
-@selection
-def list_cases(suite: str, ids: tuple[str, ...], select: str) -> None:
-    """List the ids of cases; nothing is run."""
-    from bnverify.cases.suites import choose
-
-    lines = [f"{case.id}  # {case.cause}" if case.cause else case.id for case in choose(suite, ids, select)[0]]
-    echo_all(lines)
-
-
-@cli.command(cls=Example, example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3")
-@click.argument("case")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
-def show(case: str, seed: int) -> None:
-    """Explain a case: the layer, its inputs, what must come out of each step and within what bound."""
-    from bnverify.cases.suites import choose
-    from bnverify.views import terminal
-    from bnverify.views.case_view import case_lines
-
-    out = terminal.console()
-    for line in case_lines(choose("regressions", (case,))[0][0], seed):
-        out.print(line, markup=False)
-
-
-@cli.command(cls=Example, example="bnverify contract\nbnverify contract --suite smoke")
-@click.option(
-    "--suite", default="default", metavar="NAME", help="Suite to count checks in: smoke, default, full, regressions.  [default]"
-)
-def contract(suite: str) -> None:
-    """Print the clauses of the Keras BatchNormalization contract, and how many checks of a suite stand behind each."""
-    from bnverify.views import terminal
-    from bnverify.views.contract_view import contract_lines
-
-    out = terminal.console()
-    for line in contract_lines(suite):
-        out.print(line, markup=False, soft_wrap=True)
-
-
-@cli.command(cls=Example, example="bnverify selftest\nbnverify selftest -k epsilon")
-@click.option("-k", "select", default="", metavar="EXPR", help="Only mutants whose key fits.")
-@click.option("--suite", default="smoke", metavar="NAME", help="Suite that must catch them.  [smoke]")
-def selftest(select: str, suite: str) -> None:
-    """Verify the verifier: plant faults in real Keras layers and see whether each is caught."""
-    from bnverify.selftest import selftest_score
-    from bnverify.views import terminal
-    from bnverify.views.selftest_view import show_score
-
-    with terminal.progress() as start:
-        score = selftest_score(select, suite, start)
-    show_score(score, terminal.console())
-    sys.exit(CONFORMS if score.ok else DEVIATES)
-
-
-for command in (*cli_explain.COMMANDS, *cli_matrix.COMMANDS, *cli_files.COMMANDS):
-    cli.add_command(command)
-
-
-def main() -> None:
-    """Entry point: every foreseeable failure is one line on standard error and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an encoding that lacks ² or ─ must not end a run
-    try:
-        cli(standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(BAD_INPUT)
-    except (BadInput, click.ClickException) as error:
-        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"bnverify: {text}", err=True)
-        sys.exit(BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("bnverify: interrupted before any verdict", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever read the output, head say, has seen enough
-        _drop_output()
-        sys.exit(CONFORMS)
-    except OSError as error:
-        _drop_output()
-        click.echo(f"bnverify: standard output: {error.strerror or error}", err=True)
-        sys.exit(BAD_INPUT)
-
-
-def _drop_output() -> None:
-    """Lets what is still buffered for standard output go nowhere, so that nothing fails while the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

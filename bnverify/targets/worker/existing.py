@@ -1,10 +1,10 @@
 """A layer that somebody holds: called as it is, and left as it was."""
 
+from .calling import Caller
 from .recording import short_name, values
-from .ways import Way
 
 
-class Held(Way):
+class Existing(Caller):
     """The factory gives the layer itself, built and with weights; these, momentum and `trainable` are put back at the end."""
 
     momentum = None

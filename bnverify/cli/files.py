@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bnverify.commands import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, row_selection
+from bnverify.cli.options import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, row_selection
 
 
 @click.command(
@@ -40,9 +40,9 @@ def files(
     """
     from rich.text import Text
 
-    from bnverify.files import check_reports, write_whole
     from bnverify.matrix.exchange import FORMATS, ROWS, exchange
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
+    from bnverify.storage.writing import check_reports, write_whole
     from bnverify.views import exchange_text, terminal
 
     known = load_matrix(path or find_matrix()).rows
@@ -66,6 +66,3 @@ def files(
     if set(found.problems) - found.skipped:
         sys.exit(BAD_INPUT)
     sys.exit(NOTHING_TESTED if not found.tested else CONFORMS if found.ok else DEVIATES)
-
-
-COMMANDS = (files,)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bnverify.cases.suites import smaller_first
 from bnverify.contract import CLAUSES
 from bnverify.contract.clause import Clause
-from bnverify.model import Check, Grade, Status, Verdict, worst
+from bnverify.values import Check, Grade, Status, Verdict, worst
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Group:
 
     @property
     def clauses(self) -> Counter[str]:
-        """Failing checks per clause key, in the order of the contract."""
+        """JudgedCase checks per clause key, in the order of the contract."""
         found = Counter(check.clause for verdict in self.verdicts for check in verdict.failures)
         return Counter({clause.key: found[clause.key] for clause in CLAUSES if found[clause.key]})
 

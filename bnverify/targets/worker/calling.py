@@ -8,11 +8,11 @@ import inspect
 
 import numpy as np
 
-from .files import reload
 from .recording import NotHere, after_call, after_change, values
+from .saving import reload
 
 
-class Way(object):
+class Caller(object):
     """The layer is called as it is."""
 
     late = False  # whether the layer is built by its first call
@@ -44,7 +44,7 @@ class Way(object):
         self.layer.build(tuple(self.request["shape"]))
 
     def again(self):
-        """The weights of a second layer that is made in the same way."""
+        """The weights of a second layer that is made in the same caller."""
         other = self.make()
         other.build(tuple(self.request["shape"]))
         return values(self.framework, other)
@@ -107,7 +107,7 @@ def laid(x, layout):
     return x
 
 
-class Unbuilt(Way):
+class Unbuilt(Caller):
     """The first call builds the layer."""
 
     late = True
@@ -120,7 +120,7 @@ class Unbuilt(Way):
         return answer if self.layer.weights else dict(answer, hidden=["weights"])
 
 
-class Positional(Way):
+class Positional(Caller):
     """Arguments of the constructor are given by position."""
 
     def make(self):
@@ -139,7 +139,7 @@ class Positional(Way):
         return self.factory(*positional, **given)
 
 
-class Function(Way):
+class Function(Caller):
     """Calls are traced by tf.function, once for each value of training."""
 
     options = {}
@@ -167,7 +167,7 @@ class CompiledFunction(Function):
     options = {"jit_compile": True}
 
 
-class Stateless(Way):
+class Stateless(Caller):
     """stateless_call; what it returns of the variables is assigned."""
 
     def wrap(self, function):
@@ -200,8 +200,8 @@ def compiled(framework, factory, request):
     return kinds[framework.backend](framework, factory, request)
 
 
-WAYS = {
-    "call": Way,
+CALLERS = {
+    "call": Caller,
     "unbuilt": Unbuilt,
     "positional": Positional,
     "function": Function,

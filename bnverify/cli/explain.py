@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bnverify.commands import CONFORMS, DEVIATES, Example
+from bnverify.cli.options import CONFORMS, DEVIATES, Example
 from bnverify.errors import BadInput
 
 
@@ -51,8 +51,8 @@ def explain(
 
     X is what reaches the layer: numbers in JSON, or a file .npy, .json, .csv.
     """
+    from bnverify.api.explaining import explain as explained
     from bnverify.explaining import reading
-    from bnverify.own_numbers import explain as explained
     from bnverify.targets.loading import choose_backend, load_held
     from bnverify.views import explanation_text, terminal
 
@@ -79,6 +79,3 @@ def explain(
         found = explained(given, values, weights=table, row=row or "", **options)
     terminal.console().print(explanation_text.explanation(found.explanation, found.expected))
     sys.exit(CONFORMS if found.ok else DEVIATES)
-
-
-COMMANDS = (explain,)

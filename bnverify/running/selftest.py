@@ -10,11 +10,11 @@ from bnverify.cases.expression import compile_expression
 from bnverify.cases.suites import suite as cases_of
 from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
-from bnverify.model import Status, Verdict
-from bnverify.run import verify
+from bnverify.running.run import verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess, Target
+from bnverify.values import Status, Verdict
 from bnverify.verdicts.diagnose import name_causes
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bnverify.cases import suites
-from bnverify.model import Environment, Results, Verdict
-from bnverify.run import verify_target
+from bnverify.running.run import verify_target
 from bnverify.targets.loading import open_target
+from bnverify.values import Environment, Results, Verdict
 from bnverify.verdicts import known
 from bnverify.views import html, terminal
 from bnverify.views.text import conclusion

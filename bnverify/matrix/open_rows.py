@@ -11,8 +11,8 @@ from typing import Any
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import make_environment
 from bnverify.matrix.rows import Row, find_matrix, load_matrix, select_rows
-from bnverify.model import Failure
 from bnverify.targets.isolated import FOREIGN, PATIENCE, Isolated, WorkerLost
+from bnverify.values import Failure
 
 _OPEN: dict[str, Isolated] = {}
 

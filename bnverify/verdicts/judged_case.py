@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.contract.eras import ERAS, Era
-from bnverify.model import Check, Observation, Verdict, worst
-from bnverify.parts import Part
+from bnverify.reference.sub_cases import SubCase
+from bnverify.values import Check, Observation, Verdict, worst
 
 
 @dataclass(frozen=True)
-class Failing:
+class JudgedCase:
     """A verdict that fails, with what is needed to find out why.
 
     companions: by clause key, the case, inputs and observation that the clause asked for beside the case's own. parts: what is
@@ -25,14 +25,14 @@ class Failing:
     era: Era = ERAS[-1]
     companions: Mapping[str, tuple[Case, Inputs, Observation]] = field(default_factory=dict)
     inputs: Inputs = Inputs(None, ())  # noqa: RUF009, as frozen as any value
-    parts: tuple[tuple[Part, Failing], ...] = ()
+    parts: tuple[tuple[SubCase, JudgedCase], ...] = ()
     own: Verdict | None = None
 
     @property
     def size(self) -> int:
         return sum(step.y.size for step in self.observation.steps if step.y is not None)
 
-    def with_parts(self, own: Verdict, parts: tuple[tuple[Part, Failing], ...]) -> Failing:
+    def with_parts(self, own: Verdict, parts: tuple[tuple[SubCase, JudgedCase], ...]) -> JudgedCase:
         """The whole: the case's own verdict and those of its parts in one."""
         checks = [*own.checks]
         for part, one in parts:
@@ -41,7 +41,7 @@ class Failing:
         return replace(self, verdict=replace(own, checks=tuple(checks), status=status), parts=parts, own=own)
 
 
-def _placed(check: Check, part: Part) -> Check:
+def _placed(check: Check, part: SubCase) -> Check:
     """A part's check as one of the whole case."""
     step = check.step if check.step is None else part.steps[check.step]
     return replace(check, step=step, quantity=f"{check.quantity} of {part.label}" if part.label else check.quantity)

@@ -1,0 +1,1 @@
+"""The Python interface. Users import these names from `bnverify` itself."""

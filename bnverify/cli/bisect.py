@@ -1,0 +1,47 @@
+"""`bnverify bisect`: the release in which a case changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bnverify.cli.options import Example, matrix_file
+from bnverify.errors import BadInput
+
+
+@click.command(
+    cls=Example,
+    example="bnverify bisect shape:37x4/policy:float64/dtype:float64/steps:T --good 3.8.0 --bad 3.15.1 --backend torch",
+)
+@click.argument("case")
+@click.option("--good", required=True, metavar="VERSION", help="A release where the case is as it should be.")
+@click.option("--bad", required=True, metavar="VERSION", help="A release where it is not.")
+@click.option("--backend", default="tensorflow", metavar="NAME", help="The backend.  [tensorflow]")
+@click.option("--module", default="keras", type=click.Choice(["keras", "tf_keras"]), help="Which Keras.  [keras]")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@matrix_file
+def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int, path: Path | None) -> None:
+    """Find the release of Keras in which a case changed."""
+    from bnverify.cases.suites import choose
+    from bnverify.matrix.bisecting import between, releases
+    from bnverify.matrix.bisecting import bisect as find
+    from bnverify.matrix.rows import find_matrix, load_matrix
+    from bnverify.values import BACKENDS
+    from bnverify.views.diff_text import found_lines
+
+    if backend not in BACKENDS:
+        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
+    asked = choose("regressions", (case,))[0][0]
+    rows = load_matrix(path or find_matrix())
+    candidates = between(releases(module), good, bad)
+    for end in (candidates[0], candidates[-1]):
+        rows.release(end, backend, module)
+    click.echo(f"{len(candidates)} releases from {good} to {bad}", err=True)
+
+    def tell(release: str, how: str) -> None:
+        click.echo(f"{release}: {how}", err=True)
+
+    found = find(asked, rows, candidates, backend, module, seed, tell)
+    for line in found_lines(found, module, asked.id):
+        click.echo(line)

@@ -1,0 +1,69 @@
+"""The command line. Only the commands that run a layer import a framework."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+import click
+
+from bnverify.cli.bisect import bisect
+from bnverify.cli.contract import contract
+from bnverify.cli.diff import diff
+from bnverify.cli.explain import explain
+from bnverify.cli.files import files
+from bnverify.cli.list import list_cases
+from bnverify.cli.matrix import matrix
+from bnverify.cli.options import BAD_INPUT, CONFORMS, CONTEXT, INTERRUPTED
+from bnverify.cli.run import run
+from bnverify.cli.selftest import selftest
+from bnverify.cli.show import show
+from bnverify.errors import BadInput
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(package_name="bnverify")
+def cli() -> None:
+    """Does this batch-normalization layer compute what Keras says it computes?
+
+    Exit codes: 0 conforms, 1 deviates, 2 bad usage or input, 3 nothing could be tested, 130 interrupted.
+    """
+
+
+for command in (run, explain, show, list_cases, contract, matrix, diff, bisect, files, selftest):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point: every foreseeable failure is one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an encoding that lacks ² or ─ must not end a run
+    try:
+        cli(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(BAD_INPUT)
+    except (BadInput, click.ClickException) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"bnverify: {text}", err=True)
+        sys.exit(BAD_INPUT)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("bnverify: interrupted before any verdict", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # whoever read the output, head say, has seen enough
+        _drop_output()
+        sys.exit(CONFORMS)
+    except OSError as error:
+        _drop_output()
+        click.echo(f"bnverify: standard output: {error.strerror or error}", err=True)
+        sys.exit(BAD_INPUT)
+
+
+def _drop_output() -> None:
+    """Lets what is still buffered for standard output go nowhere, so that nothing fails while the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,24 @@
+"""`bnverify selftest`: plant faults in real layers and see whether each is caught."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bnverify.cli.options import CONFORMS, DEVIATES, Example
+
+
+@click.command(cls=Example, example="bnverify selftest\nbnverify selftest -k epsilon")
+@click.option("-k", "select", default="", metavar="EXPR", help="Only mutants whose key fits.")
+@click.option("--suite", default="smoke", metavar="NAME", help="Suite that must catch them.  [smoke]")
+def selftest(select: str, suite: str) -> None:
+    """Verify the verifier: plant faults in real Keras layers and see whether each is caught."""
+    from bnverify.running.selftest import selftest_score
+    from bnverify.views import terminal
+    from bnverify.views.selftest_view import show_score
+
+    with terminal.progress() as start:
+        score = selftest_score(select, suite, start)
+    show_score(score, terminal.console())
+    sys.exit(CONFORMS if score.ok else DEVIATES)

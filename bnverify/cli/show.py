@@ -1,0 +1,21 @@
+"""`bnverify show`: one case explained."""
+
+from __future__ import annotations
+
+import click
+
+from bnverify.cli.options import Example
+
+
+@click.command(cls=Example, example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3")
+@click.argument("case")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+def show(case: str, seed: int) -> None:
+    """Explain a case: the layer, its inputs, what must come out of each step and within what bound."""
+    from bnverify.cases.suites import choose
+    from bnverify.views import terminal
+    from bnverify.views.case_view import case_lines
+
+    out = terminal.console()
+    for line in case_lines(choose("regressions", (case,))[0][0], seed):
+        out.print(line, markup=False)

@@ -1,0 +1,1 @@
+"""Running: the loop over cases, and the self-test."""

@@ -1,0 +1,1 @@
+"""Testing a layer with pytest: the parameterized harness and the plugin."""
