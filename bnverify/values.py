@@ -12,8 +12,6 @@ from typing import Any
 from bnverify.cases.case import Case
 from bnverify.numeric.precision import Array
 
-BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")  # of Keras 3
-
 
 class Status(enum.Enum):
     """How a check, or a case, came out. Unknown never counts as passed."""

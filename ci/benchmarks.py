@@ -24,9 +24,9 @@ Row = tuple[str, str, str]  # figure, reach, measured
 def false_alarms(seeds: int = 20) -> Iterator[Row]:
     """The full suite with many seeds on the installed Keras: whatever is not `blocked` or `sequential` is a finding."""
     from bnverify.cases.suites import suite
-    from bnverify.values import Grade, Status
     from bnverify.running.run import verify_target
     from bnverify.targets.loading import open_target
+    from bnverify.values import Grade, Status
 
     target = open_target()
     cases, checks, alarms, sequential, known = 0, 0, [], 0, 0
@@ -64,10 +64,10 @@ def tightness() -> Iterator[Row]:
 def sensitivity() -> Iterator[Row]:
     """The smallest relative error of an argument that the default suite notices in float32, found by halving."""
     from bnverify.cases.suites import suite
-    from bnverify.values import Status
-    from bnverify.running.run import verify
     from bnverify.targets.mutants import KERAS, formula_layer, gradient_layer, with_argument
     from bnverify.targets.target import InProcess
+    from bnverify.values import Status
+    from bnverify.verdicts.pipeline import verify
 
     cases = [case for case in suite("default") if case.policy == case.dtype == "float32" and max(case.shape) <= 4096]
     real = InProcess()
@@ -105,7 +105,7 @@ def sensitivity() -> Iterator[Row]:
             error /= 2
         yield f"sensitivity: {name}", "≤ 1e-4", f"{error:.1e}"
 
-    from bnverify.cases.case import parse
+    from bnverify.cases.ids import parse
     from bnverify.reference.hypotheses import HYPOTHESES
 
     left_out = next(h for h in HYPOTHESES if h.key == "one-left-out").formulas.moments
@@ -172,8 +172,8 @@ def large_input() -> Iterator[Row]:
     import keras
     import numpy as np
 
-    from bnverify.cases.case import parse
     from bnverify.cases.fills import Inputs
+    from bnverify.cases.ids import parse
     from bnverify.contract.evidence import Evidence, expect
     from bnverify.values import Grade, Observation, StepObservation
 

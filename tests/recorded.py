@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import suite
 from bnverify.matrix.records import CaseRecord, CheckRecord, ClauseRecord, Record, record_of
 from bnverify.reference.hypotheses import BY_KEY

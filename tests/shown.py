@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.ids import parse
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Cli, assert_refused, environment
 
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.errors import BadInput
 from bnverify.matrix import bisecting
 from bnverify.matrix.environments import NotInstallable

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from bnverify.bounds.compare import compare, largest_margin, locate, output_numbers, weight_numbers
 from bnverify.bounds.derive import summation_error
 from bnverify.bounds.screen import output_screen
-from bnverify.cases.case import FILLS, Case, parse
+from bnverify.cases.case import Case
+from bnverify.cases.fields import FILLS
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.numeric.blocks import blocks
 from bnverify.numeric.precision import FORMATS

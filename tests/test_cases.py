@@ -11,11 +11,15 @@ from _pytest.mark.expression import Expression
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnverify.cases.case import FILLS, LAWS, MASKS, WEIGHTS, Case, Step, parse
+from bnverify.cases.case import Case
 from bnverify.cases.expression import compile_expression
+from bnverify.cases.fields import FILLS, LAWS, MASKS, WEIGHTS
+from bnverify.cases.file_formats import FILES
 from bnverify.cases.fills import describe, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.cases.layer_config import CONSTRAINTS, INITIALIZERS, REGULARIZERS, LayerConfig
-from bnverify.cases.modes import FILES, LAYOUTS, MODES
+from bnverify.cases.modes import LAYOUTS, MODES
+from bnverify.cases.steps import Step
 from bnverify.cases.suites import SUITES, choose, matches, smaller_first, suite
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES
@@ -40,13 +44,14 @@ def cases(draw: st.DrawFn) -> Case:
     clipping = {name: draw(limits) for name in draw(st.sets(st.sampled_from(("rmax", "rmin", "dmax")))) if renorm}
     if clipping.get("rmin", 0.0) > clipping.get("rmax", 1e6):
         del clipping["rmin"]
-    mask = draw(st.sampled_from(MASKS))
+    mask = draw(st.sampled_from(("", *MASKS)))
     asked = {
-        Step.TRAIN: set(LAWS) - {"epsilon", "threads"} - ({"mask"} if mask != "full" else set()),
-        Step.INFER: {"none", "epsilon"},
+        Step.TRAIN: {"", *LAWS} - {"epsilon", "threads"} - ({"mask"} if mask != "full" else set()),
+        Step.INFER: {"", "epsilon"},
     }
+    gradients = draw(st.integers(0, 2))
     initializer = draw(st.sampled_from(INITIALIZERS))
-    laws = sorted(asked.get((steps + last)[0], {"none"}))
+    laws = sorted(asked.get((steps + last)[0], {""}))
     return Case(
         shape=tuple(shape),
         steps=tuple(steps + last),
@@ -67,11 +72,11 @@ def cases(draw: st.DrawFn) -> Case:
             renorm_momentum=draw(numbers) if renorm else LayerConfig.renorm_momentum,
         ),
         policy=draw(st.sampled_from(sorted(POLICIES))),
-        dtype=draw(st.sampled_from((*FORMATS, *INTEGERS))),
+        dtype=draw(st.sampled_from(tuple(FORMATS) if gradients or last else (*FORMATS, *INTEGERS))),
         fill=draw(st.sampled_from(FILLS)),
         mask=mask,
         weights=draw(st.sampled_from(WEIGHTS)) if initializer == "" else "random",
-        gradients=draw(st.integers(0, 2)),
+        gradients=gradients,
         layout=draw(st.sampled_from(sorted(LAYOUTS))),
         law=draw(st.sampled_from(laws)),
     )
@@ -126,8 +131,8 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/steps:T/gradients:3", "gradients is '3'; allowed: one of 0, 1, 2"),
         ("shape:4x3/steps:T/mask:hiden", "did you mean mask:hidden?"),
         ("shape:4x3/steps:T/law:shifts", "did you mean law:shift?"),
-        ("shape:4x3/steps:T/law:epsilon", "law:epsilon is about a first step I, got steps:T"),
-        ("shape:4x3/steps:T/law:mask", "law:mask is about mask:full, got mask:none"),
+        ("shape:4x3/steps:T/law:epsilon", "law:epsilon needs I as its first step; got steps:T"),
+        ("shape:4x3/steps:T/law:mask", "law:mask needs mask:full; got mask:none"),
         ("shape:4x3/steps:T/gamma_constraint:nonneg", "did you mean gamma_constraint:non_neg?"),
         ("shape:4x3/steps:T/renorm_clipping:rmax2", "renorm_clipping and renorm_momentum need renorm:True"),
         ("shape:4x3/steps:T/renorm_momentum:0.5", "renorm_clipping and renorm_momentum need renorm:True"),
@@ -136,26 +141,35 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/steps:T/renorm:True/renorm_clipping:dmax-1", "allowed: rmax, rmin and dmax"),
         ("shape:4x3/steps:T/center:true", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
         ("shape:4x3/steps:T/steps:I", "the field steps stands twice"),
-        ("shape:4x3/steps:TS", "a step S needs a file, and a file a step S"),
-        ("shape:4x3/file:keras/steps:T", "a step S needs a file, and a file a step S; got file:keras with steps:T"),
-        ("shape:4x3/file:export/steps:TST", "what file:export writes can only infer after S; got steps:TST"),
+        ("shape:4x3/steps:TS", "a step S needs a file, and a file needs a step S"),
+        ("shape:4x3/file:keras/steps:T", "a step S needs a file, and a file needs a step S; got file:keras with steps:T"),
+        ("shape:4x3/file:export/steps:TST", "file:export can only infer after S; got steps:TST"),
         ("shape:4x3/mode:fits/steps:T", "did you mean mode:fit?"),
         (
             "shape:4x3/mode:fit/gradients:1/steps:T",
-            "gradients are taken of calls of the layer itself, once it is built; got mode:fit",
+            "gradients need mode:call or positional; got mode:fit",
         ),
-        ("shape:4x3/mode:xla/steps:TO", "a step O needs mode:call or fit, on_batch, evaluate, uncompiled; got mode:xla"),
-        ("shape:4x3/mask:full/mode:fit/steps:T", "mode:fit feeds inputs alone, and no mask; got mask:full"),
-        ("shape:4x3/fill:nonfinite/mode:fit/steps:T", "SGD(0) of mode:fit makes NaN of gamma where its gradient is NaN"),
-        ("shape:4x3/mode:uncompiled/steps:TFO", "a step O of mode:uncompiled compiles the model; allowed: without F and U"),
+        (
+            "shape:4x3/mode:xla/steps:TO",
+            "a step O needs mode:call, positional, fit, on_batch, evaluate, uncompiled; got mode:xla",
+        ),
+        ("shape:4x3/mask:full/mode:fit/steps:T", "mode:fit feeds inputs only, no mask; got mask:full"),
+        ("shape:4x3/fill:nonfinite/mode:fit/steps:T", "mode:fit trains with SGD(0), which needs a finite gradient of gamma"),
+        ("shape:4x3/mode:uncompiled/steps:TFO", "a step O of mode:uncompiled compiles the model; allowed: O without F and U"),
         ("shape:4x3/mode:unbuilt/steps:T", "mode:unbuilt needs weights:initial"),
-        ("shape:4x3/mode:shared/steps:T3", "mode:shared makes two calls at once, so that each must stand twice; got steps:T3"),
-        ("shape:4x3/mode:timedistributed/steps:T", "mode:timedistributed needs three axes or more, and axis -1"),
-        ("shape:4x3x2/mask:broadcast/mode:timedistributed/steps:T", "and axis -1; a mask with every time step"),
+        (
+            "shape:4x3/mode:shared/steps:T3",
+            "mode:shared makes two calls at once, so each call must stand twice in the steps; got steps:T3",
+        ),
+        ("shape:4x3/mode:timedistributed/steps:T", "mode:timedistributed needs three axes or more, axis -1"),
+        ("shape:4x3x2/mask:broadcast/mode:timedistributed/steps:T", "axis -1, and a mask with every time step"),
         ("shape:4x3x2/mode:masking/steps:T", "mode:masking makes a mask: it needs mask:random"),
         ("shape:4x3x2/axis:1/mask:full/mode:embedding/steps:T", "mode:embedding needs three axes or more, and axis -1"),
-        ("shape:3x2/mode:mirrored4/steps:T", "mode:mirrored4 needs a batch of 4 or more, got 3"),
-        ("shape:4x3/gamma_initializer:random_normal/weights:initial/steps:T", "gamma starts from random numbers"),
+        ("shape:3x2/mode:mirrored4/steps:T", "mode:mirrored4 needs a batch of 4 or more; got 3"),
+        (
+            "shape:4x3/gamma_initializer:random_normal/weights:initial/steps:T",
+            "weights:initial needs initializers that are not random; gamma is random",
+        ),
     ],
 )
 def test_bad_ids_say_what_is_allowed(text: str, message: str) -> None:
@@ -193,7 +207,7 @@ def test_the_default_suite_has_every_value_of_every_field() -> None:
     assert {case.dtype for case in found} == {*FORMATS, *INTEGERS}
     assert {step for case in found for step in case.steps} == set(Step)
     assert {case.layout for case in found} == set(LAYOUTS)
-    assert {case.file for case in found} == set(FILES)
+    assert {case.file for case in found} == {"", *FILES}
     assert {case.mode for case in found} >= {mode for mode in MODES if mode != "one_thread" and not mode[-1].isdigit()}
     assert {0.0, 0.5, 0.99, 1.0} <= {case.config.momentum for case in found}
     assert {1e-12, 1e-7, 1e-3, 1.0} <= {case.config.epsilon for case in found}

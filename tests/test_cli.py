@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import LAYERS, Cli, assert_refused, environment
 
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.cli.main import main as commands
 
 SMALL = "shape:2x2/steps:TI"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from conftest import Cli, assert_refused, without
 
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import make_inputs
-from bnverify.cases.modes import replicas
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import select, suite
 from bnverify.contract import CLAUSES
 from bnverify.contract.eras import ERAS
@@ -198,9 +198,7 @@ def test_contract_counts_what_a_run_checks(cli: Cli, layers: Path) -> None:
     assert made == of_reference(chosen)
     assert sum(made.values()) > 3000
     left = [case for case in suite("smoke") if case not in chosen]
-    assert {case.mode for case in left if case.file == "none" and case.network == "none" and replicas(case.mode) == 1} == set(
-        UNSEEN
-    )
+    assert {case.mode for case in left if not case.file and not case.network and case.how.replicas == 1} == set(UNSEEN)
 
 
 @pytest.mark.usefixtures("keras")

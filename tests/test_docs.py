@@ -17,7 +17,7 @@ from conftest import Cli
 
 from bnverify.api.checking import checking as api
 from bnverify.api.checking import explaining as own_numbers
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.cli.main import main as command_line
 from bnverify.matrix.difference import difference
 from bnverify.matrix.records import load_record

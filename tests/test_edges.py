@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnverify.cases.case import FILLS, MASKS, Case, parse
+from bnverify.cases.case import Case
+from bnverify.cases.fields import FILLS, MASKS
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.contract.evidence import Evidence, expect
 from bnverify.numeric.precision import FORMATS, precision
 from bnverify.reference.machine import trace

@@ -6,15 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.contract import BY_KEY
-from bnverify.contract.eras import ERAS, era_of, unsupported
+from bnverify.contract.eras import ERAS, era_of
 from bnverify.errors import BadInput
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Environment, Status
+from bnverify.verdicts.ask import not_here
 
 TODAY = ReferenceTarget().environment
 
@@ -67,7 +68,7 @@ def test_a_release_before_all_eras(module: str, keras: str) -> None:
 )
 def test_what_cannot_be_asked(id_: str, where: Environment, reason: str) -> None:
     """A case that an era or its backend cannot express has that era's reason; all others have none."""
-    found = unsupported(parse(id_), era_of(where), where)
+    found = not_here(parse(id_), where)
     assert reason in found
     assert bool(found) is bool(reason)
 

@@ -12,8 +12,9 @@ import pytest
 from bnverify.bounds.compare import compare, weight_numbers
 from bnverify.bounds.derive import inverse_error, moments_error, summation_error
 from bnverify.bounds.gradients import Gradient
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.reference.machine import Call, trace
 from bnverify.values import Grade

@@ -10,8 +10,9 @@ from conftest import LAYERS
 from sessions import Session, run_pytest
 
 from bnverify import BadInput, parametrize_conformance
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import suite
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.targets.reference_target import ReferenceTarget

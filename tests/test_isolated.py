@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-from bnverify.cases.case import parse
 from bnverify.cases.fills import make_inputs
+from bnverify.cases.ids import parse
 from bnverify.running.run import run
 from bnverify.targets.isolated import IN_A_ROW, WORKER, Isolated, WorkerLost
 from bnverify.targets.target import request

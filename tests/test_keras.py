@@ -71,7 +71,7 @@ def test_what_keras_conforms_in_seldom_is_checked_nonetheless(default_run: Resul
 # What cannot be asked of Keras 3 on TensorFlow: the reason, and which cases have it.
 REFUSED: dict[str, Callable[[Case], bool]] = {
     "Keras 3 takes one integer as axis; tf.keras 2 took a list": lambda case: isinstance(case.config.axis, tuple),
-    "keras.distribution computes on JAX": lambda case: case.mode.startswith("parallel"),
+    "keras.distribution runs on JAX only": lambda case: case.mode.startswith("parallel"),
     "Keras 3 neither writes nor loads models in the SavedModel format": lambda case: case.file == "savedmodel",
 }
 # What has values and yet is not conclusive, and why.

@@ -7,15 +7,18 @@ import re
 
 import pytest
 
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import matches
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Check, Environment, Grade, Mismatch, Observation, Results, Status, Verdict
 from bnverify.verdicts import known
-from bnverify.verdicts.known import Deviation, excuse, stale
+from bnverify.verdicts.excuse import excuse_verdict
+from bnverify.verdicts.known import Deviation
+from bnverify.verdicts.stale import stale
 
 SMALL = "shape:2x2/steps:TI"
 OTHER = "shape:3x2/steps:TI"
@@ -64,7 +67,7 @@ def without_shipped(monkeypatch: pytest.MonkeyPatch, *shipped: Deviation) -> Non
 
 def test_a_recorded_failure_is_known() -> None:
     """A failing check that a deviation selects becomes a known deviation with the recorded reason."""
-    found = excuse(
+    found = excuse_verdict(
         verdict("shape:4x3/policy:float64/steps:T", ("moving-mean", Status.WRONG), ("weights", Status.CONFORMS)), [FLOAT64]
     )
     assert statuses(found) == [Status.KNOWN, Status.CONFORMS]
@@ -78,12 +81,14 @@ def test_a_recorded_failure_is_known() -> None:
 @pytest.mark.parametrize("status", [Status.WRONG, Status.UNSTABLE, Status.CRASHED])
 def test_every_kind_of_failure_can_be_known(status: Status) -> None:
     """Wrong, unstable and crashed checks can all be recorded."""
-    assert excuse(verdict("shape:4x3/policy:float64/steps:T", ("moving-mean", status)), [FLOAT64]).status is Status.KNOWN
+    assert (
+        excuse_verdict(verdict("shape:4x3/policy:float64/steps:T", ("moving-mean", status)), [FLOAT64]).status is Status.KNOWN
+    )
 
 
 def test_another_clause_still_fails() -> None:
     """A failure of a clause that is not recorded still fails the case."""
-    found = excuse(
+    found = excuse_verdict(
         verdict("shape:4x3/policy:float64/steps:T", ("moving-mean", Status.WRONG), ("returns", Status.CRASHED)), [FLOAT64]
     )
     assert statuses(found) == [Status.KNOWN, Status.CRASHED]
@@ -93,7 +98,7 @@ def test_another_clause_still_fails() -> None:
 def test_another_case_still_fails() -> None:
     """A failure in a case that the record does not select still fails."""
     failing = verdict("shape:4x3/steps:T", ("moving-mean", Status.WRONG))
-    assert excuse(failing, [FLOAT64]) == failing
+    assert excuse_verdict(failing, [FLOAT64]) == failing
 
 
 def test_what_conforms_is_left_alone() -> None:
@@ -101,7 +106,7 @@ def test_what_conforms_is_left_alone() -> None:
     conforming = verdict(
         "shape:4x3/policy:float64/steps:T", ("moving-mean", Status.CONFORMS), ("moving-variance", Status.INCONCLUSIVE)
     )
-    assert excuse(conforming, [FLOAT64]) == conforming
+    assert excuse_verdict(conforming, [FLOAT64]) == conforming
 
 
 @pytest.mark.parametrize(
@@ -181,7 +186,7 @@ def test_a_record_that_nothing_shows_is_stale() -> None:
     """A recorded clause that conforms in the evidence and in every other case is reported with the record's place."""
     evidence = verdict(FLOAT64.evidence, ("moving-mean", Status.CONFORMS), ("moving-variance", Status.WRONG))
     another = verdict("shape:4x3/policy:float64/steps:T", ("moving-mean", Status.CONFORMS))
-    (line,) = stale([FLOAT64], [excuse(found, [FLOAT64]) for found in (evidence, another)])
+    (line,) = stale([FLOAT64], [excuse_verdict(found, [FLOAT64]) for found in (evidence, another)])
     assert line.startswith("known deviation at known.toml:1 ")
     assert "no longer occurs" in line
     assert "moving-mean" in line
@@ -191,7 +196,7 @@ def test_a_record_that_something_shows_is_not_stale() -> None:
     """One case that shows the deviation is enough; other cases of its selection may conform."""
     shown = verdict("shape:4x3/policy:float64/steps:T", ("moving-mean", Status.WRONG), ("moving-variance", Status.WRONG))
     conforming = verdict("shape:5x3/policy:float64/steps:T", ("moving-mean", Status.CONFORMS))
-    assert stale([FLOAT64], [excuse(found, [FLOAT64]) for found in (shown, conforming)]) == ()
+    assert stale([FLOAT64], [excuse_verdict(found, [FLOAT64]) for found in (shown, conforming)]) == ()
 
 
 def test_keras_must_still_show_its_deviations(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,5 +327,5 @@ def test_a_record_of_an_exception_excuses_only_that() -> None:
     for text, excused in (("ValueError: no shape", True), ("ValueError: no time", False)):
         mismatch = Mismatch(expected="no exception", actual=text)
         check = Check("returns", "step 0", None, Status.CRASHED, mismatch=mismatch, reason=text)
-        found = excuse(Verdict(parse(SMALL), (check,), Status.CRASHED), [record])
+        found = excuse_verdict(Verdict(parse(SMALL), (check,), Status.CRASHED), [record])
         assert (found.status is Status.KNOWN) is excused

@@ -13,7 +13,7 @@ import pytest
 from conftest import Cli
 
 from bnverify.api.checking import check_layer
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import matches, suite
 from bnverify.contract import BY_KEY
 from bnverify.values import Environment

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnverify.cases.case import LAWS, Case, parse
+from bnverify.cases.case import Case
+from bnverify.cases.fields import LAWS
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.contract import BY_KEY
 from bnverify.contract import laws as contract
 from bnverify.contract.evidence import expect
@@ -43,7 +45,7 @@ class OffInCompanion(ReferenceTarget):
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         seen = super().observe(case, inputs)
-        if case.law != "none" or seen.steps[0].y is None:
+        if case.law or seen.steps[0].y is None:
             return seen
         y = seen.steps[0].y.copy()
         place = [size - 1 for size in case.shape]
@@ -61,7 +63,7 @@ class Elsewhere(ReferenceTarget):
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         seen = super().observe(case, inputs)
-        return seen if case.law != "none" else self.change(seen)
+        return seen if case.law else self.change(seen)
 
 
 def verdict(target: ReferenceTarget, id_: str) -> Verdict:
@@ -86,7 +88,7 @@ def batch(inputs: Inputs) -> np.ndarray:
 
 def test_every_law_has_a_name_and_a_clause() -> None:
     """Cases can name exactly the laws of the contract, and each is a clause that asks for a second observation."""
-    assert set(LAWS) == {"none", "repeat", "threads", *CLAUSE_OF}  # those two are of contract.modes
+    assert set(LAWS) == {"repeat", "threads", *CLAUSE_OF}  # those two are of contract.modes
     assert set(CASE_OF) == set(CLAUSE_OF)
     others = {"ways-agree", "repeatable", "thread-counts", "file-goes-on"}  # of contract.modes and contract.files
     assert {key for key, clause in BY_KEY.items() if clause.companion is not None} == set(CLAUSE_OF.values()) | others
@@ -129,14 +131,14 @@ def test_shifted_values() -> None:
     difference = batch(moved).astype(float) - batch(inputs)
     assert [np.unique(difference[:, c]).tolist() for c in range(3)] == [[16.0], [-16.0], [16.0]]
     assert moved.weights is inputs.weights
-    assert other == replace(case, law="none")
+    assert other == replace(case, law="")
 
 
 def test_scaled_values() -> None:
     """4*x with 16*epsilon."""
     case, inputs, (other, moved) = companion(CASE_OF["scale"])
     assert np.array_equal(batch(moved), 4 * batch(inputs))
-    assert other == replace(case, law="none", config=replace(case.config, epsilon=16 * case.config.epsilon))
+    assert other == replace(case, law="", config=replace(case.config, epsilon=16 * case.config.epsilon))
 
 
 def test_permuted_values() -> None:
@@ -206,7 +208,7 @@ def test_statistics_that_are_loaded() -> None:
 def test_no_mask_and_renorm_that_corrects_nothing() -> None:
     """The companion of a full mask has none; that of plain training renormalizes with r in [1, 1] and d in [0, 0]."""
     _, inputs, (other, moved) = companion(CASE_OF["mask"])
-    assert (other.mask, moved.masks) == ("none", ())
+    assert (other.mask, moved.masks) == ("", ())
     assert np.array_equal(batch(moved), batch(inputs))
     case, _, (other, moved) = companion(CASE_OF["renorm"])
     assert (case.config.renorm, other.config.renorm) == (False, True)
@@ -225,7 +227,7 @@ def test_no_mask_and_renorm_that_corrects_nothing() -> None:
 )
 def test_a_law_that_is_about_something_else_is_refused(id_: str) -> None:
     """A law of training is no question to a case that begins with inference, nor that of full masks to another mask."""
-    with pytest.raises(BadInput, match="is about"):
+    with pytest.raises(BadInput, match="needs"):
         parse(id_)
 
 

@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnverify.cases.case import MASKS, Case, parse
+from bnverify.cases.case import Case
+from bnverify.cases.fields import MASKS
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.reference.hypotheses import BY_KEY
 from bnverify.reference.machine import trace
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Observation, Status
 
-KINDS = MASKS[1:]
+KINDS = MASKS
 SHAPES = ("9x4", "5x4x3", "2x3x5x4", "2x3x4x2x5", "5x4x1", "1x6x2", "1x1")
 
 
@@ -195,7 +197,7 @@ def test_a_mask_changes_nothing_outside_training(steps: str) -> None:
     """In inference, and frozen, a call under a mask gives what it gives without."""
     masked = parse(f"shape:5x4x3/mask:random/steps:{steps}")
     inputs = make_inputs(masked)
-    (call,), (plain,) = trace(masked, inputs), trace(replace(masked, mask="none"), replace(inputs, masks=()))
+    (call,), (plain,) = trace(masked, inputs), trace(replace(masked, mask=""), replace(inputs, masks=()))
     assert np.array_equal(call.y(), plain.y())
     assert call.after is call.before
 
@@ -204,7 +206,7 @@ def test_a_full_mask_changes_nothing() -> None:
     """With every position unmasked all numbers are those without a mask."""
     case = parse("shape:5x4x3/mask:full/steps:T2I")
     inputs = make_inputs(case)
-    plain = trace(replace(case, mask="none"), replace(inputs, masks=()))
+    plain = trace(replace(case, mask=""), replace(inputs, masks=()))
     for a, b in zip(trace(case, inputs), plain, strict=True):
         np.testing.assert_allclose(a.y(), b.y(), rtol=1e-12)
         for name in case.config.statistics:

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
-from bnverify.cases.modes import LAYOUTS, MASKERS, MODES, replicas
+from bnverify.cases.ids import parse
+from bnverify.cases.modes import LAYOUTS, MODES, modes_that
 from bnverify.contract.evidence import expect
 from bnverify.reference.sub_cases import sub_cases_of
 from bnverify.running.run import run
@@ -21,15 +22,16 @@ from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess, Target
 from bnverify.values import Environment, Observation, Status, Verdict
 from bnverify.verdicts import known
+from bnverify.verdicts.ask import not_here
 
-TRACED = [mode for mode in MODES if replicas(mode) == 1 and mode not in ("pinned", "one_thread")]
+TRACED = [mode for mode in MODES if MODES[mode].replicas == 1 and mode not in ("pinned", "one_thread")]
 
 
 def case_of(mode: str) -> Case:
     """A case that mode can do, with training, inference and freezing."""
-    more = {"unbuilt": "/weights:initial", **dict.fromkeys(MASKERS, "/mask:padding")}.get(mode, "")
+    more = {"unbuilt": "/weights:initial", **dict.fromkeys(modes_that("makes_mask"), "/mask:padding")}.get(mode, "")
     steps = "T2I2F2T2U2T2" if mode == "shared" else "T2INFTUTI"
-    shape = "6x5x4" if mode in ("timedistributed", *MASKERS) else "6x4"
+    shape = "6x5x4" if mode in ("timedistributed", *modes_that("makes_mask")) else "6x4"
     return parse(f"shape:{shape}{more}/mode:{mode}/steps:{steps}")
 
 
@@ -46,11 +48,12 @@ def keras() -> InProcess:
 def test_keras_gives_the_same_in_every_way(keras: InProcess, mode: str) -> None:
     """Outputs and moving statistics are held against the reference in each way of running, and conform."""
     if mode == "function" and keras.environment.backend != "tensorflow":
-        pytest.skip("tf.function is TensorFlow's")
+        pytest.skip("tf.function runs on TensorFlow only")
     found = verdict(keras, case_of(mode))
     assert found.status is Status.CONFORMS, [c for c in found.checks if c.status.fails]
     judged = {check.clause for check in found.checks}
-    assert judged >= ({"masked-training", "masked-statistics"} if mode in MASKERS else {"training-output", "moving-mean"})
+    masked = {"masked-training", "masked-statistics"}
+    assert judged >= (masked if MODES[mode].makes_mask else {"training-output", "moving-mean"})
     assert ("ways-agree" in judged) == (mode not in ("call", "uncompiled", "unbuilt", "shared", "timedistributed"))
 
 
@@ -78,7 +81,7 @@ def test_the_calls_of_a_shared_layer_are_made_in_reverse(keras: InProcess) -> No
     """No order is promised; the moving mean tells which it was, and the checks follow it."""
     case = parse("shape:6x4/momentum:0.5/mode:shared/steps:T2")
     inputs = make_inputs(case, 0)
-    (part,) = sub_cases_of(case, inputs, keras.observe(case, inputs), True) or ()
+    (part,) = sub_cases_of(case, inputs, keras.observe(case, inputs), slices=True) or ()
     assert part.steps == (1, 0)
     assert verdict(keras, case).status is Status.CONFORMS
 
@@ -228,7 +231,7 @@ def test_faults_of_one_way_are_caught_by_smoke(mutant) -> None:  # type: ignore[
 
     ways = [c for c in suite("smoke") if c.mode not in ("call", "pinned") or c.config.draws or c.law == "repeat"]
     ways += [c for c in suite("smoke") if not c.config.trainable or c.config.gamma_initializer]
-    ways = [c for c in ways if replicas(c.mode) == 1]
+    ways = [c for c in ways if c.how.replicas == 1]
     found = first_failure(tuple(dict.fromkeys(ways)), InProcess(mutant.layer, mutant.key))
     assert found is not None
     assert found.status is Status.WRONG, found
@@ -243,20 +246,19 @@ def test_formulas_of_a_model_that_pins_training() -> None:
 
 def test_a_way_that_is_not_there_is_unsupported() -> None:
     """Each backend's and era's lack is said in words beforehand, and nothing is counted as passed."""
-    from bnverify.contract.eras import era_of, unsupported
 
     def environment(keras: str, backend: str) -> Environment:
         return replace(ReferenceTarget().environment, keras=keras, backend=backend)
 
     for keras, backend, id_, why in (
-        ("3.15.1", "torch", "shape:4x3/mode:xla/steps:T", "XLA compiles for TensorFlow and JAX"),
-        ("3.15.1", "jax", "shape:4x3/mode:function/steps:T", "tf.function is TensorFlow's"),
-        ("3.15.1", "numpy", "shape:4x3/mode:fit/steps:T", "Keras' NumPy backend does not fit"),
+        ("3.15.1", "torch", "shape:4x3/mode:xla/steps:T", "XLA compiles calls on TensorFlow and JAX only"),
+        ("3.15.1", "jax", "shape:4x3/mode:function/steps:T", "tf.function runs on TensorFlow only"),
+        ("3.15.1", "numpy", "shape:4x3/mode:fit/steps:T", "Keras' NumPy backend has no fit()"),
         ("2.15.0", "tensorflow", "shape:4x3/mode:stateless/steps:T", "stateless_call is of Keras 3"),
         ("2.3.1", "tensorflow", "shape:4x3/mode:positional/steps:T", "takes keyword arguments alone"),
         ("2.3.1", "tensorflow", "shape:4x3/mode:evaluate/steps:TI", "what evaluate computes cannot be seen"),
     ):
         where = environment(keras, backend)
-        assert why in unsupported(parse(id_), era_of(where), where)
+        assert why in not_here(parse(id_), where)
     where = environment("3.15.1", "numpy")
-    assert unsupported(parse("shape:4x3/mode:fit/steps:I"), era_of(where), where) == ""
+    assert not_here(parse("shape:4x3/mode:fit/steps:I"), where) == ""

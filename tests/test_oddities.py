@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from bnverify.bounds.compare import weight_numbers
-from bnverify.cases.case import parse
 from bnverify.cases.fills import make_inputs
+from bnverify.cases.ids import parse
 from bnverify.contract.evidence import Evidence, expect
 from bnverify.numeric.precision import FORMATS
 from bnverify.running.run import run

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnverify.cases.case import RATE, Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
+from bnverify.cases.steps import RATE
 from bnverify.contract.eras import era_of
 from bnverify.reference.formulas import KERAS, penalizes_always
 from bnverify.reference.machine import trace

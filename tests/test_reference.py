@@ -11,9 +11,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from bnverify.cases.case import Case, Step, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.cases.layer_config import LayerConfig
+from bnverify.cases.steps import Step
 from bnverify.reference import formulas
 from bnverify.reference.machine import trace
 from bnverify.reference.moments import blocked_moments

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnverify.cases.case import Case, Step, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
+from bnverify.cases.steps import Step
 from bnverify.reference.formulas import KERAS, renorm_correction, renorm_variance
 from bnverify.reference.hypotheses import BY_KEY
 from bnverify.reference.machine import trace

@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 from conftest import Cli, environment
 
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
-from bnverify.contract.eras import era_of, unsupported
+from bnverify.cases.ids import parse
+from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
 from bnverify.reference.sub_cases import shards, sub_cases_of
-from bnverify.running.run import judged, run, verify
+from bnverify.running.run import run
 from bnverify.targets.isolated import Isolated
 from bnverify.values import Environment, InnerCall, Observation, Status
 from bnverify.verdicts import known
-from bnverify.verdicts.judged_case import JudgedCase
+from bnverify.verdicts.ask import not_here
+from bnverify.verdicts.judge import judge
+from bnverify.verdicts.judged_case import Observed
+from bnverify.verdicts.pipeline import verify
 
 OWN = "shape:7x4/momentum:0.5/mode:mirrored2/steps:TI"
 SYNCHRONIZED = "shape:7x4/momentum:0.5/synchronized:True/mode:mirrored3/steps:TI"
@@ -130,8 +134,7 @@ def failing(target: Isolated, text: str, plant: Callable[[Observation], Observat
     """The clauses that fail once a fault is planted in what was observed."""
     case, era = parse(text), era_of(target.environment)
     inputs = make_inputs(case)
-    one = replace(verify(case, target, 0), observation=plant(target.observe(case, inputs)), inputs=inputs, era=era)
-    found: JudgedCase = judged(one, era.formulas, era.formats, run((case,), target).required)
+    found = judge(Observed(case, inputs, plant(target.observe(case, inputs)), era))
     return {check.clause for check in found.verdict.failures}
 
 
@@ -184,8 +187,9 @@ def test_what_is_read_is_one_replicas_or_the_mean(tensorflow: Isolated, of: Call
 def test_keras_2_promises_the_mean(tensorflow: Isolated) -> None:
     """Keras 3 reads the first replica's statistics, which its predecessor's promise would not allow."""
     case, two = parse(OWN), era_of(replace(tensorflow.environment, keras="2.15.0"))
-    one = verify(case, tensorflow, 0)
-    found = judged(replace(one, inputs=make_inputs(case)), two.formulas, two.formats, run((case,), tensorflow).required)
+    observed = verify(case, tensorflow, 0).observed
+    assert observed is not None
+    found = judge(observed, two.promise)
     assert {check.clause for check in found.verdict.failures} == {"replicas-read"}
 
 
@@ -246,9 +250,9 @@ def where(keras: str, backend: str, module: str = "keras") -> Environment:
 @pytest.mark.parametrize(
     ("keras", "backend", "case", "why"),
     [
-        ("3.15.1", "torch", OWN, "MirroredStrategy is TensorFlow's"),
-        ("3.15.1", "jax", "shape:7x4/synchronized:True/steps:T", "synchronized=True is TensorFlow's alone"),
-        ("3.15.1", "tensorflow", JAX, "keras.distribution computes on JAX"),
+        ("3.15.1", "torch", OWN, "MirroredStrategy runs on TensorFlow only"),
+        ("3.15.1", "jax", "shape:7x4/synchronized:True/steps:T", "synchronized=True works on TensorFlow only"),
+        ("3.15.1", "tensorflow", JAX, "keras.distribution runs on JAX only"),
         ("3.15.1", "jax", JAX, ""),
         ("3.0.0", "tensorflow", SYNCHRONIZED, ""),
         ("2.12.0", "tensorflow", SYNCHRONIZED, ""),
@@ -258,7 +262,7 @@ def where(keras: str, backend: str, module: str = "keras") -> Environment:
     ],
 )
 def test_eras_say_who_has_replicas(keras: str, backend: str, case: str, why: str) -> None:
-    found = unsupported(parse(case), era_of(where(keras, backend)), where(keras, backend))
+    found = not_here(parse(case), where(keras, backend))
     assert found.endswith(why)
     assert bool(found) == bool(why)
 
@@ -266,8 +270,8 @@ def test_eras_say_who_has_replicas(keras: str, backend: str, case: str, why: str
 RUNS_ALREADY = """
 import tensorflow as tf
 tf.constant(1.0) + 1.0
-from bnverify.cases.case import parse
-from bnverify.running.run import verify
+from bnverify.cases.ids import parse
+from bnverify.verdicts.pipeline import verify
 from bnverify.targets.loading import open_target
 print(verify(parse("shape:7x4/mode:mirrored2/steps:TI"), open_target(), 0).verdict.reason)
 """
@@ -279,8 +283,8 @@ def test_a_process_in_which_tensorflow_runs_is_left_as_it_is() -> None:
 
 
 CAUGHT = """
-from bnverify.cases.case import parse
-from bnverify.running.run import verify
+from bnverify.cases.ids import parse
+from bnverify.verdicts.pipeline import verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import InProcess
 open_target()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_isolated import FAKE_KERAS
 
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.matrix import runs
 from bnverify.matrix.rows import Row
 from bnverify.matrix.runs import Job, Outcome, run_rows

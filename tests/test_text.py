@@ -12,7 +12,7 @@ from rich.console import Console
 from shown import ENVIRONMENT, EPSILON_OUTSIDE, EVERYTHING, HEADING, Mutant, crashed, results, right, wrong
 
 from bnverify.api.checking import NotConforming, Report
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import suite
 from bnverify.contract import CLAUSES
 from bnverify.running.run import verify_target

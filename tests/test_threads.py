@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from conftest import Cli
 
-from bnverify.cases.case import parse
-from bnverify.running.run import verify
+from bnverify.cases.ids import parse
 from bnverify.targets.target import InProcess
 from bnverify.values import Status
+from bnverify.verdicts.pipeline import verify
 
 CASE = "shape:37x4/law:threads/steps:TI"
 PLANTED = """

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from conftest import environment
 
-from bnverify.cases.case import parse
 from bnverify.cases.fills import make_inputs
+from bnverify.cases.ids import parse
 from bnverify.targets.isolated import WORKER, Isolated
 from bnverify.targets.target import InProcess
 from bnverify.values import Observation

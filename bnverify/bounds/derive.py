@@ -60,8 +60,9 @@ import numpy as np
 
 from bnverify.bounds.gradients import Gradient, gradient_numbers
 from bnverify.bounds.running import Arithmetic, Running
-from bnverify.cases.case import RATE, Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.layer_config import LayerConfig
+from bnverify.cases.steps import RATE, Step
 from bnverify.numeric.precision import Array, Format, Precision
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import Batch, Call
@@ -113,7 +114,7 @@ def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Pr
         stddev = how.number(call.batch.variance, own["moving_variance"])
         if case.config.renorm:
             stddev = call.formulas.deviation(how, stddev, case.config.epsilon)
-        if call.after is not call.before:
+        if call.updates:
             new = {**own, "moving_stddev": stddev.error, "renorm_mean": own["moving_mean"], "renorm_stddev": stddev.error}
             after = averages_error(case, call, moving, new, stddev, formats)
         if call.normalizes_with_batch:
@@ -126,7 +127,7 @@ def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Pr
     if call.backward is None:
         return CallBounds(slope, offset, after)
     gradients = gradient_numbers(call, how, used["moving_mean"], inverse, parts, formats, case.dtype)
-    if call.step is Step.OPTIMIZE and call.after is not call.before:
+    if call.step is Step.OPTIMIZE and call.updates:
         for name in {"gamma", "beta"} & set(call.before.weights):
             kind = getattr(case.config, f"{name}_constraint")
             moved = how.number(call.before.weights[name]) - RATE * how.number(gradients[name].value, gradients[name].bound)

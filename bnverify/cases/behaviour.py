@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnverify.cases.misuse import MISUSES
-from bnverify.cases.modes import LAYOUTS, MASKERS, TRAINERS
+from bnverify.cases.modes import LAYOUTS, modes_that
 from bnverify.cases.patterns import POLICIES, SHAPES, SPECIAL, each
 
 
 def smoke() -> Iterator[str]:
     """A few of each."""
-    yield from _sampled_ways()
+    yield from _sampled_modes()
     yield from _sampled_replicas()
     yield from map(misuse, ("clipping-unknown", "keyword", "initializer", "channels-one", "rank-more", "mask-rank-less"))
     yield "shape:8x64/network:no-bias/steps:T2I"
@@ -21,13 +21,13 @@ def smoke() -> Iterator[str]:
 
 def default() -> Iterator[str]:
     """Every way of running, initializer, kind of replica, small network, format of files and mistake."""
-    for part in (_ways, _initializers, _replicas, _networks, _files, _misuses):
+    for part in (_modes, _initializers, _replicas, _networks, _files, _misuses):
         yield from part()
 
 
 def full() -> Iterator[str]:
     """Every way with every rank, format with every configuration, more replicas, threads, models of keras.applications."""
-    yield from each("shape:{}/mode:{}/{}/steps:T3INFTUTI", SHAPES, (*WAYS, *TRAINERS), ("momentum:0.5", "policy:float16"))
+    yield from each("shape:{}/mode:{}/{}/steps:T3INFTUTI", SHAPES, (*CALLING, *TRAINING), ("momentum:0.5", "policy:float16"))
     yield from each("shape:{}/law:repeat/gradients:2/steps:T2I", (*SHAPES, "65536x2", "64x2x64/axis:1"))
     yield from each("shape:{}/law:threads/steps:T2I", ("37x4", "65536x2", "16x32x32x8", "16x32x32x8/axis:1"))
     yield from _more_replicas()
@@ -45,7 +45,7 @@ def full() -> Iterator[str]:
     yield from each("shape:3x4x5/axis:1+2/file:{}/steps:TSTI", ALL_FILES)
 
 
-def _sampled_ways() -> Iterator[str]:
+def _sampled_modes() -> Iterator[str]:
     """Most ways of running, initializers, laws of them and a layout, in as few cases as show faults of each."""
     yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", ("xla", "stateless", "sequential", "nested", "fit"))
     yield from each("shape:6x4/mode:{}/steps:T2I", ("positional/momentum:0.5", "parent", "subclassed", "pinned"))
@@ -68,22 +68,34 @@ def _sampled_ways() -> Iterator[str]:
     yield "shape:6x5x4/layout:strided/steps:TI"
 
 
-WAYS = ("positional", "function", "xla", "stateless", "parent", "subclassed", "sequential", "functional", "nested", "dynamic")
+CALLING = (
+    "positional",
+    "function",
+    "xla",
+    "stateless",
+    "parent",
+    "subclassed",
+    "sequential",
+    "functional",
+    "nested",
+    "dynamic",
+)
+TRAINING, MASKING = modes_that("trains_model"), modes_that("makes_mask")
 
 
-def _ways() -> Iterator[str]:
+def _modes() -> Iterator[str]:
     """Every way of running with traces that freeze, with images, masks and renorm; inputs that lie otherwise in memory."""
-    yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", (*WAYS, "pinned", *TRAINERS))
-    yield from each("shape:2x3x5x4/axis:1/mode:{}/steps:T2I", (*WAYS, *TRAINERS))
-    yield from each("shape:6x5x4/mask:random/mode:{}/steps:T2I", WAYS)
+    yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", (*CALLING, "pinned", *TRAINING))
+    yield from each("shape:2x3x5x4/axis:1/mode:{}/steps:T2I", (*CALLING, *TRAINING))
+    yield from each("shape:6x5x4/mask:random/mode:{}/steps:T2I", CALLING)
     yield from each("shape:6x4/renorm:True/mode:{}/steps:T2I", ("xla", "sequential", "fit"))
     yield from each("shape:29x5/{}/mode:{}/steps:TI", POLICIES, ("xla", "sequential", "fit"))
-    yield from each("shape:6x4/mode:{}/steps:T2IO", TRAINERS)
+    yield from each("shape:6x4/mode:{}/steps:T2IO", TRAINING)
     yield from each("shape:37x4/fill:{}/mode:xla/steps:TI", SPECIAL)
     yield from each("shape:6x4/mode:shared/{}/steps:{}", ("momentum:0.5", "axis:1"), ("T2I2", "T4F2T2"))
     yield from each("shape:6x5x4/mask:{}/mode:shared/steps:T2I2", ("random", "hidden"))
     yield from each("shape:{}/mode:timedistributed/steps:T2I", ("6x5x4", "3x4x5x2"))
-    yield from each("shape:6x5x4/mask:{}/mode:{}/steps:T2I", ("padding", "random", "full"), MASKERS)
+    yield from each("shape:6x5x4/mask:{}/mode:{}/steps:T2I", ("padding", "random", "full"), MASKING)
     yield from each("shape:6x4/weights:initial/mode:unbuilt/steps:{}", ("TI", "ITI", "FTI", "FTUT2IN", "NTI"))
     yield from each("shape:6x4/trainable:False/{}steps:{}", ("", "mode:fit/", "axis:1/"), ("TI", "TIUTIFT"))
     yield "shape:6x4/trainable:False/mode:nested/steps:TIUT"

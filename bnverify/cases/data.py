@@ -9,18 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from bnverify.cases.case import Case
-from bnverify.cases.networks import NETWORKS, SCIKIT_LEARN
+from bnverify.cases.networks import NETWORKS
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import Array
 
 NEEDED = "networks learn data that scikit-learn ships: pip install 'bnverify[networks]'"
 
 
-def missing(case: Case) -> str:
-    """What has to be installed for the data of a case; empty where nothing has."""
-    if case.network == "none" or NETWORKS[case.network].data not in SCIKIT_LEARN:
-        return ""
-    return "" if _file("iris.csv").is_file() and _file("digits.csv.gz").is_file() else NEEDED
+def lacks() -> dict[str, str]:
+    """The data that are not installed, by the words of `cases.askable.needs`, and what to do."""
+    return {} if _file("iris.csv").is_file() and _file("digits.csv.gz").is_file() else {"data of scikit-learn": NEEDED}
 
 
 def network_batches(case: Case, rng: np.random.Generator) -> tuple[tuple[Array | None, ...], tuple[Array | None, ...]]:

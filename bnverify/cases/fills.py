@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnverify.cases.case import FILLS, Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.data import network_batches
-from bnverify.cases.modes import MASKERS
+from bnverify.cases.fields import FILLS
 from bnverify.cases.posted import POSTED
+from bnverify.cases.steps import Step
 from bnverify.numeric.precision import FORMATS, INTEGERS, Array, Format, precision
 
 Rng = np.random.Generator
@@ -52,18 +53,18 @@ def make_inputs(case: Case, seed: int = 0) -> Inputs:
     """The initial weights and a batch for each call of `case`."""
     digest = hashlib.sha256(f"{seed} {case.id}".encode()).digest()
     rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
-    if case.network != "none":
+    if case.network:
         batches, labels = network_batches(case, rng)
         return Inputs(None if case.weights == "initial" else {}, batches, labels=labels)
-    make = _make_batch if case.posted == "none" else _posted_batch
+    make = _make_batch if not case.posted else _posted_batch
     weights = _make_weights(rng, case)
     batches = tuple(make(rng, case) if step.is_call else None for step in case.steps)
     masks: tuple[Array | None, ...] = ()
-    if case.mask != "none":
+    if case.mask:
         masks = tuple(None if x is None else _make_mask(rng, case) for x in batches)
     if case.mask == "hidden":
         batches = tuple(x if m is None else _hide(x, m) for x, m in zip(batches, masks, strict=True))
-    if case.mode in MASKERS:
+    if case.how.makes_mask:
         batches = tuple(x if m is None or x is None else _mark(x, m) for x, m in zip(batches, masks, strict=True))
     differentiates = [case.gradients > 0 or step is Step.OPTIMIZE for step in case.steps]
     upstream = tuple(_make_upstream(rng, case) if wanted else None for wanted in differentiates)
@@ -89,7 +90,7 @@ def _make_weights(rng: Rng, case: Case) -> dict[str, Array] | None:
     None where the layer's own initial ones are meant.
     """
     shape = case.channels_shape
-    if case.weights == "initial" or (case.posted != "none" and not POSTED[case.posted].weights):
+    if case.weights == "initial" or (case.posted and not POSTED[case.posted].weights):
         return None
     values = {
         "gamma": rng.uniform(0.5, 2.0, shape) * rng.choice([-1.0, 1.0], shape),
@@ -98,7 +99,7 @@ def _make_weights(rng: Rng, case: Case) -> dict[str, Array] | None:
         "moving_variance": rng.uniform(0.25, 4.0, shape),
     }
     variable = precision(case.policy, case.dtype).variable
-    if case.posted != "none":
+    if case.posted:
         values = {name: np.array(value, float).reshape(shape) for name, value in POSTED[case.posted].weights.items()}
     if case.weights == "negative":  # some still positive once epsilon is added, the others not
         values["moving_variance"] = case.config.epsilon * rng.choice([-0.5, -2.0], shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnverify.cases.case import FILLS, MASKS, WEIGHTS
+from bnverify.cases.fields import FILLS, MASKS, WEIGHTS
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
 from bnverify.cases.patterns import DTYPES, POLICIES, SHAPES, SPECIAL, each
 
@@ -64,7 +64,7 @@ def _small() -> Iterator[str]:
     yield "shape:6x4/gamma_regularizer:l2/beta_regularizer:l1/gradients:1/steps:TI"
     yield "shape:4x3/gamma_regularizer:l2/steps:TFTIUT"
     yield "shape:6x4/gamma_constraint:non_neg/beta_constraint:unit_norm/steps:TO"
-    yield from each("shape:5x4x3/mask:{}/steps:T2I", MASKS[1:-1])
+    yield from each("shape:5x4x3/mask:{}/steps:T2I", MASKS[:-1])
     yield "shape:6x4x3/momentum:0.5/policy:float64/dtype:float64/fill:nonfinite/mask:broadcast/steps:TI"  # ways to count
     yield "shape:5x4x3/mask:padding/gradients:2/steps:TI"
     yield "shape:5x4x3/mask:padding/fill:offset/steps:TIN"
@@ -189,7 +189,7 @@ def _gradients() -> Iterator[str]:
 
 def _masks() -> Iterator[str]:
     """Every kind of mask with every rank, axis, policy and special fill; in inference and frozen; one channel; gradients."""
-    yield from each("shape:{}/mask:{}/steps:TI", ("9x4", "5x4x3", "2x3x5x4", "2x3x4x2x5", "5x4x1"), MASKS[1:-1])
+    yield from each("shape:{}/mask:{}/steps:TI", ("9x4", "5x4x3", "2x3x5x4", "2x3x4x2x5", "5x4x1"), MASKS[:-1])
     yield "shape:5x4x3/mask:whole/steps:TI"
     yield from each("shape:4x3x2x5/axis:{}/mask:{}/steps:TI", (0, 1, 2), ("random", "broadcast", "full"))
     yield from each("shape:5x7x3/mask:padding/fill:{}/steps:TI", SPECIAL)
@@ -266,7 +266,7 @@ def full() -> Iterator[str]:
     yield "shape:4x3/policy:float16/dtype:float16/steps:T10000I"
     for shape in SHAPES:
         yield from each(f"shape:{shape}/axis:{{}}/fill:{{}}/gradients:1/steps:TI", tuple(range(-2, 1)), SPECIAL)
-        yield from each(f"shape:{shape}/mask:{{}}/fill:{{}}/steps:TI", MASKS[1:-1], FILLS)
+        yield from each(f"shape:{shape}/mask:{{}}/fill:{{}}/steps:TI", MASKS[:-1], FILLS)
         yield from each(f"shape:{shape}/renorm:True/fill:{{}}/gradients:1/steps:T2I", FILLS)
         yield from each(f"shape:{shape}/{{}}/gradients:2/steps:T", POLICIES)
     counts = (2, 3, 5, 16, 64, 257, 1024, 16384, 65537, 262144)

@@ -1,48 +1,178 @@
-"""Ways of running: how the calls of a case are made, how its files are written, how its inputs lie in memory."""
+"""Modes: how the calls of a case are made, and what is true of each mode. How inputs lie in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+Objections = Callable[[Any], Iterator[str]]  # of a case: why it cannot exist in this mode, each reason in words
+
+
+def _none(case: Any) -> Iterator[str]:
+    yield from ()
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How the calls of a case are made, and every fact that other code needs about that.
+
+    words: the mode in words, for reports.
+    needs: what an era or a backend must have for it, by the words of `cases.askable.NEEDS`; the mode's name is always one.
+    differentiates: whether gradients can be taken of its calls.
+    trains_model: whether a step T trains a compiled model, with fit or train_on_batch.
+    freezes_late: whether the model is not compiled again when it is frozen, so that Keras promises the freeze only later.
+    pins_inference: whether the model was made with training=False.
+    makes_mask: whether a layer of the model makes the mask.
+    builds_late: whether the first call builds the layer.
+    replicas: over how many devices a batch is spread; one_computation: whether these make one computation together.
+    calls_per_step: "one"; "slices" where each slice along axis 1 is a call; "pairs" where two steps are made as one.
+    compiles_anew: whether a loaded layer is compiled anew, so that sums may come in another order.
+    plain: whether it makes the calls that mode:call makes, so that both must agree.
+    objections: of a case in this mode, why it cannot exist.
+    """
+
+    words: str
+    needs: tuple[str, ...] = ()
+    differentiates: bool = False
+    trains_model: bool = False
+    freezes_late: bool = False
+    pins_inference: bool = False
+    makes_mask: bool = False
+    builds_late: bool = False
+    replicas: int = 1
+    one_computation: bool = False
+    calls_per_step: str = "one"
+    compiles_anew: bool = False
+    plain: bool = True
+    objections: Objections = _none
+
+
+def _unbuilt(case: Any) -> Iterator[str]:
+    if case.weights != "initial":
+        yield "mode:unbuilt needs weights:initial; weights can only be set on a layer that is built"
+
+
+def _shared(case: Any) -> Iterator[str]:
+    if any(step.is_call and len(list(run)) % 2 for step, run in groupby(case.steps)):
+        steps = case.fields["steps"]
+        yield f"mode:shared makes two calls at once, so each call must stand twice in the steps; got steps:{steps}"
+
+
+def _slices(case: Any) -> Iterator[str]:
+    if len(case.shape) < 3 or case.config.axis != -1 or case.mask == "broadcast":
+        yield "mode:timedistributed needs three axes or more, axis -1, and a mask with every time step"
+
+
+def _masks(case: Any) -> Iterator[str]:
+    if case.mask not in ("random", "padding", "one", "full", "empty"):
+        got = case.fields["mask"]
+        yield f"mode:{case.mode} makes a mask: it needs mask:random, padding, one, full or empty; got mask:{got}"
+    if case.config.axis != -1 or len(case.shape) < 3:
+        yield f"mode:{case.mode} needs three axes or more, and axis -1"
+
+
+def _trains(case: Any) -> Iterator[str]:
+    kinds = ("gamma_regularizer", "beta_regularizer", "gamma_constraint", "beta_constraint")
+    if names := [name for name in kinds if getattr(case.config, name)]:
+        yield f"mode:{case.mode} cannot be combined with {names[0]}; test it with mode:call"
+    if case.mask:
+        yield f"mode:{case.mode} feeds inputs only, no mask; got mask:{case.mask}"
+    if case.fill == "nonfinite" or case.config.epsilon == 0:
+        needed = "a finite gradient of gamma: allowed are other fills, and epsilon above 0"
+        yield f"mode:{case.mode} trains with SGD(0), which needs {needed}"
+    if 0 in case.shape:
+        yield f"mode:{case.mode} cannot train with an empty batch; got shape:{case.fields['shape']}"
+
+
+def _late(case: Any) -> Iterator[str]:
+    yield from _trains(case)
+    changes = any(not step.is_call and step.value in "FU" for step in case.steps)
+    if case.steps[-1].value == "O" and changes:
+        steps = case.fields["steps"]
+        yield f"a step O of mode:uncompiled compiles the model; allowed: O without F and U; got steps:{steps}"
+
+
+def _replicas(case: Any) -> Iterator[str]:
+    count, batch = case.how.replicas, case.shape[0]
+    if count > max(1, batch):
+        yield f"mode:{case.mode} needs a batch of {count} or more; got {batch}"
+    if case.how.one_computation and batch % count:
+        yield f"mode:{case.mode} needs a batch that {count} divides; got {batch}"
+    if 0 in case.kept:
+        yield f"mode:{case.mode} spreads the batch over replicas, so axis 0 cannot be kept"
+
+
+def _mirrored(count: int) -> Mode:
+    words = f"tf.distribute.MirroredStrategy over {count} logical CPU devices"
+    return Mode(words, ("mirrored",), replicas=count, plain=False, objections=_replicas)
+
+
+def _parallel(count: int) -> Mode:
+    words = f"keras.distribution.DataParallel over {count} host devices of JAX"
+    return Mode(
+        words,
+        ("parallel",),
+        replicas=count,
+        one_computation=True,
+        compiles_anew=True,
+        plain=False,
+        objections=_replicas,
+    )
+
+
 MODES = {
-    "call": "the layer is called",
-    "unbuilt": "the layer is called without having been built; steps before the first call find it unbuilt",
-    "positional": "arguments of the constructor are given by position, in Keras' order",
-    "function": "the layer is called inside tf.function",
-    "xla": "the call is compiled by XLA (tf.function with jit_compile=True, jax.jit)",
-    "stateless": "stateless_call, and the variables that it returns are assigned",
-    "parent": "a parent layer hands `training` on",
-    "subclassed": "a subclassed model calls the layer and says nothing of `training`",
-    "sequential": "the layer is in a Sequential model between others; the model is frozen",
-    "functional": "the layer is in a Functional model, before and after others",
-    "nested": "the layer is in a model in a model; the inner model is frozen",
-    "dynamic": "a Functional model that knows of no size but the channels'",
-    "pinned": "a Functional model that was made with training=False",
-    "fit": "fit of a model with SGD(0), consecutive steps in one epoch; predict; the model is frozen and compiled again",
-    "on_batch": "train_on_batch with SGD(0), predict_on_batch; the layer is frozen and the model compiled again",
-    "uncompiled": "fit and predict of a model that is not compiled again when it is frozen, which then says nothing to fit",
-    "evaluate": "fit with SGD(0), and evaluate in place of predict",
-    "shared": "one layer has two inputs in one model: two calls in one",
-    "timedistributed": "TimeDistributed: each slice along axis 1 is a call",
-    "masking": "the mask comes from a Masking layer, which sets masked values to 0",
-    "embedding": "inputs and mask come from an Embedding layer with mask_zero=True, 0 for masked values",
-    "one_thread": "the layer is called in a process that computes with one thread",
-    **{f"mirrored{n}": f"tf.distribute.MirroredStrategy over {n} logical CPU devices" for n in (2, 3, 4)},
-    **{f"parallel{n}": f"keras.distribution.DataParallel over {n} host devices of JAX" for n in (2, 4)},
+    "call": Mode("the layer is called", differentiates=True, plain=False),
+    "unbuilt": Mode(
+        "the layer is not built before its first call, and steps before that find it unbuilt",
+        builds_late=True,
+        plain=False,
+        objections=_unbuilt,
+    ),
+    "positional": Mode("the constructor gets its arguments by position, in Keras' order", differentiates=True),
+    "function": Mode("tf.function calls the layer", compiles_anew=True),
+    "xla": Mode("XLA compiles the call (tf.function with jit_compile=True, jax.jit)", compiles_anew=True),
+    "stateless": Mode("stateless_call, and the variables that it returns are assigned"),
+    "parent": Mode("a parent layer calls the layer and passes `training` on"),
+    "subclassed": Mode("a subclassed model calls the layer without `training`"),
+    "sequential": Mode("the layer is in a Sequential model between others; steps F and U freeze the model"),
+    "functional": Mode("the layer is in a Functional model, before and after others"),
+    "nested": Mode("the layer is in a model in a model; steps F and U freeze the inner model"),
+    "dynamic": Mode("a Functional model with inputs of unknown sizes but for the channels"),
+    "pinned": Mode("a Functional model that was made with training=False", pins_inference=True, plain=False),
+    "fit": Mode(
+        "fit with SGD(0), consecutive steps in one epoch, and predict; a freeze compiles the model again",
+        trains_model=True,
+        objections=_trains,
+    ),
+    "on_batch": Mode(
+        "train_on_batch with SGD(0), predict_on_batch; a freeze compiles the model again",
+        trains_model=True,
+        objections=_trains,
+    ),
+    "evaluate": Mode("fit with SGD(0), and evaluate instead of predict", trains_model=True, objections=_trains),
+    "uncompiled": Mode(
+        "fit and predict; a freeze does not compile the model again, and fit may then ignore the freeze",
+        trains_model=True,
+        freezes_late=True,
+        plain=False,
+        objections=_late,
+    ),
+    "shared": Mode(
+        "one layer has two inputs in one model: two calls in one", calls_per_step="pairs", plain=False, objections=_shared
+    ),
+    "timedistributed": Mode(
+        "TimeDistributed: each slice along axis 1 is a call", calls_per_step="slices", plain=False, objections=_slices
+    ),
+    "masking": Mode("a Masking layer makes the mask, and sets masked values to 0", makes_mask=True, objections=_masks),
+    "embedding": Mode(
+        "an Embedding layer with mask_zero=True makes inputs and mask, 0 for masked values", makes_mask=True, objections=_masks
+    ),
+    "one_thread": Mode("the layer is called in a process that computes with one thread"),
+    **{f"mirrored{count}": _mirrored(count) for count in (2, 3, 4)},
+    **{f"parallel{count}": _parallel(count) for count in (2, 4)},
 }
-TRAINERS = ("fit", "on_batch", "evaluate", "uncompiled")  # that train a compiled model
-MASKERS = ("masking", "embedding")  # that make the mask themselves
-FILES = {
-    "none": "no file",
-    "keras": "model.save(….keras), load_model",
-    "weights.h5": "model.save_weights(….weights.h5), load_weights into a layer made anew",
-    "h5": "model.save(….h5), load_model: the legacy format",
-    "savedmodel": "model.save(folder), load_model: the format of Keras 2",
-    "export": "model.export(folder), tf.saved_model.load, which only infers",
-    "weights": "get_weights(), set_weights() of a layer made anew, by order",
-    "config": "get_config(), from_config(), and the weights by order",
-    "clone": "clone_model(), and the weights by order",
-    "pickle": "pickle of the model",
-}
-REPLICA_FILES = ("none", "keras", "weights.h5", "h5")  # what replicas are saved in
 LAYOUTS = {
     "plain": "values one after another, the last axis fastest",
     "fortran": "the first axis fastest",
@@ -51,11 +181,6 @@ LAYOUTS = {
 }
 
 
-def spreads(mode: str) -> bool:
-    """Whether a mode spreads one computation over devices, and not one batch over replicas that compute by themselves."""
-    return mode.startswith("parallel")
-
-
-def replicas(mode: str) -> int:
-    """Over how many devices a mode spreads a batch."""
-    return int(mode[-1]) if mode[-1].isdigit() else 1
+def modes_that(fact: str) -> tuple[str, ...]:
+    """The names of the modes with a fact, one of the truth values of `Mode`."""
+    return tuple(name for name, mode in MODES.items() if getattr(mode, fact))

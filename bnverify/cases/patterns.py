@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from bnverify.cases.case import FILLS
+from bnverify.cases.fields import FILLS
 
 # One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
 SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")

@@ -10,8 +10,9 @@ from functools import cache
 from typing import Any
 
 from bnverify.cases import behaviour, generators
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
 from bnverify.cases.expression import compile_expression
+from bnverify.cases.ids import parse
 from bnverify.cases.regressions import REGRESSIONS
 from bnverify.errors import BadInput
 

@@ -27,7 +27,7 @@ def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int,
     from bnverify.matrix.bisecting import between, releases
     from bnverify.matrix.bisecting import bisect as find
     from bnverify.matrix.rows import find_matrix, load_matrix
-    from bnverify.values import BACKENDS
+    from bnverify.targets.backends import BACKENDS
     from bnverify.views.diff_text import found_lines
 
     if backend not in BACKENDS:

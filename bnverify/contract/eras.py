@@ -1,26 +1,33 @@
 """Eras: what a range of Keras versions promises. A difference between versions is a record here, not a branch in code.
 
 `rules` holds the promises of an era that read differently from today's clause; `formulas` and the flags are what follows from
-them for the numbers. What a backend cannot do in any era is beside them, in `LIMITS`.
+them for the numbers. What a backend cannot do in any era is in `targets.backends`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from bnverify.cases.case import Case, Step
-from bnverify.cases.misuse import MISUSES, NO_MISUSE
-from bnverify.cases.modes import TRAINERS, replicas, spreads
+from bnverify.cases.case import Case
 from bnverify.errors import BadInput
-from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES, Precision, precision
+from bnverify.numeric.precision import FORMATS, POLICIES, Precision, precision
 from bnverify.reference.formulas import KERAS, Formulas, mean_of_replicas, penalizes_always
+from bnverify.targets.backends import backend_named
 from bnverify.values import Environment
 
 OLDEST = "2.1.0"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a layer must compute: the formulas, and for each case the formats that its numbers go through."""
+
+    formulas: Formulas
+    formats: Callable[[Case], Precision]
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,9 @@ class Era:
     rules: by clause key, the promise where it is not today's. half_weights: whether a 16-bit policy stores weights in
     16 bits. direct_casts: whether the backend casts float64 to a half format at once. slices: whether TimeDistributed calls
     its layer for each slice, not once for all of them.
-    policies: the dtype policies that can be asked for. lacks: by what a case may ask for ("several axes", "integers",
-    "policy", "mask", "renorm", "mode NAME", "file:NAME", "fit", "mirrored", "parallel", "synchronized", "network",
-    "gradients of other dtypes", or a misuse by its name), why it cannot be asked of this era. later: the same for what some
-    releases of the era do have: which do not, as a version range, and why.
+    policies: the dtype policies that can be asked for; any other is lacking for the reason `lacks["policy"]`.
+    lacks: by need (see `cases.askable.needs`), why no release of the era has it. later: by need, a version range of releases
+    that do not have it yet, and why.
     """
 
     name: str
@@ -48,6 +54,11 @@ class Era:
     policies: tuple[str, ...] = tuple(POLICIES)
     lacks: Mapping[str, str] = field(default_factory=dict)
     later: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def promise(self) -> Promise:
+        """What a layer of this era must compute."""
+        return Promise(self.formulas, self.formats)
 
     def formats(self, case: Case) -> Precision:
         """The formats that a case goes through in this era."""
@@ -68,19 +79,19 @@ _PENALTY_STAYS = "layer.losses sum up to those of gamma_regularizer and beta_reg
 _GRAPH_LACKS = {
     "several axes": "multi-backend Keras takes one integer as axis",
     "policy": "multi-backend Keras has no dtype policies, only the global floatx",
-    "mask": "the layer takes no mask before Keras 2.12",
+    "a mask": "the layer takes no mask before Keras 2.12",
     "renorm": "multi-backend Keras has no batch renormalization",
-    "network": "networks are watched from Keras 2.4 on",
-    "gradients of other dtypes": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
-    "mode positional": "the layer of multi-backend Keras takes keyword arguments alone",
-    "mode evaluate": "what evaluate computes cannot be seen: it runs no update that could keep it",
-    "mode shared": "nothing orders the updates of two inputs in a graph: each may read what was there before the other",
-    "mode function": "multi-backend Keras computes in graphs of its own, not in tf.function",
-    "mode xla": "multi-backend Keras has no jit_compile",
-    "mode stateless": "stateless_call is of Keras 3",
-    "mode parent": "layers of multi-backend Keras hand no `training` on",
-    "mode subclassed": "models of multi-backend Keras take no `training`",
-    "mode pinned": "models of multi-backend Keras take no `training`",
+    "a network": "networks are watched from Keras 2.4 on",
+    "gradients of another dtype": "multi-backend Keras is fed with values of floatx, whatever their dtype was",
+    "mode:positional": "the layer of multi-backend Keras takes keyword arguments alone",
+    "mode:evaluate": "what evaluate computes cannot be seen: it runs no update that could keep it",
+    "mode:shared": "nothing orders the updates of two inputs in a graph: each may read what was there before the other",
+    "mode:function": "multi-backend Keras computes in graphs of its own, not in tf.function",
+    "mode:xla": "multi-backend Keras has no jit_compile",
+    "mode:stateless": "stateless_call is of Keras 3",
+    "mode:parent": "layers of multi-backend Keras hand no `training` on",
+    "mode:subclassed": "models of multi-backend Keras take no `training`",
+    "mode:pinned": "models of multi-backend Keras take no `training`",
     "mirrored": "multi-backend Keras has no replicas",
     "parallel": "keras.distribution is of Keras 3",
     "synchronized": "the layer takes no `synchronized` before Keras 2.12",
@@ -136,16 +147,16 @@ ERAS = (
         formulas=replace(KERAS, replicas_read=mean_of_replicas, penalizes=penalizes_always),
         half_weights=False,
         lacks={
-            "integers": "Keras 2 converts no integer inputs, and promises nothing about them",
-            "mode stateless": "stateless_call is of Keras 3",
+            "integer inputs": "Keras 2 converts no integer inputs, and promises nothing about them",
+            "mode:stateless": "stateless_call is of Keras 3",
             "parallel": "keras.distribution is of Keras 3",
-            "axis-list": "a list of axes is no mistake in Keras 2",
+            "misuse:axis-list": "a list of axes is no mistake in Keras 2",
         },
         later={
             "synchronized": ("<2.12", "the layer takes no `synchronized` before Keras 2.12"),
-            "mask": ("<2.12", "the layer takes no mask before Keras 2.12"),
+            "a mask": ("<2.12", "the layer takes no mask before Keras 2.12"),
             "fit of bfloat16": ("<2.14", "fit takes NumPy arrays, which hold no bfloat16 before Keras 2.14"),
-            "mode xla": ("<2.5", "tf.function has jit_compile from TensorFlow 2.5 on"),
+            "mode:xla": ("<2.5", "tf.function has jit_compile from TensorFlow 2.5 on"),
             "file:keras": ("<2.12", "before Keras 2.12 .keras is another suffix of HDF5"),
             "file:weights.h5": ("<2.12", "before Keras 2.12 .weights.h5 is another suffix of HDF5"),
             "file:export": ("<2.12", "there is no model.export() before Keras 2.12"),
@@ -169,31 +180,6 @@ ERAS = (
     ),
 )
 
-_TF_FUNCTION = "tf.function is TensorFlow's"
-_NO_COMPILER = "XLA compiles for TensorFlow and JAX"
-_NO_REPLICAS = {
-    "mirrored": "MirroredStrategy is TensorFlow's",
-    "synchronized": "synchronized=True is TensorFlow's alone",
-}
-_NO_DISTRIBUTION = {"parallel": "keras.distribution computes on JAX"}
-BACKENDS_LACK = {  # by backend, what a case may ask for and why it cannot be asked there
-    "tensorflow": _NO_DISTRIBUTION,
-    "jax": {"mode function": _TF_FUNCTION, **_NO_REPLICAS},
-    "torch": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER, **_NO_REPLICAS, **_NO_DISTRIBUTION},
-    "numpy": {
-        "mode function": _TF_FUNCTION,
-        "mode xla": _NO_COMPILER,
-        "fit": "Keras' NumPy backend does not fit",
-        **_NO_REPLICAS,
-        **_NO_DISTRIBUTION,
-    },
-    "openvino": {"mode function": _TF_FUNCTION, "mode xla": _NO_COMPILER, **_NO_REPLICAS, **_NO_DISTRIBUTION},
-}
-LIMITS = {"openvino": "Keras' OpenVINO backend infers only"}  # by backend, why it cannot train
-NO_GRADIENTS = {name: f"Keras' {name} backend has no automatic differentiation" for name in ("numpy", "openvino")}
-
-EXPORTERS = ("tensorflow", "jax")  # backends that export a SavedModel, the latter where TensorFlow is installed beside it
-
 
 def keras_version(text: str) -> Version:
     """A version as Keras gives it; TensorFlow 1 and 2.0 write 2.2.4-tf. Raises BadInput where it is none."""
@@ -209,58 +195,30 @@ def _within(version: str, versions: str) -> bool:
 
 def era_of(environment: Environment) -> Era:
     """The era that a target's Keras belongs to, on its backend. Raises BadInput for one that is older than all of them."""
-    version = keras_version(environment.keras)
+    version, backend = keras_version(environment.keras), backend_named(environment.backend)
     for era in ERAS:
         if environment.module in era.modules and SpecifierSet(era.keras, prereleases=True).contains(version):
             if version < Version(OLDEST):
                 break
-            return replace(era, direct_casts=environment.backend == "numpy")
+            return replace(era, direct_casts=backend is not None and backend.facts.casts_directly)
     what = f"{environment.module} {environment.keras}"
     raise BadInput(f"{what} is too old: bnverify verifies Keras {OLDEST} and newer, tf.keras 2.4 and newer")
 
 
-def unsupported(case: Case, era: Era, environment: Environment) -> str:
-    """Why `era`, or its backend, cannot express `case`; empty where it can."""
-    return next(_obstacles(case, era, environment), "")
+def lacks(era: Era, environment: Environment) -> dict[str, str]:
+    """What a case may need and why it is not there in this era, on this backend: by the words of `cases.askable.needs`."""
+    backend = backend_named(environment.backend)
+    later = {need: why for need, (keras, why) in era.later.items() if _within(environment.keras, keras)}
+    policies = {f"policy:{name}": era.lacks["policy"] for name in POLICIES if name not in era.policies}
+    return {**(backend.lacks if backend else {}), **era.lacks, **later, **policies, **_no_float64(environment)}
 
 
-def _obstacles(case: Case, era: Era, environment: Environment) -> Iterator[str]:
-    mistake = MISUSES.get(case.misuse, NO_MISUSE)
-    asked = {
-        case.misuse: case.misuse != "none",
-        "several axes": isinstance(case.config.axis, tuple),
-        "integers": case.dtype in INTEGERS,
-        "policy": case.policy not in era.policies,
-        "mask": case.mask != "none" or case.law == "mask" or mistake.mask is not None,
-        "renorm": case.config.renorm or case.law == "renorm" or "renorm" in mistake.layer,
-        f"mode {case.mode}": case.mode != "call",
-        "mirrored": replicas(case.mode) > 1 and not spreads(case.mode),
-        "parallel": spreads(case.mode),
-        "synchronized": case.config.synchronized,
-        "fit of bfloat16": case.mode in TRAINERS and case.dtype == "bfloat16",
-        "fit": case.mode in TRAINERS and any(step.is_call and step.training for step in case.steps),
-        "network": case.network != "none",
-        "gradients of other dtypes": case.gradients > 0 and case.dtype != case.policy,
-        f"file:{case.file}": case.file != "none",
+def _no_float64(environment: Environment) -> dict[str, str]:
+    """What a backend lacks that computes in float32 where it is asked for float64."""
+    if environment.float64:
+        return {}
+    name = environment.backend
+    return {
+        "policy:float64": f"{name} computes in float32 here: jax_enable_x64 is off",
+        "gradients of float64": f"{name} holds no float64 here, and so no gradient in it: jax_enable_x64 is off",
     }
-    lacks = {
-        **BACKENDS_LACK.get(environment.backend, {}),
-        **era.lacks,
-        **{what: why for what, (keras, why) in era.later.items() if _within(environment.keras, keras)},
-    }
-    yield from (lacks[what] for what, wanted in asked.items() if wanted and what in lacks)
-    if environment.backend in LIMITS and any(step.is_call and step.training for step in case.steps):
-        yield LIMITS[environment.backend]
-    if case.network != "none" and environment.backend in NO_GRADIENTS and Step.TRAIN in case.steps:
-        yield NO_GRADIENTS[environment.backend]
-    if case.file == "export" and environment.backend not in EXPORTERS:
-        yield f"Keras' {environment.backend} backend exports no SavedModel by itself"
-    if case.policy == "float64" and not environment.float64:
-        yield f"{environment.backend} computes in float32 here: jax_enable_x64 is off"
-    if case.gradients > 0 or Step.OPTIMIZE in case.steps:
-        if environment.backend in NO_GRADIENTS:
-            yield NO_GRADIENTS[environment.backend]
-        if case.dtype in INTEGERS:
-            yield "integers have no gradient"
-        if case.dtype == "float64" and not environment.float64:
-            yield f"{environment.backend} holds no float64 here, and so no gradient in it"

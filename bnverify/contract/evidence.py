@@ -10,8 +10,9 @@ import numpy as np
 
 from bnverify.bounds.compare import Numbers, compare, largest_margin, locate, output_numbers, weight_numbers
 from bnverify.bounds.derive import CallBounds, follow
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.steps import Step
 from bnverify.numeric.precision import Array, Precision, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, trace
@@ -94,7 +95,7 @@ class Evidence:
     @property
     def built(self) -> bool:
         """Whether the target came as far as having been built, which in mode:unbuilt its first call does."""
-        late = self.case.mode == "unbuilt" and self.observation.failure is not None and not self.observation.weights
+        late = self.case.how.builds_late and self.observation.failure is not None and not self.observation.weights
         return self.observation.built and not late
 
     @cached_property
@@ -103,7 +104,7 @@ class Evidence:
         steps = self.observation.steps
         pairs = zip(self.expectation.calls, self.expectation.bounds, strict=True)
         return tuple(
-            CallEvidence(call, bounds, steps[call.index], thawed, self.case.mode == "pinned" and bool(call.step.training))
+            CallEvidence(call, bounds, steps[call.index], thawed, self.case.how.pins_inference and bool(call.step.training))
             for (call, bounds), thawed in zip(pairs, self._thawed(), strict=True)
             if call.index < len(steps) and steps[call.index].y is not None
         )

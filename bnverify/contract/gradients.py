@@ -9,7 +9,7 @@ import numpy as np
 from bnverify.bounds.compare import weight_numbers
 from bnverify.bounds.derive import summation_error
 from bnverify.bounds.running import Arithmetic
-from bnverify.cases.case import RATE, Step
+from bnverify.cases.steps import RATE, Step
 from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, PAPER, Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.contract.moving import trains

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnverify.bounds.compare import weight_numbers
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.steps import Step
 from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
 from bnverify.contract.eras import ERAS
 from bnverify.contract.evidence import Evidence
@@ -41,7 +42,7 @@ def _moved(case: Case, inputs: Inputs, change: Callable[[Array], Array], **chang
         return None
     mask = inputs.masks[:1]
     plain = replace(inputs, batches=(moved,), masks=mask, upstream=(), direction=())
-    return replace(case, steps=case.steps[:1], law="none", gradients=0, **changes), plain  # type: ignore[arg-type]
+    return replace(case, steps=case.steps[:1], law="", gradients=0, **changes), plain  # type: ignore[arg-type]
 
 
 def _per_channel(case: Case, values: Array) -> Array:
@@ -123,7 +124,7 @@ def loaded(case: Case, inputs: Inputs) -> Other:
 
 
 def unmasked(case: Case, inputs: Inputs) -> Other:
-    other = _with(case, inputs, {}, mask="none") if case.mask == "full" else None
+    other = _with(case, inputs, {}, mask="") if case.mask == "full" else None
     return other and (other[0], replace(other[1], masks=()))
 
 
@@ -140,7 +141,7 @@ def _with(case: Case, inputs: Inputs, weights: dict[str, Array], **changes: obje
     """The first call of the case with other weights (and fields)."""
     changes = {"steps": case.steps[:1], **changes}
     given = replace(inputs, weights={**(inputs.weights or {}), **weights}, batches=inputs.batches[:1], masks=inputs.masks[:1])
-    return replace(case, law="none", **changes), given  # type: ignore[arg-type]
+    return replace(case, law="", **changes), given  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bnverify.bounds.compare import weight_numbers
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
-from bnverify.cases.modes import replicas
+from bnverify.cases.steps import Step
 from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import UNSEEN, CallEvidence, Evidence
 from bnverify.numeric.precision import Array
@@ -17,14 +17,6 @@ from bnverify.values import Check, Status, StepObservation
 TRANSFER = "“Transfer learning & fine-tuning”, https://keras.io/guides/transfer_learning/"
 KERAS_MODEL_DOC = "keras.Model, https://keras.io/api/models/model/"
 DETERMINISM = "keras.utils.set_random_seed, https://keras.io/api/utils/python_utils/ (the layer draws no random numbers)"
-ALONE = (
-    "call",
-    "pinned",
-    "uncompiled",
-    "unbuilt",
-    "shared",
-    "timedistributed",
-)  # ways that make no calls that the plain way makes, too
 
 
 def check_pinned(e: Evidence) -> Iterator[Check]:
@@ -36,7 +28,7 @@ def check_pinned(e: Evidence) -> Iterator[Check]:
 
 
 def check_uncompiled(e: Evidence) -> Iterator[Check]:
-    if e.case.mode != "uncompiled":
+    if not e.case.how.freezes_late:
         return
     for c in e.calls:
         if c.call.step.training and set(e.case.steps[: c.call.index]) & {Step.FREEZE, Step.UNFREEZE}:
@@ -47,7 +39,7 @@ def check_uncompiled(e: Evidence) -> Iterator[Check]:
 
 def plain(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
     """The same case by calls of the layer itself, without gradients and files."""
-    if case.mode in ALONE or replicas(case.mode) > 1 or Step.SAVE in case.steps or case.law != "none":
+    if not case.how.plain or Step.SAVE in case.steps or case.law:
         return None
     return replace(case, mode="call"), inputs
 
@@ -82,7 +74,7 @@ def _close(e: Evidence, clause: str, one: CallEvidence, two: CallEvidence) -> Ch
 
 
 def again(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
-    return (replace(case, law="none"), inputs) if case.law == "repeat" else None
+    return (replace(case, law=""), inputs) if case.law == "repeat" else None
 
 
 def check_repeatable(e: Evidence) -> Iterator[Check]:
@@ -106,7 +98,7 @@ def _pairs(one: StepObservation, two: StepObservation) -> Iterator[tuple[str, Ar
 
 
 def one_thread(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
-    return (replace(case, law="none", mode="one_thread"), inputs) if case.law == "threads" else None
+    return (replace(case, law="", mode="one_thread"), inputs) if case.law == "threads" else None
 
 
 def check_threads(e: Evidence) -> Iterator[Check]:

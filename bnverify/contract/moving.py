@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnverify.cases.case import Step
+from bnverify.cases.steps import Step
 from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.values import Check
@@ -12,7 +12,7 @@ from bnverify.values import Check
 
 def trains(c: CallEvidence) -> bool:
     """Whether a call moves the statistics."""
-    return c.call.after is not c.call.before
+    return c.call.updates
 
 
 def _trained(c: CallEvidence) -> bool:

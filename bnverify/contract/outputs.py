@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bnverify.cases.case import Step
+from bnverify.cases.steps import Step
 from bnverify.contract.clause import KERAS_DOC, PAPER, Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.values import Check

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bnverify.bounds.compare import weight_numbers
-from bnverify.cases.case import Step
-from bnverify.cases.modes import replicas
+from bnverify.cases.steps import Step
 from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import Evidence
 from bnverify.numeric.precision import Array
@@ -26,13 +25,13 @@ KERAS_GUIDE = "“Distributed training with Keras 3”, https://keras.io/guides/
 
 
 def check_batch(e: Evidence) -> Iterator[Check]:
-    if replicas(e.case.mode) > 1:
+    if e.case.how.replicas > 1:
         yield from (e.output("replicas-batch", c) for c in e.calls if c.call.normalizes_with_batch)
 
 
 def _calls(e: Evidence) -> Iterator[tuple[int, list[InnerCall]]]:
     """The calls of the replicas, step by step."""
-    if replicas(e.case.mode) > 1:
+    if e.case.how.replicas > 1:
         for step, calls in itertools.groupby(e.observation.inner, key=lambda call: call.step):
             yield step, list(calls)
 
@@ -73,7 +72,7 @@ def _read(e: Evidence, name: str, step: int, actual: Array, values: Array) -> Ch
 
 
 def check_file(e: Evidence) -> Iterator[Check]:
-    if replicas(e.case.mode) < 2:
+    if e.case.how.replicas < 2:
         return
     for index in range(len(e.observation.steps)):
         if e.case.steps[index] is Step.SAVE:

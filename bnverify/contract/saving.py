@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from bnverify.bounds.compare import weight_numbers
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.cases.steps import Step
 from bnverify.contract.clause import Clause
 from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.numeric.precision import Array
@@ -20,7 +21,6 @@ WEIGHTS = "keras.Model.save_weights, load_weights; keras.layers.Layer.get_weight
 CLONING = "keras.models.clone_model, https://keras.io/api/models/model/: “newly instantiated weights”"
 UNSAVED = "as without the file"
 FRESH = "fresh "  # how the worker calls a weight that was not set yet
-RECOMPILED = ("xla", "function", "parallel2", "parallel4")  # modes that compile anew for the loaded layer: other orders of sums
 
 
 def saves(case: Case) -> list[int]:
@@ -44,7 +44,7 @@ def unsaved(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
         upstream=rest(inputs.upstream),
         direction=rest(inputs.direction),
     )
-    return replace(case, steps=tuple(case.steps[index] for index in kept), file="none"), calls
+    return replace(case, steps=tuple(case.steps[index] for index in kept), file=""), calls
 
 
 def check_config(e: Evidence) -> Iterator[Check]:
@@ -76,7 +76,7 @@ def check_weights(e: Evidence) -> Iterator[Check]:
 
 def check_goes_on(e: Evidence) -> Iterator[Check]:
     other = e.companions.get("file-goes-on")
-    if other is None or e.case.mode == "shared":
+    if other is None or e.case.how.calls_per_step == "pairs":
         return
     first = saves(e.case)[0]
     places = [index for index, step in enumerate(e.case.steps) if step is not Step.SAVE]  # of the companion's steps
@@ -96,7 +96,7 @@ def _same_output(e: Evidence, c: CallEvidence, other: CallEvidence) -> Check:
     y, expected = c.observed.y, other.observed.y
     assert y is not None
     assert expected is not None
-    if (e.case.file == "export" or e.case.mode in RECOMPILED) and expected.shape == e.case.shape:
+    if (e.case.file == "export" or e.case.how.compiles_anew) and expected.shape == e.case.shape:
         with np.errstate(all="ignore"):
             numbers = weight_numbers(expected.astype(c.call.x.dtype), c.output_bound + other.output_bound, e.formats.output)
         return e.numbers("file-goes-on", "y", c.call.index, y, numbers, e.channel_axis)
@@ -104,7 +104,7 @@ def _same_output(e: Evidence, c: CallEvidence, other: CallEvidence) -> Check:
 
 
 def _same_weights(e: Evidence, c: CallEvidence, other: CallEvidence) -> Iterator[Check]:
-    if "weights" in (*c.observed.hidden, *other.observed.hidden) or e.case.mode in RECOMPILED:
+    if "weights" in (*c.observed.hidden, *other.observed.hidden) or e.case.how.compiles_anew:
         return
     for name, expected in other.observed.weights.items():
         actual = c.observed.weights.get(name)

@@ -58,7 +58,7 @@ def check_weight_dtypes(e: Evidence) -> Iterator[Check]:
 
 def check_trainable_weights(e: Evidence) -> Iterator[Check]:
     parameters = [name for name in e.case.config.weight_names() if name in ("gamma", "beta")]
-    listed = len(e.observation.steps) - 1 if e.case.mode == "unbuilt" else -1  # when the list was made
+    listed = len(e.observation.steps) - 1 if e.case.how.builds_late else -1  # when the list was made
     for weight in e.observation.weights:
         expected = str(weight.name in parameters and not e.frozen_after(listed))
         yield e.texts("trainable-weights", weight.name, None, expected=expected, actual=str(weight.trainable))
@@ -69,7 +69,7 @@ def check_trainable_weights(e: Evidence) -> Iterator[Check]:
 
 
 def check_initial_values(e: Evidence) -> Iterator[Check]:
-    if e.case.weights != "initial" or not e.built or e.case.mode == "unbuilt":
+    if e.case.weights != "initial" or not e.built or e.case.how.builds_late:
         return
     for name in e.case.config.weight_names():
         values = e.observation.initial.get(name)

@@ -156,7 +156,7 @@ def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
             _formula("the moving statistics normalize (just updated)", "updated-moving"),
         ]
     divisor = [_formula("the variance is divided by n-1 (ddof=1)", "unbiased")]
-    masks = [Reading("the mask is left out", _unmasked)] if case.mask != "none" else []
+    masks = [Reading("the mask is left out", _unmasked)] if case.mask else []
     kinds = [_axes(case, name == "y"), divisor, masks]
     if name in ("y", "mean", "variance"):
         kinds.insert(0, statistics)
@@ -209,7 +209,7 @@ def _without(names: Sequence[str]) -> Callable[[Setting], Setting | None]:
 
 
 def _unmasked(setting: Setting) -> Setting:
-    return replace(setting, case=replace(setting.case, mask="none"), inputs=replace(setting.inputs, masks=()))
+    return replace(setting, case=replace(setting.case, mask=""), inputs=replace(setting.inputs, masks=()))
 
 
 def _axes(case: Case, scaled: bool) -> list[Reading]:

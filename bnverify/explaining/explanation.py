@@ -10,20 +10,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
-from bnverify.contract.eras import era_of, unsupported
+from bnverify.cases.steps import Step
 from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
 from bnverify.errors import BadInput
 from bnverify.explaining.subject import Subject
 from bnverify.numeric.precision import Array
 from bnverify.reference.machine import Call
-from bnverify.running.run import excused, verify_inputs
 from bnverify.targets.target import Target
 from bnverify.values import Check, Environment, Failure, Grade, Mismatch, Status, Verdict, worst
 from bnverify.verdicts import known
+from bnverify.verdicts.ask import not_here
 from bnverify.verdicts.diagnose import name_causes
-from bnverify.verdicts.judged_case import JudgedCase
+from bnverify.verdicts.excuse import excuse
+from bnverify.verdicts.judged_case import JudgedCase, Observed
+from bnverify.verdicts.pipeline import verify_inputs
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,14 @@ class Explanation:
 def explain_subject(subject: Subject, target: Target) -> Explanation:
     """What one call of the subject computes, and what the target makes of it. Raises BadInput where that cannot be asked."""
     case, inputs = subject.case, subject.inputs
-    one, (call,) = verified(case, inputs, target)
+    judged, observed, (call,) = verified(case, inputs, target)
     quantities = [*_statistics(call, case), *_outputs(call, case)]
-    probes = _own_numbers(one, call, target)
-    observed = one.observation.steps[0] if one.observation.steps else None
-    if observed is not None and observed.y is not None:
-        probes["y"] = (observed.y, _check(one, "y"))
-        for name in case.config.statistics if call.after is not call.before else ():
-            probes[name] = (observed.weights[name], _check(one, name))
+    probes = _own_numbers(observed, call, target)
+    seen = observed.observation.steps[0] if observed.observation.steps else None
+    if seen is not None and seen.y is not None:
+        probes["y"] = (seen.y, _check(judged, "y"))
+        for name in case.config.statistics if call.updates else ():
+            probes[name] = (seen.weights[name], _check(judged, name))
     found = tuple(replace(q, layer=probes[q.name][0], check=probes[q.name][1]) if q.name in probes else q for q in quantities)
     return Explanation(
         subject.name,
@@ -114,8 +116,8 @@ def explain_subject(subject: Subject, target: Target) -> Explanation:
         count=_count(call, case),
         x=np.asarray(call.x),
         quantities=found,
-        verdict=one.verdict,
-        failure=one.observation.failure,
+        verdict=judged.verdict,
+        failure=observed.observation.failure,
     )
 
 
@@ -132,32 +134,36 @@ def why(step: Step, frozen: bool, with_batch: bool) -> str:
 
 def _judged(case: Case, inputs: Inputs, target: Target) -> JudgedCase:
     """The verdict on the numbers of calls, with known deviations; what a layer is called and made with is not in question."""
-    one = verify_inputs(case, inputs, target)
-    if one.verdict.status is Status.UNSUPPORTED:
-        return one
+    judged = verify_inputs(case, inputs, target)
+    if judged.verdict.status is Status.UNSUPPORTED:
+        return judged
     meant = ("y", *case.config.statistics)
-    checks = [c for c in one.verdict.checks if (c.quantity in meant and c.step is not None) or c.status is Status.CRASHED]
-    verdict = replace(one.verdict, checks=tuple(checks), status=worst([check.status for check in checks]))
-    return excused(replace(one, verdict=verdict), [d for d in known.shipped() if d.applies(target.environment)])
+    checks = [c for c in judged.verdict.checks if (c.quantity in meant and c.step is not None) or c.status is Status.CRASHED]
+    verdict = replace(judged.verdict, checks=tuple(checks), status=worst([check.status for check in checks]))
+    return excuse(replace(judged, verdict=verdict), [d for d in known.shipped() if d.applies(target.environment)])
 
 
-def verified(case: Case, inputs: Inputs, target: Target) -> tuple[JudgedCase, tuple[Call, ...]]:
-    """The verdict on calls, with its cause where it fails, and what they must give. Raises BadInput if they can't be asked."""
+def verified(case: Case, inputs: Inputs, target: Target) -> tuple[JudgedCase, Observed, tuple[Call, ...]]:
+    """The verdict on calls, with its cause where it fails; what was observed; and the calls as the reference makes them.
+
+    Raises BadInput where the target cannot make these calls.
+    """
     environment = target.environment
-    if reason := unsupported(case, era_of(environment), environment):
+    if reason := not_here(case, environment):
         raise BadInput(f"{environment.module} {environment.keras} on {environment.backend}: {reason}")
-    one = _judged(case, inputs, target)
-    if one.verdict.status is Status.UNSUPPORTED:
-        raise BadInput(f"{environment.target}: {one.verdict.reason}")
+    judged = _judged(case, inputs, target)
+    observed = judged.observed
+    if judged.verdict.status is Status.UNSUPPORTED or observed is None:
+        raise BadInput(f"{environment.target}: {judged.verdict.reason}")
     alike = len({x.shape for x in inputs.batches if x is not None}) == 1
-    if one.verdict.status.fails and one.observation.failure is None and alike:
-        (verdict,) = name_causes([one], target.observe)
-        one = replace(one, verdict=verdict)
-    return one, _expectation(one, case, inputs).calls
+    if judged.verdict.status.fails and observed.observation.failure is None and alike:
+        (verdict,) = name_causes([judged], target.observe)
+        judged = replace(judged, verdict=verdict)
+    return judged, observed, _expectation(observed, case, inputs).calls
 
 
-def _expectation(one: JudgedCase, case: Case, inputs: Inputs) -> Expectation:
-    return expect(case, inputs, one.era.formulas, one.era.formats(case))
+def _expectation(observed: Observed, case: Case, inputs: Inputs) -> Expectation:
+    return expect(case, inputs, observed.era.formulas, observed.era.formats(case))
 
 
 def _count(call: Call, case: Case) -> Array:
@@ -192,7 +198,7 @@ def _outputs(call: Call, case: Case) -> list[Quantity]:
         found += [Quantity(name, "", value.reshape(shape)) for name, value in zip(of, call.correction, strict=True)]
         gamma, beta = f"{gamma}·r", f"{gamma}·d + {beta}"
     found.append(Quantity("y", f"{gamma}·x̂ + {beta}", np.asarray(call.y())))
-    if call.after is call.before:
+    if not call.updates:
         return found
     for name in config.statistics:
         momentum = config.renorm_momentum if name.startswith("renorm") else config.momentum
@@ -213,29 +219,29 @@ def _normalized(call: Call) -> Array:
 Shown = dict[str, tuple[Array, Check | None]]
 
 
-def _own_numbers(one: JudgedCase, call: Call, target: Target) -> Shown:
+def _own_numbers(observed: Observed, call: Call, target: Target) -> Shown:
     """The layer's own mean, variance, deviation and x̂, as it shows them with momentum 0, gamma 1 and beta 0."""
-    case, inputs = one.verdict.case, one.inputs
-    if not one.observation.steps:
+    case, inputs = observed.case, observed.inputs
+    if not observed.observation.steps:
         return {}
     before = {name: np.asarray(v.reshape(case.channels_shape)) for name, v in call.before.weights.items()}
     plain = {name: np.ones_like(v) if name == "gamma" else np.zeros_like(v) for name, v in before.items()}
     weights = {name: plain[name] if name in ("gamma", "beta") else v.astype(np.float64) for name, v in before.items()}
     probe = replace(case, weights="random", config=replace(case.config, momentum=0.0))
-    found = _looked_at(one, probe, replace(inputs, weights=weights), target)
+    found = _looked_at(observed, probe, replace(inputs, weights=weights), target)
     if found is None:  # a layer of somebody's own that holds its momentum elsewhere
-        found = _looked_at(one, replace(probe, config=case.config), replace(inputs, weights=weights), target)
+        found = _looked_at(observed, replace(probe, config=case.config), replace(inputs, weights=weights), target)
     return found or {}
 
 
-def _looked_at(one: JudgedCase, case: Case, inputs: Inputs, target: Target) -> Shown | None:
+def _looked_at(before: Observed, case: Case, inputs: Inputs, target: Target) -> Shown | None:
     seen = _judged(case, inputs, target)
-    if not seen.observation.steps or seen.observation.steps[0].y is None:
+    if seen.observed is None or not seen.observed.observation.steps or seen.observed.observation.steps[0].y is None:
         return None
-    expectation = _expectation(one, case, inputs)
-    c = next(iter(Evidence(expectation, seen.observation, Grade.SEQUENTIAL).calls))
+    expectation = _expectation(before, case, inputs)
+    c = next(iter(Evidence(expectation, seen.observed.observation, Grade.SEQUENTIAL).calls))
     call, found = c.call, Shown()
-    if call.batch is not None and case.config.momentum == 0.0 and call.after is not call.before:
+    if call.batch is not None and case.config.momentum == 0.0 and call.updates:
         found["mean"] = (c.observed.weights["moving_mean"], _check(seen, "moving_mean"))
         found["variance"] = (c.observed.weights["moving_variance"], _check(seen, "moving_variance"))
     elif not call.normalizes_with_batch:
@@ -282,7 +288,9 @@ def _deviation(c: CallEvidence, case: Case, status: Status) -> tuple[Array, Chec
     return found, Check("", "deviation", 0, status, None, margin, None if margin <= 1 else mismatch)
 
 
-def _check(one: JudgedCase, quantity: str) -> Check | None:
+def _check(judged: JudgedCase, quantity: str) -> Check | None:
     """The gravest check of a quantity after the call."""
-    own = [check for check in one.verdict.checks if check.quantity == quantity and check.step == 0 and check.grade is not None]
+    own = [
+        check for check in judged.verdict.checks if check.quantity == quantity and check.step == 0 and check.grade is not None
+    ]
     return max(own, key=lambda check: (check.status.fails, check.margin or 0.0), default=None)

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from bnverify.cases.case import parse_fields
+from bnverify.cases.ids import parse_fields
 from bnverify.cases.layer_config import ARGUMENTS
 from bnverify.errors import BadInput
 

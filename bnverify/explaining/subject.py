@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import ARGUMENTS, LayerConfig
+from bnverify.cases.steps import Step
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES, Array, precision
 

@@ -93,18 +93,18 @@ class Trajectory:
 def follow_batches(subject: Subject, target: Target, within: float) -> Trajectory:
     """The trajectory of a subject whose steps are all training calls."""
     case, batches = subject.case, [x for x in subject.inputs.batches if x is not None]
-    one, calls = verified(case, subject.inputs, target)
+    judged, observed, calls = verified(case, subject.inputs, target)
     names = ("moving_mean", "moving_variance")
     before = {name: calls[0].before.weights[name].reshape(-1) for name in names}
     reference = {name: _rows([before[name], *(call.after.weights[name] for call in calls)]) for name in names}
-    seen = one.observation.steps
+    seen = observed.observation.steps
     own = {name: _rows([before[name], *(step.weights[name] for step in seen)]) for name in names}
     each = [_statistics(call.x, call.mask, case.kept, call) for call in calls]
     batch = {"mean": _rows([b.mean for b in each]), "variance": _rows([b.variance for b in each])}
     data = _data(case, calls)
     epsilon = case.config.epsilon
     apart = distance(own["moving_mean"], own["moving_variance"], data, epsilon)
-    still = all(call.after is call.before for call in calls)
+    still = not any(call.updates for call in calls)
     agrees = [bool(np.all(apart[step:] <= within)) for step in range(len(apart))]
     return Trajectory(
         subject.name,
@@ -118,9 +118,9 @@ def follow_batches(subject: Subject, target: Target, within: float) -> Trajector
         within,
         agrees_after=agrees.index(True) if any(agrees) and len(seen) == len(batches) else None,
         needed=_needed(before, batch, data, 1.0 if still else case.config.momentum, epsilon, within),
-        checks=tuple(c for c in one.verdict.checks if c.quantity in case.config.statistics and c.step is not None),
-        failure=one.observation.failure,
-        cause=one.verdict.cause,
+        checks=tuple(c for c in judged.verdict.checks if c.quantity in case.config.statistics and c.step is not None),
+        failure=observed.observation.failure,
+        cause=judged.verdict.cause,
         still=still,
     )
 

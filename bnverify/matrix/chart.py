@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import smaller_first
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.clause import Clause

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bnverify.cases.case import parse
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import smaller_first
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.eras import ERAS

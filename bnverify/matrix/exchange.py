@@ -15,20 +15,24 @@ from typing import Any
 import numpy as np
 from packaging.specifiers import SpecifierSet
 
-from bnverify.cases.case import Case, Step, parse
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
+from bnverify.cases.ids import parse
 from bnverify.cases.layer_config import LayerConfig
+from bnverify.cases.steps import Step
 from bnverify.contract import saving as files
-from bnverify.contract.eras import era_of, keras_version, unsupported
+from bnverify.contract.eras import era_of, keras_version
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import NoInterpreter, find_uv, make_environment
 from bnverify.matrix.rows import Row
-from bnverify.running.run import excused, judged
 from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
 from bnverify.targets.target import request
-from bnverify.values import Environment, Grade, Observation, Status, StepObservation, Verdict
+from bnverify.values import Environment, Observation, Status, StepObservation, Verdict
 from bnverify.verdicts import known
-from bnverify.verdicts.judged_case import JudgedCase
+from bnverify.verdicts.ask import not_here
+from bnverify.verdicts.excuse import excuse
+from bnverify.verdicts.judge import judge
+from bnverify.verdicts.judged_case import Observed
 
 FORMATS = ("keras", "weights.h5", "h5")
 LAYERS = (
@@ -206,7 +210,7 @@ def cases() -> Iterator[Case]:
 def save(case: Case, target: Isolated) -> Saved:
     """The file that a row writes after the steps before S."""
     environment, at = target.environment, case.steps.index(Step.SAVE)
-    if reason := unsupported(case, era_of(environment), environment):
+    if reason := not_here(case, environment):
         return Saved(case, environment, Observation(), reason=reason)
     asked = request(case, make_inputs(case))
     steps = asked["steps"][: at + 1]
@@ -232,10 +236,8 @@ def load(saved: Saved, target: Isolated) -> Verdict:
     found = target.ask({**asked, "steps": asked["steps"][1:]})
     if found.failure is None or found.steps:
         found = _joined(case, saved.observation, found)
-    era = era_of(target.environment)
-    one = JudgedCase(Verdict(case, (), Status.INCONCLUSIVE), found, era, inputs=after)
-    one = replace(one, verdict=judged(one, era.formulas, era.formats, Grade.SEQUENTIAL).verdict)
-    return excused(one, [d for d in known.shipped() if d.applies(target.environment)]).verdict
+    judged = judge(Observed(case, after, found, era_of(target.environment)))
+    return excuse(judged, [d for d in known.shipped() if d.applies(target.environment)]).verdict
 
 
 def _joined(case: Case, saved: Observation, loaded: Observation) -> Observation:
@@ -268,7 +270,7 @@ def _outcome(saver: str, loader: str, format: str, files: Sequence[Saved], targe
         return Exchange(format, saver, loader, "not tested", why)
     environment = target.environment
     for file in files:
-        if reason := file.reason or unsupported(file.case, era_of(environment), environment):
+        if reason := file.reason or not_here(file.case, environment):
             outcome = "not tested" if file.observation.failure else "unsupported"
             return Exchange(format, saver, loader, outcome, reason)
     expected = promised(files[0].environment, environment)

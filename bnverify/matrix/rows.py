@@ -18,8 +18,8 @@ from packaging.version import InvalidVersion, Version
 
 from bnverify.errors import BadInput
 from bnverify.storage.tables import Record, parse_tables, read_text
+from bnverify.targets.backends import BACKENDS
 from bnverify.targets.worker.frameworks import MODULES
-from bnverify.values import BACKENDS
 
 ROW_FIELDS = ("name", "module", "keras", "backend", "python", "packages", "env")
 PIN_FIELDS = ("module", "keras", "python", *BACKENDS)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bnverify.cases.case import RATE, Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import LayerConfig
+from bnverify.cases.steps import RATE, Step
 from bnverify.numeric.blocks import Index
 from bnverify.numeric.precision import FORMATS, Array, Precision, precision
 from bnverify.reference import formulas as keras_formulas
@@ -81,7 +82,13 @@ class Call:
         return self.correction[1] * self.own_gamma + beta if self.correction else beta
 
     @property
+    def updates(self) -> bool:
+        """Whether the call updates the moving statistics."""
+        return self.after is not self.before
+
+    @property
     def normalizes_with_batch(self) -> bool:
+        """Whether the call normalizes with the statistics of its batch, and not with the moving ones."""
         return self.batch is not None and self.mean is self.batch.mean
 
     @property
@@ -115,7 +122,7 @@ class Call:
 def _heard(case: Case, index: int, formulas: Formulas) -> bool:
     """Whether the calls hear of a change of `trainable` in step `index`; a model that is not compiled again may not."""
     trained = any(step.is_call and step.training for step in case.steps[:index])
-    return case.mode != "uncompiled" or formulas.settles == "never" or (formulas.settles == "fit" and not trained)
+    return not case.how.freezes_late or formulas.settles == "never" or (formulas.settles == "fit" and not trained)
 
 
 def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
@@ -130,7 +137,7 @@ def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Preci
                 continue
             given = {**inputs.at(index), "x": entered(batch, formats)}
             call = advance(case, read(state, formats), index, given, formulas)
-            state = call.after if call.after is not call.before else state
+            state = call.after if call.updates else state
             calls.append(call)
     return tuple(calls)
 
@@ -183,7 +190,7 @@ def advance(case: Case, state: State, index: int, given: Mapping[str, Array | No
     assert x is not None
     mask = None if mask is None else (mask[..., None] if mask.ndim < x.ndim else mask) != 0
     mean, variance = state.weights["moving_mean"], state.weights["moving_variance"]
-    training = formulas.told(step.training, False if case.mode == "pinned" else None)
+    training = formulas.told(step.training, False if case.how.pins_inference else None)
     uses_batch, updates = (f(training, state.frozen) for f in (formulas.normalizes_with_batch, formulas.updates))
     batch, after, correction = None, state, None
     if uses_batch or updates:

@@ -1,7 +1,8 @@
-"""Parts: what a case consists of where one of its steps makes several calls, or calls of several layers.
+"""Sub-cases: the single calls of a case whose steps make several calls, or call several layers.
 
-Each part is a case of its own, with inputs and an observation, so that it is judged like any other: the calls of each batch
-normalization in a network, those of each replica, those of each slice along time, two calls of a shared layer in their order.
+Each sub-case is a case of its own, with inputs and an observation, and is judged like any other. A network has one for each
+call of each batch normalization; replicas have one for each call of a replica; TimeDistributed has one step for each time
+slice; a shared layer has its two calls in the order in which they were made.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import LayerConfig
-from bnverify.cases.modes import replicas, spreads
+from bnverify.cases.steps import Step
 from bnverify.numeric.precision import Array
 from bnverify.values import InnerCall, Observation, StepObservation
 
@@ -25,58 +26,62 @@ Weights = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class SubCase:
-    """A case inside another. label: which call, or whose, empty where it is all of them; steps: its steps in the whole case."""
+    """One call, or one sequence of calls, that a case makes in its steps, as a case of its own.
+
+    label: which call this is, or whose; empty where it stands for all of them. steps: the index in the whole case of each of
+    its steps. alone: where replicas compute with the batch of all of them, the same call with the replica's own shard only.
+    """
 
     label: str
     case: Case
     inputs: Inputs
     observation: Observation
     steps: tuple[int, ...]
+    alone: SubCase | None = None
 
 
-def sub_cases_of(
-    case: Case, inputs: Inputs, observation: Observation, slices: bool, alone: bool = False
-) -> tuple[SubCase, ...] | None:
-    """The parts that are judged in the place of a case's calls; None where the case is judged as it is.
+def sub_cases_of(case: Case, inputs: Inputs, observation: Observation, slices: bool) -> tuple[SubCase, ...] | None:
+    """The sub-cases that are judged instead of the case's own calls; None where each step makes one call.
 
-    slices: whether TimeDistributed calls its layer for each slice, as it is documented to, and not for all at once; alone:
-    whether each replica is held against its own shard even where all of them are to use the whole batch.
+    slices: whether TimeDistributed calls its layer once for each slice, as Keras 3 does, and not once for all of them.
     """
-    if case.misuse != "none":
+    if case.misuse:
         return ()
-    if replicas(case.mode) > 1:
-        return tuple(_inner(case, call) for call in (observation.inner if alone else _of_replicas(case, observation)))
-    if case.network != "none":
+    if case.how.replicas > 1:
+        return tuple(_of_replicas(case, observation))
+    if case.network:
         return tuple(_inner(case, call) for call in observation.inner)
-    if case.mode == "shared":
+    if case.how.calls_per_step == "pairs":
         return (_in_order(case, inputs, observation),)
-    if case.mode == "timedistributed" and slices:
+    if case.how.calls_per_step == "slices" and slices:
         return (_slices(case, inputs, observation),)
     return None
 
 
 def together(case: Case) -> bool:
-    """Whether all replicas use, and move their statistics with, the batch of all of them."""
-    return case.config.synchronized or spreads(case.mode)
+    """Whether all replicas normalize with the statistics of the whole batch, and update their moving statistics with them."""
+    return case.config.synchronized or case.how.one_computation
 
 
-def _of_replicas(case: Case, observation: Observation) -> Iterator[InnerCall]:
-    """The calls of replicas, each with its shard; where they work together with the whole batch, and all outputs."""
+def _of_replicas(case: Case, observation: Observation) -> Iterator[SubCase]:
+    """The call of each replica with its shard. Where replicas compute together, with the whole batch and all outputs."""
     for _, group in itertools.groupby(observation.inner, key=lambda call: call.step):
         calls = list(group)
         ys = [call.after.y for call in calls if call.after.y is not None]
         if not (together(case) and calls[0].training and calls[0].trainable and len(ys) == len(calls)):
-            yield from calls
+            yield from (_inner(case, call) for call in calls)
             continue
         masks = [call.mask for call in calls if call.mask is not None]
         x, y = np.concatenate([call.x for call in calls]), np.concatenate(ys)
         mask = np.concatenate(masks) if masks else None
-        yield from (replace(call, x=x, mask=mask, after=replace(call.after, y=y)) for call in calls)
+        for call in calls:
+            whole = _inner(case, replace(call, x=x, mask=mask, after=replace(call.after, y=y)))
+            yield replace(whole, alone=_inner(case, call))
 
 
 def shards(case: Case, inputs: Inputs) -> tuple[tuple[str, Case, Inputs], ...]:
     """What the steps of a case are on each replica, while nothing is shared: a label, the case and its inputs."""
-    count = replicas(case.mode)
+    count = case.how.replicas
 
     def of(values: tuple[Array | None, ...], index: int) -> tuple[Array | None, ...]:
         return tuple(None if value is None else np.array_split(value, count)[index] for value in values)
@@ -108,9 +113,9 @@ def _inner(case: Case, call: InnerCall) -> SubCase:
         policy=call.policy,
         dtype=call.dtype,
         weights="random",
-        mask="none" if call.mask is None else "random",
+        mask="" if call.mask is None else "random",
         gradients=0,
-        network="none",
+        network="",
     )
     masks = () if call.mask is None else (call.mask,)
     observation = Observation(call.weights, call.before, None, (call.after,))

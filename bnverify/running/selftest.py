@@ -10,12 +10,12 @@ from bnverify.cases.expression import compile_expression
 from bnverify.cases.suites import suite as cases_of
 from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
-from bnverify.running.run import verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess, Target
 from bnverify.values import Status, Verdict
 from bnverify.verdicts.diagnose import name_causes
+from bnverify.verdicts.pipeline import verify
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
 
-from bnverify.cases.case import Case
 from bnverify.errors import BadInput
-from bnverify.numeric.precision import POLICIES
 from bnverify.targets.worker.frameworks import MODULES
 from bnverify.targets.worker.functions import FUNCTIONS, NAMES, SYMBOLIC
 
-_Lacks = Mapping[str, Callable[[Case], bool]]
-
-ALL: _Lacks = {
-    "{} knows no masks": lambda case: case.mask != "none" or case.law == "mask",
-    "what {} refuses is no promise of the layer's": lambda case: case.misuse != "none",
-    "{} knows no batch renormalization": lambda case: case.config.renorm or case.law == "renorm",
-    "{} knows of no other replicas": lambda case: case.config.synchronized,
+LACKS = {  # by need, why no function target has it
+    "a misuse": "what {} refuses is not part of the layer's contract",
+    "a mask": "{} takes no mask",
+    "renorm": "{} has no batch renormalization",
+    "synchronized": "{} does not know other replicas",
 }
-FUSED: _Lacks = {
-    "{} takes inputs of rank 4 and 5": lambda case: len(case.shape) not in (4, 5),
-    "{} takes the channels last on CPU": lambda case: case.kept != (len(case.shape) - 1,),
-    "{} has no float64": lambda case: POLICIES[case.policy].compute.name == "float64",
-    "{} takes neither another axis nor another rank, which the law's second call has": lambda case: (
-        case.law in ("transposition", "axes")
-    ),
+FUSED_LACKS = {  # by need, why no fused function has it
+    "rank other than 4 and 5": "{} takes inputs of rank 4 and 5 only",
+    "channels before the last axis": "{} takes the channels last on CPU",
+    "computing in float64": "{} has no float64",
+    "a second call with another axis or rank": "the law's second call has another axis or rank, which {} does not take",
 }
 
 
@@ -39,13 +32,13 @@ def function_of(target: str) -> str:
     return target.removesuffix(SYMBOLIC)
 
 
-def lacks(target: str, case: Case) -> str:
-    """Why a route cannot be asked for a case; empty where it can, and for layers."""
+def lacks(target: str) -> dict[str, str]:
+    """What a case may need and why a function does not have it, by the words of `cases.askable.needs`; empty for layers."""
     if not is_function_target(target):
-        return ""
-    route = function_of(target)
-    limits = {**ALL, **(FUSED if FUNCTIONS[route][0] == "fused" else {})}
-    return next((why.format(route) for why, applies in limits.items() if applies(case)), "")
+        return {}
+    function = function_of(target)
+    found = {**LACKS, **(FUSED_LACKS if FUNCTIONS[function][0] == "fused" else {})}
+    return {need: why.format(function) for need, why in found.items()}
 
 
 def check_target(name: str) -> None:
@@ -56,6 +49,3 @@ def check_target(name: str) -> None:
     hint = f"; did you mean {near[0]}?" if near else ""
     allowed = ", ".join((*MODULES, *FUNCTIONS))
     raise BadInput(f"--target {name!r} is unknown; allowed: {allowed}, functions with {SYMBOLIC}, too{hint}")
-
-
-__all__ = ["ALL", "FUSED", "NAMES", "check_target", "function_of", "is_function_target", "lacks"]

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.misuse import MISUSES
-from bnverify.cases.modes import replicas
+from bnverify.cases.steps import Step
 from bnverify.numeric.precision import FORMATS, Array, precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, initial_state, trace
@@ -41,14 +41,14 @@ class ReferenceTarget:
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         """Every step of the case, each number rounded once; a mistake is refused as it must be."""
-        if case.network != "none" or case.file != "none" or replicas(case.mode) > 1:
+        if case.network or case.file or case.how.replicas > 1:
             text = "the reference is no layer in a model: it has no networks, replicas and files"
             return Observation(failure=Failure("start", "NotHere", text))
-        if case.misuse != "none":
+        if case.misuse:
             mistake = MISUSES[case.misuse]
             text = " ".join((mistake.names[0], "is wrong:", *mistake.shows[:1]))
             return Observation(failure=Failure(mistake.stage, mistake.raises[0], text))
-        if case.mode == "timedistributed":
+        if case.how.calls_per_step == "slices":
             return self._slices(case, inputs)
         formats = precision(case.policy, case.dtype)
         names = case.config.weight_names()
@@ -70,7 +70,7 @@ class ReferenceTarget:
             if call and not self._formulas.penalizes(frozen):
                 steps[-1] = replace(steps[-1], losses=())
         config = {name: getattr(case.config, name) for name in ARGUMENTS}
-        trains = not frozen if case.mode == "unbuilt" else case.config.trainable  # when the weights are listed
+        trains = not frozen if case.how.builds_late else case.config.trainable  # when the weights are listed
         infos = tuple(
             WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters and trains) for name in names
         )

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bnverify.cases.case import RATE, Case, Step
+from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.misuse import MISUSES
+from bnverify.cases.steps import RATE, Step
 from bnverify.targets.worker.observing import Worker
 from bnverify.values import Environment, Failure, InnerCall, Interface, Observation, StepObservation, WeightInfo
 
@@ -83,9 +84,9 @@ def request(case: Case, inputs: Inputs) -> dict[str, Any]:
         "mode": case.mode,
         "layout": case.layout,
         "made": bool(case.config.draws),
-        "network": case.network if case.network != "none" else None,
+        "network": case.network if case.network else None,
     }
-    return asked if case.misuse == "none" else {**asked, **misused(case, asked)}
+    return asked if not case.misuse else {**asked, **misused(case, asked)}
 
 
 def _step(case: Case, inputs: Inputs, index: int) -> dict[str, Any]:

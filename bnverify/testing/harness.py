@@ -9,16 +9,18 @@ from typing import Any, NoReturn, TypeVar
 import pytest
 
 from bnverify.cases import suites
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
+from bnverify.cases.ids import parse
 from bnverify.contract import BY_KEY
 from bnverify.errors import BadInput
-from bnverify.running.run import excused, verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import Target
 from bnverify.values import Results, Status, Verdict
 from bnverify.verdicts import known
 from bnverify.verdicts.diagnose import name_causes
+from bnverify.verdicts.excuse import excuse
 from bnverify.verdicts.known import Deviation
+from bnverify.verdicts.pipeline import verify
 from bnverify.views.terminal import as_text
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -65,12 +67,10 @@ class Harness:
 
     def verdict(self, case: Case) -> Verdict:
         """The verdict on a case with its cause; expected failures are known deviations."""
-        one = verify(case, self.target, self.seed)
-        one = excused(one, self.deviations)
-        verdict = one.verdict
-        if not verdict.status.fails:
-            return verdict
-        return name_causes([one], self.target.observe)[0]
+        judged = excuse(verify(case, self.target, self.seed), self.deviations)
+        if not judged.verdict.status.fails:
+            return judged.verdict
+        return name_causes([judged], self.target.observe)[0]
 
     def check(self, case: Case) -> None:
         """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""
@@ -90,7 +90,7 @@ class Harness:
         """Ends as expected to fail at the first case in which the clause does fail, the smallest cases first."""
         why = self.expected_clauses[clause]
         for case in suites.smaller_first(cases):
-            verdict = excused(verify(case, self.target, self.seed), self.shipped).verdict
+            verdict = excuse(verify(case, self.target, self.seed), self.shipped).verdict
             if any(check.clause == clause for check in verdict.failures):
                 pytest.xfail(f"{why} (seen in {case.id})")
         fail(f"[XPASS(strict)] clause {clause} was expected to fail ({why}), but conforms in every case")

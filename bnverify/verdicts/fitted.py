@@ -47,7 +47,7 @@ def fitted(expectation: Expectation, observation: Observation) -> Iterator[tuple
 def _momentum(evidence: Evidence) -> float | None:
     """From the first update of the mean: (new - batch) / (old - batch), in the channel where these differ most."""
     for c in evidence.calls:
-        if c.call.batch is not None and c.call.after is not c.call.before:
+        if c.call.batch is not None and c.call.updates:
             old, batch = c.call.before.weights["moving_mean"].ravel(), c.call.batch.mean.ravel()
             new = c.observed.weights.get("moving_mean")
             if new is None or new.size != old.size:

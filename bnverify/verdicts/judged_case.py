@@ -1,4 +1,4 @@
-"""What fails, with all that is needed to find out why."""
+"""The values of the pipeline: a case that was observed, and a case that was judged. Each is frozen."""
 
 from __future__ import annotations
 
@@ -7,41 +7,63 @@ from dataclasses import dataclass, field, replace
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
-from bnverify.contract.eras import ERAS, Era
+from bnverify.contract.eras import Era
 from bnverify.reference.sub_cases import SubCase
 from bnverify.values import Check, Observation, Verdict, worst
 
 
 @dataclass(frozen=True)
-class JudgedCase:
-    """A verdict that fails, with what is needed to find out why.
+class Observed:
+    """A case with its inputs, and what the target returned for them.
 
-    companions: by clause key, the case, inputs and observation that the clause asked for beside the case's own. parts: what is
-    judged in the place of the case's calls; own: the verdict on the case without them.
+    era: the promises that the target's Keras makes; companions: by clause key, the second observation that the clause needs.
     """
 
-    verdict: Verdict
+    case: Case
+    inputs: Inputs
     observation: Observation
-    era: Era = ERAS[-1]
-    companions: Mapping[str, tuple[Case, Inputs, Observation]] = field(default_factory=dict)
-    inputs: Inputs = Inputs(None, ())  # noqa: RUF009, as frozen as any value
-    parts: tuple[tuple[SubCase, JudgedCase], ...] = ()
-    own: Verdict | None = None
+    era: Era
+    companions: Mapping[str, Observed] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
+        """The number of output values in all steps."""
         return sum(step.y.size for step in self.observation.steps if step.y is not None)
 
-    def with_parts(self, own: Verdict, parts: tuple[tuple[SubCase, JudgedCase], ...]) -> JudgedCase:
-        """The whole: the case's own verdict and those of its parts in one."""
+
+@dataclass(frozen=True)
+class JudgedCase:
+    """A case with its observation and its verdict, failing or not.
+
+    observed: None where nothing was observed, or where the arrays were dropped to save memory.
+    own, sub_cases: where a step makes several calls, the verdict on the case as a whole, and each call judged as a sub-case.
+    `verdict` holds the checks of both.
+    """
+
+    verdict: Verdict
+    observed: Observed | None = None
+    own: Verdict | None = None
+    sub_cases: tuple[tuple[SubCase, JudgedCase], ...] = ()
+
+    @property
+    def case(self) -> Case:
+        return self.verdict.case
+
+    @property
+    def size(self) -> int:
+        """The number of output values in all steps, 0 where nothing was observed."""
+        return self.observed.size if self.observed else 0
+
+    def with_sub_cases(self, own: Verdict, sub_cases: tuple[tuple[SubCase, JudgedCase], ...]) -> JudgedCase:
+        """This case with the checks of `own` and of the sub-cases as its verdict."""
         checks = [*own.checks]
-        for part, one in parts:
-            checks += [_placed(check, part) for check in one.verdict.checks]
+        for sub_case, judged in sub_cases:
+            checks += [_of_the_whole(check, sub_case) for check in judged.verdict.checks]
         status = worst([check.status for check in checks])
-        return replace(self, verdict=replace(own, checks=tuple(checks), status=status), parts=parts, own=own)
+        return replace(self, verdict=replace(own, checks=tuple(checks), status=status), own=own, sub_cases=sub_cases)
 
 
-def _placed(check: Check, part: SubCase) -> Check:
-    """A part's check as one of the whole case."""
-    step = check.step if check.step is None else part.steps[check.step]
-    return replace(check, step=step, quantity=f"{check.quantity} of {part.label}" if part.label else check.quantity)
+def _of_the_whole(check: Check, sub_case: SubCase) -> Check:
+    """A check of a sub-case with the step and the quantity that it has in the whole case."""
+    step = check.step if check.step is None else sub_case.steps[check.step]
+    return replace(check, step=step, quantity=f"{check.quantity} of {sub_case.label}" if sub_case.label else check.quantity)

@@ -7,24 +7,26 @@ selects some.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from bnverify.cases.case import Case, parse
+from bnverify.cases.case import Case
+from bnverify.cases.ids import parse
 from bnverify.cases.suites import matches
 from bnverify.contract import BY_KEY, NUMBERS
-from bnverify.contract.eras import keras_version
+from bnverify.contract.eras import Era, Promise, keras_version
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import FORMATS, Precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
 from bnverify.storage.tables import Record, parse_tables, read_text
-from bnverify.targets.function_targets import NAMES, function_of
-from bnverify.values import BACKENDS, Check, Environment, Grade, Status, Verdict, worst
+from bnverify.targets.backends import BACKENDS
+from bnverify.targets.function_targets import function_of
+from bnverify.targets.worker.functions import NAMES
+from bnverify.values import Check, Environment, Grade
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,18 @@ class Deviation:
             (self.computes, self.arithmetic, self.variable, self.read, self.autocast, self.output, self.grade, self.replicas)
         )
 
-    def formulas(self, promised: Formulas) -> Formulas:
-        """What is computed instead of the promised formulas."""
+    def instead(self, era: Era) -> Promise:
+        """What the layer computes, by this record, instead of what the era promises."""
+        return Promise(era.apply(self._formulas(era.formulas)), lambda case: self._formats(era.formats(case)))
+
+    def _formulas(self, promised: Formulas) -> Formulas:
         found = promised
         for key in self.computes.split("+") if self.computes else ():
             changed = {f.name: getattr(HYPOTHESES[key].formulas, f.name) for f in fields(Formulas)}
             found = replace(found, **{k: v for k, v in changed.items() if v is not getattr(KERAS, k)})
         return found
 
-    def formats(self, promised: Precision) -> Precision:
-        """The formats instead of the promised ones."""
+    def _formats(self, promised: Precision) -> Precision:
         return replace(
             promised,
             arithmetic=FORMATS.get(self.arithmetic, promised.arithmetic),
@@ -177,74 +181,3 @@ def _check_evidence(record: Record, case: str, selection: str) -> None:
             raise record.fail("case", f"{part!r} is not field:value with a field of {', '.join(shown.fields)}")
     if not matches(shown, selection):
         raise record.fail("evidence", f"the case {shown.id} is not among those that case = {selection!r} selects")
-
-
-def excuse(verdict: Verdict, deviations: Iterable[Deviation], under: Callable[[Deviation], Verdict] | None = None) -> Verdict:
-    """The verdict with the failing checks that a deviation selects turned into known deviations.
-
-    under: gives the verdict on the same observation if what an exact deviation says had been promised.
-    """
-    if not verdict.failures:
-        return verdict
-    checks = verdict.checks
-    for deviation in deviations:
-        if not any(check.status.fails and deviation.selects(verdict.case, check) for check in checks):
-            continue
-        fits = _fits(under(deviation)) if deviation.exact and under else lambda check: True
-        checks = tuple(
-            replace(check, status=Status.KNOWN, reason=deviation.why)
-            if check.status.fails and deviation.selects(verdict.case, check) and fits(check)
-            else check
-            for check in checks
-        )
-    return replace(verdict, checks=checks, status=worst([check.status for check in checks]))
-
-
-def _fits(verdict: Verdict) -> Callable[[Check], bool]:
-    """Whether the check of the same clause, quantity and step does not fail in `verdict`.
-
-    Where a clause says nothing of it there, as that about training of a layer which by the deviation is frozen, another's must
-    hold, and none fail; those about a second observation apart, which no deviation changes.
-    """
-    made = {(c.clause, c.quantity, c.step): not c.status.fails for c in verdict.checks}
-    others: dict[tuple[str, int | None], bool] = {}
-    for c in (c for c in verdict.checks if BY_KEY[c.clause].companion is None):
-        others[c.quantity, c.step] = others.get((c.quantity, c.step), True) and not c.status.fails
-    return lambda check: made.get((check.clause, check.quantity, check.step), others.get((check.quantity, check.step), False))
-
-
-def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """A line for each deviation and clause that its evidence no longer shows, where the evidence was part of the run.
-
-    A deviation that says exactly what comes out instead must show in one of its clauses, any other in every one.
-    """
-    lines = []
-    by_id = {verdict.case.id: verdict for verdict in verdicts}
-    for deviation in deviations:
-        shown = by_id.get(parse(deviation.evidence).id)
-        if shown is None or shown.status is Status.UNSUPPORTED:
-            continue
-        gone = [clause for clause in deviation.clauses if not _shows(shown, clause)]
-        if deviation.exact and len(gone) < len(deviation.clauses):
-            continue
-        if deviation.exact and len(gone) > 1:
-            told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
-            lines.append(f"{told}: none of its clauses shows it in its evidence {shown.case.id}")
-            continue
-        for clause in gone:
-            checks = sum(check.clause == clause for check in shown.checks)
-            if not checks and shown.status is Status.CRASHED:
-                continue  # it could not be looked at
-            told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
-            found = f"{checks} checks of {clause} conform" if checks else f"no check of {clause} is made"
-            lines.append(f"{told}: {found} in its evidence {shown.case.id}")
-    return tuple(lines)
-
-
-def _shows(verdict: Verdict, clause: str) -> bool:
-    return any(check.clause == clause and check.status is Status.KNOWN for check in verdict.checks)
-
-
-def evidence(deviations: Iterable[Deviation]) -> tuple[Case, ...]:
-    """The cases that show the deviations. Part of every run of a whole suite, so that none goes stale unseen."""
-    return tuple(parse(deviation.evidence) for deviation in deviations)

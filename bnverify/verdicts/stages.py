@@ -15,44 +15,41 @@ import numpy as np
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
-from bnverify.cases.modes import replicas
-from bnverify.contract.evidence import CallEvidence, Evidence, Expectation, expect
+from bnverify.contract.evidence import CallEvidence, Evidence, expect
 from bnverify.numeric.precision import Array
 from bnverify.reference.formulas import Formulas
 from bnverify.reference.machine import Call, trace
-from bnverify.values import Grade, Observation, Status
-from bnverify.verdicts.judged_case import JudgedCase
+from bnverify.values import Grade, Observation, Status, Verdict
+from bnverify.verdicts.judged_case import Observed
 
-STAGES = ("mean", "variance", "inverse deviation", "x̂", "output", "moving averages", "gradients")
 Observe = Callable[[Case, Inputs], Observation]
 SAME = 1e-9  # relative, between two references in float64
 
 
-def stage_of(one: JudgedCase, observe: Observe, formulas: Formulas | None) -> str:
+def stage_of(verdict: Verdict, observed: Observed, observe: Observe, formulas: Formulas | None) -> str:
     """The first quantity that is off; empty where no number is. formulas: those of the cause, where it is a known one."""
-    failing = [check for check in one.verdict.failures if check.grade is not None and check.step is not None]
+    failing = [check for check in verdict.failures if check.grade is not None and check.step is not None]
     if not failing:
         return ""
-    if formulas is None and replicas(one.verdict.case.mode) > 1:
+    if formulas is None and observed.case.how.replicas > 1:
         return ""  # a replica's call cannot be made once more by itself
     first = min(check.step or 0 for check in failing)
     quantities = {check.quantity for check in failing if check.step == first}
-    inputs = one.inputs
-    moved, normalized = quantities & set(one.verdict.case.config.statistics), {q for q in quantities if q.startswith("y")}
+    moved, normalized = quantities & set(observed.case.config.statistics), {q for q in quantities if q.startswith("y")}
     if not moved and not normalized:
         return "gradients" if any(quantity.startswith("dL/") for quantity in quantities) else ""
     if formulas is not None:
-        found = _by_formulas(one, inputs, first, one.era.apply(formulas))
+        found = _by_formulas(observed, first, observed.era.apply(formulas))
         return found or ("output" if normalized else "moving averages")
-    return _by_observation(one, inputs, first, observe) if normalized else "moving averages"
+    return _by_observation(observed, first, observe) if normalized else "moving averages"
 
 
-def _by_formulas(one: JudgedCase, inputs: Inputs, step: int, wrong: Formulas) -> str:
+def _by_formulas(observed: Observed, step: int, wrong: Formulas) -> str:
     """The first intermediate in which a call under the cause's formulas differs from the right one; empty where none does."""
-    case, formats = one.verdict.case, one.era.formats(one.verdict.case)
+    case, formats = observed.case, observed.era.formats(observed.case)
     right, other = (
-        next(call for call in trace(case, inputs, formulas, formats) if call.index == step)
-        for formulas in (one.era.formulas, wrong)
+        next(call for call in trace(case, observed.inputs, formulas, formats) if call.index == step)
+        for formulas in (observed.era.formulas, wrong)
     )
     parts: tuple[tuple[str, Callable[[Call], tuple[Array | None, ...]]], ...] = (
         ("mean", lambda call: (call.mean, None if call.batch is None else call.batch.mean)),
@@ -67,11 +64,12 @@ def _same(a: Array | None, b: Array | None) -> bool:
     return a is None or b is None or bool(np.allclose(a, b, rtol=SAME, atol=0.0, equal_nan=True))
 
 
-def _by_observation(one: JudgedCase, inputs: Inputs, step: int, observe: Observe) -> str:
-    case = one.verdict.case
+def _by_observation(observed: Observed, step: int, observe: Observe) -> str:
+    """What the layer has wrong, as a second look with gamma 1 and beta 0 shows it."""
+    case, inputs, era = observed.case, observed.inputs, observed.era
     plain = replace(inputs, weights=_plain(case, inputs)) if case.weights != "initial" else inputs
     seen = observe(case, plain)
-    evidence = Evidence(_expected(one, case, plain), seen, Grade.SEQUENTIAL)
+    evidence = Evidence(expect(case, plain, era.formulas, era.formats(case)), seen, Grade.SEQUENTIAL)
     c = next((c for c in evidence.calls if c.call.index == step), None)
     if c is None or c.observed.y is None or c.observed.y.shape != case.shape:
         return "output"
@@ -87,10 +85,6 @@ def _plain(case: Case, inputs: Inputs) -> dict[str, Array]:
     shape = case.channels_shape
     values = {"gamma": np.ones(shape), "beta": np.zeros(shape)}
     return {name: values.get(name, value) for name, value in inputs.weights.items()}
-
-
-def _expected(one: JudgedCase, case: Case, inputs: Inputs) -> Expectation:
-    return expect(case, inputs, one.era.formulas, one.era.formats(case))
 
 
 @np.errstate(all="ignore")

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from bnverify.bounds.derive import GRADES, CallBounds
-from bnverify.cases.case import Case, Step
+from bnverify.cases.case import Case
+from bnverify.cases.file_formats import FILES
 from bnverify.cases.fills import MASK_WORDS, Inputs, describe, make_inputs
 from bnverify.cases.misuse import MISUSES
-from bnverify.cases.modes import FILES, LAYOUTS, MODES, replicas
+from bnverify.cases.modes import LAYOUTS
 from bnverify.cases.networks import NETWORKS, WORDS
 from bnverify.cases.posted import POSTED
+from bnverify.cases.steps import Step
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAWS
@@ -29,11 +31,11 @@ LAW_CLAUSES = {**{law.name: law.key for law in LAWS}, "repeat": "repeatable", "t
 
 def case_lines(case: Case, seed: int) -> Iterator[str]:
     """The lines of the view; statistics of the first channels, and the bound of the best grade."""
-    if case.misuse != "none":
+    if case.misuse:
         yield from _misuse_lines(case)
         return
     inputs = make_inputs(case, seed)
-    if case.network != "none":
+    if case.network:
         yield from _network_lines(case, inputs)
         return
     expectation = expect(case, inputs)
@@ -47,7 +49,7 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
     yield f"  input     {case.dtype} of shape {case.shape}; {_source(case)}"
     yield (
         f"  axes      kept {_axes(case.kept)}, reduced {_axes(reduced)}: "
-        f"each statistic over {plural(count(case.shape, reduced), 'value')}{' of all shards' * (replicas(case.mode) > 1)}"
+        f"each statistic over {plural(count(case.shape, reduced), 'value')}{' of all shards' * (case.how.replicas > 1)}"
     )
     yield (
         f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
@@ -56,13 +58,13 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
     yield from _way_lines(case)
     for name, value in (inputs.weights or {}).items():
         yield f"  {name:<15} {_values(value)}"
-    if replicas(case.mode) > 1:
+    if case.how.replicas > 1:
         yield f"  replicas  {_of_replicas(case)}"
         if not together(case):
             yield from _shard_lines(case, inputs)
             return
     places = tuple(range(len(case.steps)))
-    if case.mode == "timedistributed":
+    if case.how.calls_per_step == "slices":
         (part,) = sub_cases_of(case, inputs, Observation(), True) or ()
         expectation, places = expect(part.case, part.inputs), part.steps
     found = _found(expectation)
@@ -75,7 +77,7 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
 
 def _source(case: Case) -> str:
     """Where the values of the input come from."""
-    if case.posted != "none":
+    if case.posted:
         return f"posted with the question: {POSTED[case.posted].words}"
     return f"{case.fill}: {describe(case.fill)}"
 
@@ -83,14 +85,14 @@ def _source(case: Case) -> str:
 def _way_lines(case: Case) -> Iterator[str]:
     """What is not plain about how the calls are made."""
     if case.mode != "call":
-        yield f"  mode      {case.mode}: {MODES[case.mode]}"
-    if case.file != "none":
-        yield f"  file      {case.file}: {FILES[case.file]}; observed once more without it, and nothing may differ"
+        yield f"  mode      {case.mode}: {case.how.words}"
+    if case.file:
+        yield f"  file      {case.file}: {FILES[case.file].words}; observed once more without it, and nothing may differ"
     if case.layout != "plain":
         yield f"  layout    {case.layout}: {LAYOUTS[case.layout]}"
-    if case.mask != "none":
+    if case.mask:
         yield f"  mask      {case.mask}, {len(case.shape) - 1} axes: {MASK_WORDS[case.mask]}"
-    if case.law != "none":
+    if case.law:
         law = next(clause for clause in CLAUSES if clause.key == LAW_CLAUSES[case.law])
         yield f"  law       {law.rule}; the layer is observed once more for it"
 
@@ -189,7 +191,7 @@ def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
     if call.correction is not None:
         for name, value in zip("rd", call.correction, strict=True):
             yield f"    {name} of renorm      {_values(value)}"
-    if call.after is not call.before:
+    if call.updates:
         for name in bounds.moving:
             largest = short(_largest(bounds.moving[name][GRADES[0]]))
             yield f"    {name:<15} {_values(call.after.weights[name])}, bound at most {largest}"

@@ -45,7 +45,7 @@ def heading(e: Explanation) -> Iterator[str]:
     yield f"{e.name} · {environment_line(e.environment)}"
     case = e.case
     given = f"training={case.steps[0].training}" if case.steps[0].training is not None else "training not given"
-    masked = ", with a mask" if case.mask != "none" else ""
+    masked = ", with a mask" if case.mask else ""
     policy = f", dtype policy {case.policy}" if case.policy != "float32" else ""
     yield f"call        {given}{masked}; x is {case.dtype} of shape {case.shape}{policy}"
     kept, reduced = _axes(case.kept), _axes(e.reduced)

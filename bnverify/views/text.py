@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from bnverify.cases.case import Step
+from bnverify.cases.steps import Step
 from bnverify.contract import BY_KEY
 from bnverify.contract.eras import ERAS, era_of
 from bnverify.targets.function_targets import is_function_target

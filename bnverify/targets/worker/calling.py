@@ -17,6 +17,10 @@ class Caller(object):
 
     late = False  # whether the layer is built by its first call
     inner = ()  # the calls that were watched inside the steps
+    own_class = False  # whether the model is of a class that nobody else can make
+    built_by_call = False  # whether the model is built by its first call
+    makes_inputs = False  # whether the model makes the layer's inputs itself
+    sliced = False  # whether the layer sees the inputs without their axis 1
 
     def __init__(self, framework, factory, request):
         self.framework, self.factory, self.request = framework, factory, request

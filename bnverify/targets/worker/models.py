@@ -122,6 +122,9 @@ class Nested(InModel):
 
 
 class Subclassed(InModel):
+    own_class = True
+    built_by_call = True
+
     def model(self, layer):
         class Model(self.framework.keras.Model):
             def __init__(self):
@@ -136,6 +139,8 @@ class Subclassed(InModel):
 
 
 class Parent(InModel):
+    own_class = True
+
     def model(self, layer):
         class Outer(self.framework.keras.layers.Layer):
             def __init__(self, **arguments):
@@ -174,6 +179,8 @@ class Shared(InModel):
 
 
 class TimeDistributed(InModel):
+    sliced = True
+
     def build(self):
         shape = self.request["shape"]
         self.layer.build(tuple(shape[:1] + shape[2:]))
@@ -196,6 +203,8 @@ class Masking(InModel):
 
 class Embedding(InModel):
     """Each position has an index of its own, masked ones 0."""
+
+    makes_inputs = True
 
     def model(self, layer):
         shape = self.request["shape"]

@@ -14,11 +14,12 @@ STRATEGIES = {}  # by the number of replicas; one of each in a process
 
 
 class Replicas(Caller):
-    """The base of the ways: shards of a batch, and what each replica made of its own."""
+    """The base of all that spread a batch: shards of the batch, and what each replica made of its own."""
+
+    count = 1  # replicas
 
     def __init__(self, *arguments):
         super(Replicas, self).__init__(*arguments)
-        self.count = int(self.request["mode"][-1])
         self.inner = []
         self.done = 0
 
@@ -193,4 +194,14 @@ def plural(count, what):
     return "one " + what if count == 1 else "%d %ss" % (count, what)
 
 
-CALLERS = {"mirrored2": Mirrored, "mirrored3": Mirrored, "mirrored4": Mirrored, "parallel2": Parallel, "parallel4": Parallel}
+def over(count, kind):
+    return type(kind.__name__, (kind,), {"count": count})
+
+
+CALLERS = {
+    "mirrored2": over(2, Mirrored),
+    "mirrored3": over(3, Mirrored),
+    "mirrored4": over(4, Mirrored),
+    "parallel2": over(2, Parallel),
+    "parallel4": over(4, Parallel),
+}

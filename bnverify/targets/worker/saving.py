@@ -16,7 +16,6 @@ import numpy as np
 from .recording import NotHere, after_change, short_name, trainable, values, whole_config
 
 SUFFIXES = {"keras": ".keras", "weights.h5": ".weights.h5", "h5": ".h5", "savedmodel": "", "export": ""}
-OPAQUE = ("subclassed", "parent")  # modes whose models are of classes that nobody else knows
 PARTS = ("layer", "within", "keeper", "table")  # what ways hold of their model
 
 
@@ -119,11 +118,11 @@ def another(caller):
 
 def built(caller, layer):
     """The layer, built for what it sees, unless the caller does that."""
-    shape, mode = list(caller.request["shape"]), caller.request.get("mode")
+    shape = list(caller.request["shape"])
     if caller.framework.generation == "graph" and not hasattr(caller, "whole"):
         small(caller, layer)  # which, other than build(), gives weights a scope of their own for their names
-    elif mode not in OPAQUE:
-        layer.build(tuple(shape[:1] + shape[2:] if mode == "timedistributed" else shape))
+    elif not caller.own_class:
+        layer.build(tuple(shape[:1] + shape[2:] if caller.sliced else shape))
     return layer
 
 
@@ -179,7 +178,7 @@ def custom_objects(caller):
 
 
 def whole_model(caller, model, path):
-    if caller.request.get("mode") in OPAQUE:
+    if caller.own_class:
         raise NotHere("only the weights of a class that nobody else knows are saved")
     said = path.endswith(".keras") and caller.framework.generation == 2
     model.save(path, **({"save_format": "keras_v3"} if said else {}))  # which Keras 2.12 takes for granted not yet
@@ -201,13 +200,13 @@ def save_weights(caller, model, path):
 def load_weights(caller, model, path):
     replace(caller, another(caller))
     target = model_of(caller)
-    if caller.request.get("mode") == "subclassed":  # which is built by its first call
+    if caller.built_by_call:  # which is built by its first call
         target(caller.framework.tensor(np.zeros(caller.request["shape"]), caller.request["dtype"]), training=False)
     target.load_weights(path)
 
 
 def export(caller, model, path):
-    if caller.request.get("mode") == "embedding":
+    if caller.makes_inputs:
         raise NotHere("what comes out of an exported embedding is fixed")
     try:
         importlib.import_module("tensorflow")
@@ -259,7 +258,7 @@ def by_config(caller):
 
 
 def by_clone(caller):
-    if caller.request.get("mode") in OPAQUE:
+    if caller.own_class:
         raise NotHere("clone_model takes Functional and Sequential models")
     model, keras = model_of(caller), caller.framework.keras
     kept = model.get_weights()
@@ -285,7 +284,7 @@ def hand_over(layer, weights):
 
 def fresh(caller, layer):
     """The weights of a layer that none were given to yet, beside those of one that is made by its constructor; as texts."""
-    if caller.request.get("made") or caller.request.get("mode") in OPAQUE:
+    if caller.request.get("made") or caller.own_class:
         return {}
     framework = caller.framework
     if framework.generation == "graph":

@@ -1,0 +1,62 @@
+"""Ids: the case that a text names. What cannot be one is refused with what was got, what is allowed and what is near."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Any
+
+from bnverify.cases.askable import cannot_exist
+from bnverify.cases.case import Case
+from bnverify.cases.fields import CONFIG_FIELDS, FIELDS
+from bnverify.cases.layer_config import LayerConfig
+from bnverify.errors import BadInput
+
+LARGEST_RANK = 16
+LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make before they round
+
+
+def parse(text: str) -> Case:
+    """The case that an id names. Raises BadInput, saying what was got, what is allowed and what is near."""
+    what = f"case id {text!r}"
+    values = parse_fields(text, tuple(FIELDS), what)
+    for required in ("shape", "steps"):
+        if required not in values:
+            raise BadInput(f"{what}: no {required}; an id needs shape and steps, as shape:4x3/steps:TI")
+    config = LayerConfig(**{name: values.pop(name) for name in CONFIG_FIELDS if name in values})
+    case = Case(config=config, **values)
+    _check(case, text)
+    return case
+
+
+def parse_fields(text: str, allowed: tuple[str, ...], what: str) -> dict[str, Any]:
+    """The values of `field:value` parts joined by /, by field. Raises BadInput, which begins with what is being read."""
+    values: dict[str, Any] = {}
+    for part in text.strip().split("/"):
+        name, colon, value = part.partition(":")
+        if name not in allowed or not colon:
+            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}:…?" if near else ""
+            raise BadInput(f"{what}: {part!r} is not field:value with a field of {', '.join(allowed)}{hint}")
+        if name in values:
+            raise BadInput(f"{what}: the field {name} stands twice")
+        try:
+            values[name] = FIELDS[name][1](value)
+        except ValueError as error:
+            choices = str(error).removeprefix("one of ").split(", ") if str(error).startswith("one of ") else []
+            near = difflib.get_close_matches(value, choices, n=1)
+            hint = f"; did you mean {name}:{near[0]}?" if near else ""
+            raise BadInput(f"{what}: {name} is {value!r}; allowed: {error}{hint}") from None
+    return values
+
+
+def _check(case: Case, text: str) -> None:
+    """Raises BadInput for a case that is too large, or that cannot exist."""
+    rank = len(case.shape)
+    values = math.prod(case.shape) * len(case.steps)
+    if rank > LARGEST_RANK or values > LARGEST:
+        got = f"{rank} axes and {len(str(values))} digits of values in all steps"
+        allowed = f"at most {LARGEST_RANK} axes and {LARGEST} values"
+        raise BadInput(f"case id {text[:200]!r}: shape and steps make {got}; allowed: {allowed}")
+    if reason := cannot_exist(case):
+        raise BadInput(f"case id {text!r}: {reason}")

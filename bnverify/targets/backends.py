@@ -1,0 +1,80 @@
+"""The backends of Keras 3, and what is true of each."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a backend can do.
+
+    words: its name as its makers write it; packages: what pip installs for it beside keras.
+    trains: whether it runs calls with training=True; fits: whether fit and train_on_batch run.
+    differentiates: whether it has automatic differentiation; exports: whether model.export writes a SavedModel.
+    compiles: whether XLA compiles its calls; runs_tf_function: whether tf.function runs.
+    mirrors: whether MirroredStrategy and synchronized=True work; distributes: whether keras.distribution works.
+    casts_directly: whether it casts float64 to half formats at once, and not by way of float32.
+    """
+
+    words: str
+    packages: tuple[str, ...]
+    trains: bool = True
+    fits: bool = True
+    differentiates: bool = True
+    exports: bool = False
+    compiles: bool = False
+    runs_tf_function: bool = False
+    mirrors: bool = False
+    distributes: bool = False
+    casts_directly: bool = False
+
+
+class Backend(enum.Enum):
+    """A backend, by the name that Keras gives it."""
+
+    TENSORFLOW = "tensorflow"
+    JAX = "jax"
+    TORCH = "torch"
+    NUMPY = "numpy"
+    OPENVINO = "openvino"
+
+    @property
+    def facts(self) -> Facts:
+        return _FACTS[self]
+
+    @property
+    def lacks(self) -> Mapping[str, str]:
+        """What a case may need and why this backend does not have it, by the words of `cases.askable.needs`."""
+        facts, name = self.facts, self.facts.words
+        found = {
+            "mode:function": (facts.runs_tf_function, "tf.function runs on TensorFlow only"),
+            "mode:xla": (facts.compiles, "XLA compiles calls on TensorFlow and JAX only"),
+            "mirrored": (facts.mirrors, "MirroredStrategy runs on TensorFlow only"),
+            "synchronized": (facts.mirrors, "synchronized=True works on TensorFlow only"),
+            "parallel": (facts.distributes, "keras.distribution runs on JAX only"),
+            "fit": (facts.fits, f"Keras' {name} backend has no fit()"),
+            "training": (facts.trains, f"Keras' {name} backend infers only"),
+            "gradients": (facts.differentiates, f"Keras' {name} backend has no automatic differentiation"),
+            "file:export": (facts.exports, f"Keras' {name} backend does not export a SavedModel by itself"),
+        }
+        return {need: why for need, (has, why) in found.items() if not has}
+
+
+_FACTS = {
+    Backend.TENSORFLOW: Facts("TensorFlow", ("tensorflow",), exports=True, compiles=True, runs_tf_function=True, mirrors=True),
+    Backend.JAX: Facts(
+        "JAX", ("jax",), exports=True, compiles=True, distributes=True
+    ),  # it exports where TensorFlow is installed
+    Backend.TORCH: Facts("PyTorch", ("torch",)),
+    Backend.NUMPY: Facts("NumPy", ("numpy", "jax", "scipy"), fits=False, differentiates=False, casts_directly=True),
+    Backend.OPENVINO: Facts("OpenVINO", ("openvino",), trains=False, differentiates=False),
+}
+BACKENDS = tuple(backend.value for backend in Backend)
+
+
+def backend_named(name: str) -> Backend | None:
+    """The backend of that name; None for one that Keras 3 does not have."""
+    return Backend(name) if name in BACKENDS else None

@@ -1,0 +1,16 @@
+"""Ask: whether a case can be asked of a target."""
+
+from __future__ import annotations
+
+from bnverify.cases import askable, data
+from bnverify.cases.case import Case
+from bnverify.contract import eras
+from bnverify.targets import function_targets
+from bnverify.values import Environment
+
+
+def not_here(case: Case, environment: Environment) -> str:
+    """Why the case cannot be asked in this environment, in words; empty where it can. Raises BadInput for a Keras too old."""
+    missing = data.lacks() if case.network else {}
+    of_the_era = eras.lacks(eras.era_of(environment), environment)
+    return askable.not_here(case, {**of_the_era, **function_targets.lacks(environment.target), **missing})

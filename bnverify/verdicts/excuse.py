@@ -1,0 +1,74 @@
+"""Excuse: turn failing checks that a recorded deviation explains into known deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from bnverify.contract import BY_KEY
+from bnverify.reference.sub_cases import SubCase
+from bnverify.values import Check, Grade, Status, Verdict, worst
+from bnverify.verdicts.judge import judge_calls
+from bnverify.verdicts.judged_case import JudgedCase, Observed
+from bnverify.verdicts.known import Deviation
+
+Under = Callable[[Deviation], Verdict]  # the verdict on the same observation if the deviation were what is promised
+
+
+def excuse(judged: JudgedCase, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
+    """The case with the failing checks that a deviation explains marked as known. Each sub-case is matched by itself."""
+    if judged.observed is None:
+        return judged
+    if judged.own is None:
+        return replace(judged, verdict=excuse_verdict(judged.verdict, deviations, _under(judged.observed, None, required)))
+    sub_cases = []
+    for sub_case, one in judged.sub_cases:
+        assert one.observed is not None
+        verdict = excuse_verdict(one.verdict, deviations, _under(one.observed, sub_case.alone, required))
+        sub_cases.append((sub_case, replace(one, verdict=verdict)))
+    return judged.with_sub_cases(excuse_verdict(judged.own, deviations), tuple(sub_cases))
+
+
+def _under(observed: Observed, alone: SubCase | None, required: Grade) -> Under:
+    """How to judge an observation by what a deviation says. alone: the call of a replica with its own shard."""
+
+    def under(deviation: Deviation) -> Verdict:
+        shown = observed
+        if alone is not None and deviation.replicas:
+            shown = Observed(alone.case, alone.inputs, alone.observation, observed.era)
+        return judge_calls(shown, deviation.instead(observed.era), deviation.required(required))
+
+    return under
+
+
+def excuse_verdict(verdict: Verdict, deviations: Iterable[Deviation], under: Under | None = None) -> Verdict:
+    """The verdict with the failing checks that a deviation selects, and that fit what it says, marked as known."""
+    if not verdict.failures:
+        return verdict
+    checks = verdict.checks
+    for deviation in deviations:
+        if not any(check.status.fails and deviation.selects(verdict.case, check) for check in checks):
+            continue
+        fits = _fits(under(deviation)) if deviation.exact and under else lambda check: True
+        checks = tuple(
+            replace(check, status=Status.KNOWN, reason=deviation.why)
+            if check.status.fails and deviation.selects(verdict.case, check) and fits(check)
+            else check
+            for check in checks
+        )
+    return replace(verdict, checks=checks, status=worst([check.status for check in checks]))
+
+
+def _fits(verdict: Verdict) -> Callable[[Check], bool]:
+    """A test of whether a check's numbers are the ones that a deviation predicts; `verdict` is the verdict under the deviation.
+
+    The check with the same clause, quantity and step must not fail there. Where that clause makes no such check under the
+    deviation (a layer that counts as frozen has no checks on training), every other clause with a check of the same quantity
+    and step must hold, and there must be one. Clauses that need a second observation do not count for this: a deviation does
+    not change that observation.
+    """
+    made = {(c.clause, c.quantity, c.step): not c.status.fails for c in verdict.checks}
+    others: dict[tuple[str, int | None], bool] = {}
+    for c in (c for c in verdict.checks if BY_KEY[c.clause].companion is None):
+        others[c.quantity, c.step] = others.get((c.quantity, c.step), True) and not c.status.fails
+    return lambda check: made.get((check.clause, check.quantity, check.step), others.get((check.quantity, check.step), False))
