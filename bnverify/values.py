@@ -56,7 +56,8 @@ class Grade(enum.IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-GRADES = {grade.label: grade for grade in (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)}  # that can be asked for
+BOUNDED_GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)  # that have bounds, and can be asked for
+GRADES = {grade.label: grade for grade in BOUNDED_GRADES}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bnverify.cases.fills import Inputs
 from bnverify.cases.ids import parse
 from bnverify.cases.suites import suite
 from bnverify.matrix.records import CaseRecord, CheckRecord, ClauseRecord, Record, record_of
-from bnverify.reference.hypotheses import BY_KEY
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Environment, Failure, Interface, Observation
@@ -29,7 +29,7 @@ class Broken:
     """The reference with a fault, which refuses images and infers NaN from constants."""
 
     def __init__(self) -> None:
-        self._wrong = ReferenceTarget(BY_KEY["no-epsilon"].formulas)
+        self._wrong = ReferenceTarget(HYPOTHESIS_BY_KEY["no-epsilon"].formulas)
         self.environment = replace(self._wrong.environment, device="GPU", cpu="Xeon")
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
@@ -48,8 +48,10 @@ CRASHED = "shape:2x2x2x2/steps:TI"
 CONSTANT = "shape:37x4/fill:constant/steps:TI"
 RUNS = {
     "right": lambda: recorded(ReferenceTarget()),
-    "wrong": lambda: recorded(ReferenceTarget(BY_KEY["no-epsilon"].formulas)),
-    "otherwise wrong": lambda: recorded(ReferenceTarget(BY_KEY["never-updated"].formulas), seed=7, min_grade="blocked"),
+    "wrong": lambda: recorded(ReferenceTarget(HYPOTHESIS_BY_KEY["no-epsilon"].formulas)),
+    "otherwise wrong": lambda: recorded(
+        ReferenceTarget(HYPOTHESIS_BY_KEY["never-updated"].formulas), seed=7, min_grade="blocked"
+    ),
     "everything": lambda: recorded(Broken(), CONSTANT, UNSUPPORTED, CRASHED, "shape:37x4/fill:huge/steps:TI"),
     "nothing asked": lambda: recorded(ReferenceTarget(), UNSUPPORTED),
     "stale": lambda: replace(recorded(ReferenceTarget(), CONSTANT), stale=("known deviation at known.toml:4 …",)),

@@ -19,7 +19,7 @@ from bnverify.matrix.environments import NotInstallable
 from bnverify.matrix.records import Record, record_of
 from bnverify.matrix.rows import Row, load_matrix
 from bnverify.matrix.runs import Job
-from bnverify.reference.hypotheses import BY_KEY
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Interface
@@ -46,7 +46,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Callable[[Faulty, tuple[str, ...]]
 
         def run_row(row: Row, python: str, job: Job) -> Record:
             tried.append(row.name)
-            target = ReferenceTarget(BY_KEY["momentum-swapped"].formulas) if faulty(row) else ReferenceTarget()
+            target = ReferenceTarget(HYPOTHESIS_BY_KEY["momentum-swapped"].formulas) if faulty(row) else ReferenceTarget()
             return record_of(row.name, run(job.cases, target, seed=job.seed), Interface())
 
         monkeypatch.setattr(bisecting, "make_environment", make)
@@ -64,7 +64,7 @@ def since(release: str) -> Faulty:
 def test_the_release_is_found(world: Callable[..., list[str]], release: str) -> None:
     """Whichever release brought the change is named, with the one before it, after at most log2(n)+3 runs."""
     tried = world(since(release))
-    found = bisecting.bisect(CASE, MATRIX, KNOWN, "tensorflow")
+    found = bisecting.find_release(CASE, MATRIX, KNOWN, "tensorflow")
     assert (found.last_good, found.first_bad) == (KNOWN[KNOWN.index(release) - 1], release)
     assert found.framework == ""
     assert len(tried) <= 7
@@ -74,14 +74,14 @@ def test_the_release_is_found(world: Callable[..., list[str]], release: str) -> 
 def test_bisecting_backwards(world: Callable[..., list[str]]) -> None:
     """The good release may be the newer one: then the change is the one that mended the case."""
     world(lambda row: KNOWN.index(row.keras) < KNOWN.index("3.9.1"))
-    found = bisecting.bisect(CASE, MATRIX, tuple(reversed(KNOWN)), "tensorflow")
+    found = bisecting.find_release(CASE, MATRIX, tuple(reversed(KNOWN)), "tensorflow")
     assert (found.last_good, found.first_bad) == ("3.9.1", "3.9.0")
 
 
 def test_a_release_that_cannot_be_installed_is_told(world: Callable[..., list[str]]) -> None:
     """Releases without an environment are stepped around, and named where they lie between the two."""
     world(since("3.9.1"), ("3.9.1", "3.10.0"))
-    found = bisecting.bisect(CASE, MATRIX, KNOWN, "tensorflow")
+    found = bisecting.find_release(CASE, MATRIX, KNOWN, "tensorflow")
     assert (found.last_good, found.first_bad) == ("3.9.0", "3.9.2")
     assert found.untried == (("3.9.1", "no wheel"),)
     assert "  not tried: 3.9.1: no wheel" in found_lines(found, "keras", CASE.id)
@@ -90,7 +90,7 @@ def test_a_release_that_cannot_be_installed_is_told(world: Callable[..., list[st
 def test_the_framework_is_told_from_keras(world: Callable[..., list[str]]) -> None:
     """Where the older Keras changes, too, once it has the newer one's TensorFlow, TensorFlow is named."""
     world(lambda row: "tensorflow-cpu==2.20.0" in row.packages)
-    found = bisecting.bisect(CASE, MATRIX, KNOWN, "tensorflow")
+    found = bisecting.find_release(CASE, MATRIX, KNOWN, "tensorflow")
     assert (found.last_good, found.first_bad) == ("3.10.0", "3.11.0")
     assert found.framework == "tensorflow-cpu==2.20.0"
     assert found_lines(found, "keras", CASE.id)[0] == (
@@ -102,14 +102,14 @@ def test_ends_that_do_not_differ(world: Callable[..., list[str]]) -> None:
     """Where the case comes out alike at both ends there is nothing to find."""
     world(lambda row: False)
     with pytest.raises(BadInput, match=r"comes out alike in 3\.6\.0 and 3\.12\.0: conforms"):
-        bisecting.bisect(CASE, MATRIX, KNOWN, "tensorflow")
+        bisecting.find_release(CASE, MATRIX, KNOWN, "tensorflow")
 
 
 def test_an_end_that_cannot_be_run(world: Callable[..., list[str]]) -> None:
     """An end without an environment is refused with the reason."""
     world(since("3.9.1"), ("3.12.0",))
     with pytest.raises(BadInput, match=r"keras 3\.12\.0 cannot be run: no wheel"):
-        bisecting.bisect(CASE, MATRIX, KNOWN, "tensorflow")
+        bisecting.find_release(CASE, MATRIX, KNOWN, "tensorflow")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from bnverify.cases.steps import Step
 from bnverify.cases.suites import SUITES, choose, matches, smaller_first, suite
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES
-from bnverify.reference.machine import trace
+from bnverify.reference.machine import trace_case
 
 numbers = st.floats(0, 1, allow_nan=False)
 limits = st.floats(0, 1e6, allow_nan=False)
@@ -326,4 +326,4 @@ def test_initial_weights_are_exact_in_the_format_that_stores_them(policy: str) -
     assert weights is not None
     for value in weights.values():
         np.testing.assert_array_equal(FORMATS[POLICIES[policy].variable.name].round(value).astype(float), value)
-    assert len(trace(case, make_inputs(case))) == 1
+    assert len(trace_case(case, make_inputs(case))) == 1

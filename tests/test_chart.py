@@ -18,13 +18,13 @@ from bnverify.contract import CLAUSES
 from bnverify.matrix.chart import ChartRow
 from bnverify.matrix.records import Record, record_of
 from bnverify.matrix.rows import Row
-from bnverify.matrix.runs import Outcome
-from bnverify.reference.hypotheses import BY_KEY
+from bnverify.matrix.runs import RowOutcome
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Interface
 from bnverify.views.chart_page import as_page
-from bnverify.views.chart_text import as_markdown, chart_tables, conclusion, legend_lines, outcome_line, row_lines
+from bnverify.views.chart_text import as_markdown, chart_conclusion, chart_tables, legend_lines, outcome_line, row_lines
 from bnverify.views.text import number
 
 EVIL = "<script>document.title='owned'</script>|`*_[x](y)\n<img src=x onerror=alert(1)>"
@@ -32,7 +32,7 @@ EVIL = "<script>document.title='owned'</script>|`*_[x](y)\n<img src=x onerror=al
 
 def record(name: str, hypothesis: str = "") -> Record:
     """The record of a perfect layer, or of one with this fault."""
-    target = ReferenceTarget(BY_KEY[hypothesis].formulas) if hypothesis else ReferenceTarget()
+    target = ReferenceTarget(HYPOTHESIS_BY_KEY[hypothesis].formulas) if hypothesis else ReferenceTarget()
     return record_of(name, run(suite("smoke"), target), Interface())
 
 
@@ -66,11 +66,11 @@ def test_the_evidence_of_a_cell(rows: tuple[ChartRow, ...]) -> None:
     """A cell leads to its cause, the smallest case and the line that shows it."""
     cell = next(cell for cell in rows[1].cells if cell.clause.key == "moving-mean")
     (group,) = cell.groups
-    assert group.cause == BY_KEY["momentum-swapped"].cause
+    assert group.cause == HYPOTHESIS_BY_KEY["momentum-swapped"].cause
     assert group.example in group.cases
     assert group.check.quantity == "moving_mean"
     lines = row_lines(rows[1])
-    assert lines[0].startswith(f"swapped: wrong: {BY_KEY['momentum-swapped'].cause}: ")
+    assert lines[0].startswith(f"swapped: wrong: {HYPOTHESIS_BY_KEY['momentum-swapped'].cause}: ")
     assert f"  see: bnverify matrix swapped --case {group.example}" in lines
 
 
@@ -78,15 +78,15 @@ def test_rows_that_were_not_run(rows: tuple[ChartRow, ...]) -> None:
     """A row without a record says why, in the chart's lines and when it ends."""
     assert row_lines(rows[2]) == ["absent: no python3.6 that starts was found on the PATH"]
     row = Row("absent", "keras", "2.1.2", "tensorflow", "3.6", ())
-    assert outcome_line(Outcome(row, problem="no python3.6", skipped=True)) == "absent: skipped: no python3.6"
-    assert outcome_line(Outcome(row, problem="boom")) == "absent: not run: boom"
+    assert outcome_line(RowOutcome(row, problem="no python3.6", skipped=True)) == "absent: skipped: no python3.6"
+    assert outcome_line(RowOutcome(row, problem="boom")) == "absent: not run: boom"
 
 
 def test_the_conclusion_counts(rows: tuple[ChartRow, ...]) -> None:
     """The last line says how many environments conform, of how many, and how many were not run."""
     checks = sum(cell.checks for row in rows for cell in row.cells)
     assert checks > 3000
-    assert conclusion(rows) == f"1 of 2 environments conform, 1 not run; {number(checks)} checks"
+    assert chart_conclusion(rows) == f"1 of 2 environments conform, 1 not run; {number(checks)} checks"
 
 
 def test_the_legend_names_every_clause_that_was_checked(rows: tuple[ChartRow, ...]) -> None:

@@ -11,7 +11,7 @@ from conftest import Cli, assert_refused
 from recorded import DECLARED, FINE, ID, LARGER, SMALL, case, record
 
 from bnverify.matrix.difference import Change, Kind, difference
-from bnverify.matrix.records import Record, as_text
+from bnverify.matrix.records import Record, record_as_text
 from bnverify.views.diff_text import change_line, diff_lines
 
 # --- in words
@@ -70,9 +70,9 @@ def records(folder: Path) -> Path:
     """Records of before and after in the current folder, and as baselines beside a file of rows."""
     (folder / "baselines").mkdir()
     for name, one in {"keras-3.8.0-jax": record({ID: FINE, LARGER: FINE}), "keras-3.9.2-torch": later()}.items():
-        (folder / "baselines" / f"{name}.json").write_text(as_text(one))
-    (folder / "a.json").write_text(as_text(record({ID: FINE, LARGER: FINE})))
-    (folder / "b.json").write_text(as_text(later()))
+        (folder / "baselines" / f"{name}.json").write_text(record_as_text(one))
+    (folder / "a.json").write_text(record_as_text(record({ID: FINE, LARGER: FINE})))
+    (folder / "b.json").write_text(record_as_text(later()))
     (folder / "rows.toml").write_text("")
     return folder
 

@@ -10,7 +10,7 @@ from recorded import DECLARED, FINE, ID, LARGER, THIRD, UNSUPPORTED, case, recor
 
 from bnverify.matrix.difference import Kind, difference, regressions
 from bnverify.matrix.records import CaseRecord, ClauseRecord, Record
-from bnverify.reference.hypotheses import BY_KEY
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.targets.reference_target import ReferenceTarget
 
 
@@ -297,13 +297,13 @@ def test_what_neither_promises() -> None:
 @pytest.mark.parametrize("key", ["epsilon-outside", "no-epsilon", "never-updated"])
 def test_a_fault_that_comes_and_goes(key: str) -> None:
     """A fault that a release brings is told as regressions with its cause, and as improvements where it is mended."""
-    right, wrong = recorded(ReferenceTarget()), recorded(ReferenceTarget(BY_KEY[key].formulas))
+    right, wrong = recorded(ReferenceTarget()), recorded(ReferenceTarget(HYPOTHESIS_BY_KEY[key].formulas))
     brought = [change for change in difference(right, wrong) if change.kind is Kind.CLAUSE]
     mended = [change for change in difference(wrong, right) if change.kind is Kind.CLAUSE]
     assert len(brought) == len(mended) >= 2
     assert {change.worse for change in brought} == {True}
     assert {change.worse for change in mended} == {False}
-    assert any(BY_KEY[key].cause in change.text for change in brought)
+    assert any(HYPOTHESIS_BY_KEY[key].cause in change.text for change in brought)
     assert difference(wrong, wrong) == difference(right, right) == ()
 
 

@@ -15,7 +15,7 @@ from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.ids import parse
 from bnverify.contract.evidence import Evidence, expect
 from bnverify.numeric.precision import FORMATS, precision
-from bnverify.reference.machine import trace
+from bnverify.reference.machine import trace_case
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess
@@ -111,7 +111,7 @@ def test_the_root_of_a_negative_number_is_nan(epsilon: float) -> None:
     below = variance + epsilon < 0
     assert below.any()
     assert not below.all()
-    infer, train = trace(case, inputs)
+    infer, train = trace_case(case, inputs)
     assert np.array_equal(np.isnan(infer.y()), np.broadcast_to(below, case.shape))
     assert np.isfinite(train.y()).all()
     assert run([case], ReferenceTarget()).verdicts[0].status is Status.CONFORMS
@@ -128,7 +128,7 @@ def test_a_subnormal_variance_is_nothing_beside_epsilon() -> None:
     weights = dict(inputs.weights or {})
     assert np.all((weights["moving_variance"] > 0) & (weights["moving_variance"] < np.finfo(np.float32).smallest_normal))
     flushed = replace(inputs, weights={**weights, "moving_variance": 0 * weights["moving_variance"]})
-    assert np.array_equal(trace(case, inputs)[0].y(), trace(case, flushed)[0].y())
+    assert np.array_equal(trace_case(case, inputs)[0].y(), trace_case(case, flushed)[0].y())
 
 
 @pytest.mark.parametrize("policy", ["float32", "float64/dtype:float64", "float16/dtype:float16", "bfloat16/dtype:bfloat16"])
@@ -157,7 +157,7 @@ def test_the_moving_average_after_a_thousand_steps() -> None:
     powers = np.longdouble(0.9) ** np.arange(999, -1, -1)
     expected = (powers[:, None] * means * (1 - np.longdouble(0.9))).sum(axis=0)
     expected += np.longdouble(0.9) ** 1000 * inputs.weights["moving_mean"]
-    last = trace(case, inputs)[-1]
+    last = trace_case(case, inputs)[-1]
     np.testing.assert_allclose(last.after.weights["moving_mean"].ravel(), expected.astype(float), rtol=1e-12)
 
 

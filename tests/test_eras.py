@@ -11,7 +11,7 @@ from bnverify.contract import BY_KEY
 from bnverify.contract.eras import ERAS, era_of
 from bnverify.errors import BadInput
 from bnverify.reference.formulas import KERAS
-from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY as HYPOTHESES
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Environment, Status

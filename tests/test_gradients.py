@@ -16,7 +16,7 @@ from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.ids import parse
 from bnverify.contract.evidence import Expectation, expect
-from bnverify.reference.machine import Call, trace
+from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Grade
 
 C = np.clongdouble
@@ -138,7 +138,7 @@ def test_the_closed_form_is_the_derivative(id_: str) -> None:
     case = parse(id_)
     inputs = make_inputs(case)
     moving = dict(inputs.weights or {})
-    for call in trace(case, inputs):
+    for call in trace_case(case, inputs):
         state = {name: value.reshape(case.channels_shape) for name, value in call.before.weights.items()}
         expected = derivatives(call, case, Inputs({**moving, **state}, *(getattr(inputs, n) for n in PER_STEP)))
         actual = call.gradients()
@@ -157,7 +157,7 @@ def test_derivatives_tell_a_mean_that_is_a_constant() -> None:
     """The check above can fail: gradients that take mean and variance for constants are off by more than a percent."""
     case = parse("shape:6x3/gradients:1/steps:T")
     inputs = make_inputs(case)
-    (call,) = trace(case, inputs)
+    (call,) = trace_case(case, inputs)
     found = derivatives(call, case, inputs)["x"]
     assert call.backward is not None
     constant = call.backward.gamma * call.backward.inverse * call.backward.dy
@@ -167,7 +167,7 @@ def test_derivatives_tell_a_mean_that_is_a_constant() -> None:
 def test_sums_that_are_zero() -> None:
     """A shift or a factor changes no y: dL/dx sums up to 0, alone and (but for epsilon) times x-mean."""
     case = parse("shape:40x3/epsilon:1e-12/gradients:1/steps:T")
-    (call,) = trace(case, make_inputs(case))
+    (call,) = trace_case(case, make_inputs(case))
     dx = call.gradients()["x"]
     assert np.abs(dx.sum(axis=0)).max() < 1e-13 * np.abs(dx).sum()
     assert np.abs((dx * (call.x - call.mean)).sum(axis=0)).max() < 1e-9 * np.abs(dx).sum()
@@ -176,11 +176,11 @@ def test_sums_that_are_zero() -> None:
 def test_a_single_value_has_no_gradient_in_training() -> None:
     """n = 1: y is beta whatever x is, so that dL/dx and its derivative are 0, under a mask of one position as well."""
     case = parse("shape:1x4/gradients:2/steps:T")
-    (call,) = trace(case, make_inputs(case))
+    (call,) = trace_case(case, make_inputs(case))
     assert np.abs(call.gradients()["x"]).max() == 0
     assert np.abs(call.gradients()["second"]).max() == 0
     case = parse("shape:5x4x3/mask:one/gradients:1/steps:T")
-    (call,) = trace(case, make_inputs(case))
+    (call,) = trace_case(case, make_inputs(case))
     only = np.where(call.mask, call.gradients()["x"], 0.0)
     others = sum(np.where(call.mask, 0.0, call.gradients()["x"]).sum(axis=(0, 1)))
     np.testing.assert_allclose(only.sum(), -others, rtol=1e-12)

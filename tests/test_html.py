@@ -58,7 +58,7 @@ def test_html_shows_every_clause_and_failure() -> None:
     assert read.tags.count("pre") == 3
     text = "".join(read.words)
     assert all(clause.title in text for clause in CLAUSES)
-    assert text.endswith(terminal.as_text(EVERYTHING).splitlines()[-1])
+    assert text.endswith(terminal.results_as_text(EVERYTHING).splitlines()[-1])
     assert "reproduce      bnverify run --case shape:3x2/steps:T --layer mypackage.layers:MyBatchNorm" in text
 
 

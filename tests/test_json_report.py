@@ -224,7 +224,7 @@ def test_any_text_in_any_report(schema: dict[str, Any], text: str, tmp_path: Pat
     assert [case.get("name") for case in ET.parse(tmp_path / "report.xml").iter("testcase")] == ["shape:2x2/steps:T"]
     (tmp_path / "report.json").write_text(json_report.as_json(made), encoding="utf-8")
     jsonschema.Draft202012Validator(schema).validate(strictly((tmp_path / "report.json").read_text(encoding="utf-8")))
-    (tmp_path / "report.txt").write_text(terminal.as_text(made), encoding="utf-8")
+    (tmp_path / "report.txt").write_text(terminal.results_as_text(made), encoding="utf-8")
     assert "CRASHED" in (tmp_path / "report.txt").read_text(encoding="utf-8")
     (tmp_path / "report.html").write_text(html.as_html(made), encoding="utf-8")
     assert "crashed" in (tmp_path / "report.html").read_text(encoding="utf-8")

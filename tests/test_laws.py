@@ -20,7 +20,7 @@ from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Failure, Observation, Status, Verdict
 
-CLAUSE_OF = {law.name: law.key for law in contract.LAWS}
+CLAUSE_OF = {law.name: law.key for law in contract.LAW_CHECKS}
 CASE_OF = {
     "shift": "shape:2x3x5x4/axis:1/law:shift/steps:T",
     "scale": "shape:2x3x5x4/axis:1/law:scale/steps:T",

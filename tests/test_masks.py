@@ -11,8 +11,8 @@ from bnverify.cases.case import Case
 from bnverify.cases.fields import MASKS
 from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.ids import parse
-from bnverify.reference.hypotheses import BY_KEY
-from bnverify.reference.machine import trace
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
+from bnverify.reference.machine import trace_case
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Observation, Status
@@ -139,7 +139,7 @@ def test_masked_moments_by_definition(kind: str, layer: str) -> None:
     """Mean, biased variance and count are those of the unmasked values, one by one, and NumPy's masked arrays agree."""
     case = parse(f"shape:{layer}/mask:{kind}/steps:T")
     inputs = make_inputs(case)
-    (call,) = trace(case, inputs)
+    (call,) = trace_case(case, inputs)
     x, mask = call.x.astype(float), whole(case, inputs.masks[0])  # type: ignore[arg-type]
     assert call.batch is not None
     means, variances, counts = by_definition(case, x, mask)
@@ -156,7 +156,7 @@ def test_an_axis_that_is_masked_loses_whole_channels() -> None:
     """With the kept axis under the mask a channel may have no value: its statistics are NaN, the others' are not."""
     case = parse("shape:9x4/axis:0/mask:random/steps:T")
     inputs = make_inputs(case)
-    (call,) = trace(case, inputs)
+    (call,) = trace_case(case, inputs)
     mask = inputs.masks[0]
     assert mask is not None
     assert call.batch is not None
@@ -168,7 +168,7 @@ def test_all_positions_are_normalized() -> None:
     """Masked positions are normalized with the same statistics as all others."""
     case = parse("shape:5x4x3/mask:random/epsilon:0.1/steps:T")
     inputs = make_inputs(case)
-    (call,) = trace(case, inputs)
+    (call,) = trace_case(case, inputs)
     x, mask = call.x.astype(float), whole(case, inputs.masks[0])  # type: ignore[arg-type]
     assert inputs.weights is not None
     for c in range(3):
@@ -183,7 +183,7 @@ def test_moving_statistics_move_towards_the_unmasked() -> None:
     inputs = make_inputs(case)
     assert inputs.weights is not None
     mean, variance = (inputs.weights[name].copy() for name in ("moving_mean", "moving_variance"))
-    for call, mask in zip(trace(case, inputs), inputs.masks, strict=True):
+    for call, mask in zip(trace_case(case, inputs), inputs.masks, strict=True):
         assert mask is not None
         own = [call.x[..., c].astype(float)[mask] for c in range(3)]
         mean = mean * 0.7 + np.array([v.mean() for v in own]) * 0.3
@@ -197,7 +197,7 @@ def test_a_mask_changes_nothing_outside_training(steps: str) -> None:
     """In inference, and frozen, a call under a mask gives what it gives without."""
     masked = parse(f"shape:5x4x3/mask:random/steps:{steps}")
     inputs = make_inputs(masked)
-    (call,), (plain,) = trace(masked, inputs), trace(replace(masked, mask=""), replace(inputs, masks=()))
+    (call,), (plain,) = trace_case(masked, inputs), trace_case(replace(masked, mask=""), replace(inputs, masks=()))
     assert np.array_equal(call.y(), plain.y())
     assert call.after is call.before
 
@@ -206,8 +206,8 @@ def test_a_full_mask_changes_nothing() -> None:
     """With every position unmasked all numbers are those without a mask."""
     case = parse("shape:5x4x3/mask:full/steps:T2I")
     inputs = make_inputs(case)
-    plain = trace(replace(case, mask=""), replace(inputs, masks=()))
-    for a, b in zip(trace(case, inputs), plain, strict=True):
+    plain = trace_case(replace(case, mask=""), replace(inputs, masks=()))
+    for a, b in zip(trace_case(case, inputs), plain, strict=True):
         np.testing.assert_allclose(a.y(), b.y(), rtol=1e-12)
         for name in case.config.statistics:
             np.testing.assert_allclose(a.after.weights[name], b.after.weights[name], rtol=1e-12)
@@ -216,7 +216,7 @@ def test_a_full_mask_changes_nothing() -> None:
 def test_an_empty_mask_leaves_nothing_to_say() -> None:
     """Where no position counts the statistics are 0/0: no number is asked for, and none is called wrong."""
     case = parse("shape:5x4x3/mask:empty/steps:T")
-    (call,) = trace(case, make_inputs(case))
+    (call,) = trace_case(case, make_inputs(case))
     assert call.batch is not None
     assert np.isnan(call.batch.mean).all()
     assert np.isnan(call.y()).all()
@@ -225,7 +225,7 @@ def test_an_empty_mask_leaves_nothing_to_say() -> None:
 def test_hidden_values_reach_nothing_that_is_not_masked() -> None:
     """NaN under the mask leaves the statistics and the unmasked outputs finite; the masked outputs are not."""
     case = parse("shape:5x4x3/mask:hidden/steps:TI")
-    for call in trace(case, make_inputs(case)):
+    for call in trace_case(case, make_inputs(case)):
         assert np.isfinite(call.after.weights["moving_mean"]).all()
         assert np.isfinite(call.after.weights["moving_variance"]).all()
         assert np.array_equal(np.isfinite(call.y()), call.mask)
@@ -259,10 +259,10 @@ def test_one_position_more_or_less_is_noticed(layer: str) -> None:
         assert {check.clause for check in verdict.failures} == {"masked-training", "masked-statistics"}
 
 
-@pytest.mark.parametrize("key", [key for key in BY_KEY if key.startswith("mask-")])
+@pytest.mark.parametrize("key", [key for key in HYPOTHESIS_BY_KEY if key.startswith("mask-")])
 def test_hypotheses_about_masks_differ_from_the_right_formula(key: str) -> None:
     """Each is found wrong in some case with a mask, and changes nothing without one."""
     ids = [f"shape:5x4x3/mask:{kind}/steps:TI" for kind in KINDS]
-    target = ReferenceTarget(BY_KEY[key].formulas)
+    target = ReferenceTarget(HYPOTHESIS_BY_KEY[key].formulas)
     assert any(verdict.status is Status.WRONG for verdict in run([*map(parse, ids)], target).verdicts)
     assert run([parse("shape:5x4x3/steps:T2I")], target).ok

@@ -21,7 +21,7 @@ from bnverify.contract import CLAUSES, OF_MISUSE
 from bnverify.contract.misuse import objection
 from bnverify.errors import BadInput
 from bnverify.running.run import run
-from bnverify.targets.function_targets import lacks
+from bnverify.targets.function_targets import function_lacks
 from bnverify.targets.mutants import EQUIVALENT, MUTANTS
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess, request
@@ -352,7 +352,7 @@ def test_what_a_version_lacks_is_not_asked() -> None:
     renorm = sum("renorm" in mistake.layer for mistake in MISUSES.values())
     masks = sum(mistake.mask is not None for mistake in MISUSES.values())
     assert told == {"3.13.0": renorm, "2.12.0": 1, "2.10.0": 1 + masks, "2.3.1": renorm + masks}
-    assert all(askable.not_here(case, lacks("keras.ops.batch_normalization")) for case in CASES.values())
+    assert all(askable.missing_need(case, function_lacks("keras.ops.batch_normalization")) for case in CASES.values())
 
 
 def test_keras_2_wraps_an_exception_in_other_words() -> None:

@@ -17,7 +17,7 @@ from bnverify.contract.evidence import expect
 from bnverify.reference.sub_cases import sub_cases_of
 from bnverify.running.run import run
 from bnverify.targets.loading import open_target
-from bnverify.targets.mutants.mode_layers import MUTANTS
+from bnverify.targets.mutants.mode_layers import MODE_MUTANTS
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.targets.target import InProcess, Target
 from bnverify.values import Environment, Observation, Status, Verdict
@@ -223,7 +223,7 @@ def test_initializers_that_share_their_numbers_are_noticed() -> None:
     assert wrong({**first, "moving_mean": np.ones(4)}, dict(second)) == [("moving_mean", "1")]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.key)
+@pytest.mark.parametrize("mutant", MODE_MUTANTS, ids=lambda m: m.key)
 def test_faults_of_one_way_are_caught_by_smoke(mutant) -> None:  # type: ignore[no-untyped-def]
     """Each by a case of the smoke suite in which Keras itself conforms; not by crashing."""
     from bnverify.cases.suites import suite

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from bnverify.cases import data
-from bnverify.cases.askable import not_here
+from bnverify.cases.askable import missing_need
 from bnverify.cases.case import Case
 from bnverify.cases.fills import make_inputs
 from bnverify.cases.ids import parse
-from bnverify.cases.networks import NETWORKS, WORDS
+from bnverify.cases.networks import DATA_WORDS, NETWORKS
 from bnverify.cases.suites import suite
 from bnverify.errors import BadInput
 from bnverify.targets.mutants import MUTANTS
 from bnverify.targets.target import InProcess
-from bnverify.targets.worker.networks import NETWORKS as BUILDERS
+from bnverify.targets.worker.networks import MAKERS as BUILDERS
 from bnverify.values import Status, Verdict
 from bnverify.verdicts.diagnose import name_causes
 from bnverify.verdicts.excuse import excuse
@@ -196,11 +196,11 @@ def test_without_scikit_learn_networks_are_unsupported_with_the_reason(monkeypat
     monkeypatch.setattr(data, "distribution", absent)
     data._data.cache_clear()
     found = verdict(SMALL)
-    assert (found.status, found.reason) == (Status.UNSUPPORTED, data.NEEDED)
-    assert "pip install 'bnverify[networks]'" in data.NEEDED
+    assert (found.status, found.reason) == (Status.UNSUPPORTED, data.INSTALL_SCIKIT_LEARN)
+    assert "pip install 'bnverify[networks]'" in data.INSTALL_SCIKIT_LEARN
     with pytest.raises(BadInput, match="bnverify\\[networks\\]"):
         make_inputs(parse(SMALL))
-    assert not_here(parse("shape:2x32x32x3/network:densenet/steps:T"), data.lacks()) == ""
+    assert missing_need(parse("shape:2x32x32x3/network:densenet/steps:T"), data.missing_data()) == ""
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -209,7 +209,7 @@ def test_a_network_is_explained_and_can_be_built(name: str) -> None:
     case = parse(f"shape:{'x'.join(map(str, (2, *sample)))}/network:{name}/steps:TFIU")
     text = "\n".join(case_lines(case, 0))
     assert NETWORKS[name].words in text
-    assert WORDS[NETWORKS[name].data] in text
+    assert DATA_WORDS[NETWORKS[name].data] in text
     assert "step 3    the model's trainable = True, compiled again" in text
     assert name in BUILDERS
 

@@ -16,7 +16,7 @@ from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
 from bnverify.cases.steps import RATE
 from bnverify.contract.eras import era_of
 from bnverify.reference.formulas import KERAS, penalizes_always
-from bnverify.reference.machine import trace
+from bnverify.reference.machine import trace_case
 from bnverify.reference.parameters import constrained, regularization
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
@@ -55,8 +55,8 @@ def test_a_step_of_gradient_descent() -> None:
     """gamma - rate*dL/dgamma and beta - rate*dL/dbeta, then the constraint; the statistics move as in any training call."""
     case = parse("shape:6x4/gamma_constraint:non_neg/steps:O")
     inputs = make_inputs(case)
-    (call,) = trace(case, inputs)
-    (plain,) = trace(parse("shape:6x4/steps:T"), replace(inputs, upstream=()))
+    (call,) = trace_case(case, inputs)
+    (plain,) = trace_case(parse("shape:6x4/steps:T"), replace(inputs, upstream=()))
     assert inputs.upstream[0] is not None
     assert inputs.weights is not None
     x, dy = call.x.astype(float), inputs.upstream[0].astype(float)
@@ -74,7 +74,7 @@ def test_a_step_of_gradient_descent() -> None:
 def test_a_frozen_layer_takes_no_step() -> None:
     """trainable=False: an optimizer finds nothing to change."""
     case = parse("shape:6x4/steps:FO")
-    (call,) = trace(case, make_inputs(case))
+    (call,) = trace_case(case, make_inputs(case))
     assert call.after is call.before
 
 

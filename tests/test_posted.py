@@ -14,7 +14,7 @@ from bnverify.cases.posted import POSTED
 from bnverify.cases.suites import suite
 from bnverify.contract.evidence import expect
 from bnverify.errors import BadInput
-from bnverify.reference.machine import trace
+from bnverify.reference.machine import trace_case
 
 CASES = {case.posted: case for case in suite("regressions") if case.posted}
 
@@ -58,7 +58,7 @@ def test_what_was_expected_is_not_what_comes_out() -> None:
     """The z-scores of the toy batch need n-1 and no epsilon; the answer of ±1 the batch's own statistics."""
     for name in ("toy-as-printed", "scale-alone"):
         case = CASES[name]
-        call = trace(case, make_inputs(case))[0]
+        call = trace_case(case, make_inputs(case))[0]
         assert np.abs(call.y() - np.array(POSTED[name].expected, float)).min() > 0.1, name
 
 

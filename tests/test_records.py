@@ -16,8 +16,8 @@ from conftest import ROOT, Cli, assert_refused
 from recorded import CONSTANT, CRASHED, RUNS, SMALL, TEXT, UNSUPPORTED, recorded
 
 from bnverify.errors import BadInput
-from bnverify.matrix.records import CaseRecord, Record, as_text, load_record, parse_record, rounded
-from bnverify.reference.hypotheses import BY_KEY
+from bnverify.matrix.records import CaseRecord, Record, load_record, parse_record, record_as_text, rounded
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Grade, Status
 
@@ -51,35 +51,35 @@ def test_round_trip(runs: dict[str, Record], name: str) -> None:
     """A record that was written is read as it was, but for the machine it was made on."""
     record = runs[name]
     anywhere = replace(record, environment=replace(record.environment, device="", cpu=""))
-    text = as_text(record)
+    text = record_as_text(record)
     assert parse_record(strictly(text)) == anywhere
-    assert as_text(parse_record(strictly(text))) == text
+    assert record_as_text(parse_record(strictly(text))) == text
 
 
 def test_a_record_as_a_whole() -> None:
     """A record is JSON that a diff reads well: one line for each clause and each case, cases sorted, zeros kept."""
-    assert as_text(SMALL) == TEXT
+    assert record_as_text(SMALL) == TEXT
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_one_line_for_each_case(runs: dict[str, Record], name: str) -> None:
     """Whatever a case says, it is one line, in the order of the ids."""
-    lines = as_text(runs[name]).splitlines()
+    lines = record_as_text(runs[name]).splitlines()
     ids = [line.split('"')[1] for line in lines if line.startswith('  "shape:')]
     assert ids == sorted(runs[name].cases)
 
 
 def test_size(runs: dict[str, Record]) -> None:
     """A case that conforms costs fewer than 64 bytes, its id included; a whole record of them fewer than 128 for each."""
-    lines = [line for line in as_text(runs["right"]).splitlines() if line.startswith('  "shape:')]
+    lines = [line for line in record_as_text(runs["right"]).splitlines() if line.startswith('  "shape:')]
     assert len(lines) > 40
     assert sum(len(line.encode()) + 1 for line in lines) < 64 * len(lines)
-    assert len(as_text(runs["right"]).encode()) < 128 * len(lines)
+    assert len(record_as_text(runs["right"]).encode()) < 128 * len(lines)
 
 
 def test_the_same_twice(runs: dict[str, Record]) -> None:
     """Another run of the same leaves the same bytes, so that a committed record changes only with what it records."""
-    assert as_text(RUNS["everything"]()) == as_text(runs["everything"])
+    assert record_as_text(RUNS["everything"]()) == record_as_text(runs["everything"])
 
 
 def test_what_is_recorded(runs: dict[str, Record]) -> None:
@@ -100,7 +100,7 @@ def test_what_is_recorded(runs: dict[str, Record]) -> None:
 
 def test_the_worst_check() -> None:
     """Of several checks of a clause that do not conform in a case, the one with the largest margin is kept."""
-    record = recorded(ReferenceTarget(BY_KEY["never-updated"].formulas), "shape:4x3/steps:T5")
+    record = recorded(ReferenceTarget(HYPOTHESIS_BY_KEY["never-updated"].formulas), "shape:4x3/steps:T5")
     (case,) = record.cases.values()
     assert record.clauses["moving-mean"].checks == {"wrong": 5}
     assert case.checks["moving-mean"].margin == record.clauses["moving-mean"].margin
@@ -247,7 +247,7 @@ def test_the_schema_is_a_schema(schema: jsonschema.Draft202012Validator) -> None
 @pytest.mark.parametrize("name", RUNS)
 def test_records_follow_the_schema(runs: dict[str, Record], schema: jsonschema.Draft202012Validator, name: str) -> None:
     """The record of any run follows the schema, without NaN or infinity."""
-    schema.validate(strictly(as_text(runs[name])))
+    schema.validate(strictly(record_as_text(runs[name])))
 
 
 @pytest.mark.parametrize("change", [*(change for change, _ in REFUSED.values()), *REJECTED.values()], ids=[*REFUSED, *REJECTED])
@@ -266,7 +266,7 @@ def test_committed_records(schema: jsonschema.Draft202012Validator) -> None:
     paths = sorted((ROOT / "ci" / "baselines").glob("*.json"))
     for path in paths:
         record = load_record(path, "test")
-        assert (as_text(record), record.name) == (path.read_text(encoding="utf-8"), path.stem)
+        assert (record_as_text(record), record.name) == (path.read_text(encoding="utf-8"), path.stem)
     for name in ("keras-2.1.2-tensorflow", "keras-3.15.1-tensorflow", "tf_keras-2.21.0-tensorflow"):
         schema.validate(strictly((ROOT / "ci" / "baselines" / f"{name}.json").read_text(encoding="utf-8")))
 

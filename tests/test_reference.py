@@ -17,7 +17,7 @@ from bnverify.cases.ids import parse
 from bnverify.cases.layer_config import LayerConfig
 from bnverify.cases.steps import Step
 from bnverify.reference import formulas
-from bnverify.reference.machine import trace
+from bnverify.reference.machine import trace_case
 from bnverify.reference.moments import blocked_moments
 
 CASES = (
@@ -54,7 +54,7 @@ def test_reference_agrees_with_rational_arithmetic(id_: str) -> None:
         c: (Fraction(float(inputs.weights["moving_mean"][c])), Fraction(float(inputs.weights["moving_variance"][c])))
         for c in range(case.shape[axis])
     }
-    calls = trace(case, inputs)
+    calls = trace_case(case, inputs)
     assert len(calls) == len(case.steps)
     for call, batch in zip(calls, inputs.batches, strict=True):
         assert batch is not None
@@ -119,7 +119,7 @@ def test_reference_agrees_with_onnx_vectors(path: Path) -> None:
     config = LayerConfig(axis=1, momentum=attributes.get("momentum", 0.9), epsilon=attributes.get("epsilon", 1e-5))
     case = Case(shape=x.shape, steps=(Step.TRAIN if training else Step.INFER,), config=config)
     weights = {"gamma": gamma, "beta": beta, "moving_mean": mean, "moving_variance": variance}
-    (call,) = trace(case, Inputs({k: v.astype(np.float64) for k, v in weights.items()}, (x,)))
+    (call,) = trace_case(case, Inputs({k: v.astype(np.float64) for k, v in weights.items()}, (x,)))
     expected = tensors("output")
     assert len(expected) == (3 if training else 1)
     np.testing.assert_allclose(call.y(), expected[0], rtol=2e-6, atol=2e-6)
@@ -184,7 +184,7 @@ def test_moments_of_infinities_are_those_of_the_formula() -> None:
 def test_a_frozen_layer_infers_and_stays_as_it_is() -> None:
     """`freeze` is a state of the machine: training calls then use and keep the moving statistics, until `unfreeze`."""
     case = parse("shape:4x3/steps:TFTUT")
-    first, frozen, thawed = trace(case, make_inputs(case))
+    first, frozen, thawed = trace_case(case, make_inputs(case))
     assert first.batch is not None
     assert frozen.batch is None
     assert frozen.after is frozen.before

@@ -13,8 +13,8 @@ from bnverify.cases.fills import Inputs, make_inputs
 from bnverify.cases.ids import parse
 from bnverify.cases.steps import Step
 from bnverify.reference.formulas import KERAS, renorm_correction, renorm_variance
-from bnverify.reference.hypotheses import BY_KEY
-from bnverify.reference.machine import trace
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
+from bnverify.reference.machine import trace_case
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Status
@@ -94,7 +94,7 @@ def test_every_step_is_that_of_the_algorithm(id_: str) -> None:
     case = parse(id_)
     inputs = make_inputs(case)
     loops, frozen = Loops(case, inputs), False
-    calls = iter(trace(case, inputs))
+    calls = iter(trace_case(case, inputs))
     for index, step in enumerate(case.steps):
         if not step.is_call:
             frozen = step is Step.FREEZE
@@ -115,7 +115,7 @@ def test_the_cases_clip_at_every_end() -> None:
     reached = {"rmax": set(), "rmin": set(), "dmax": set()}  # type: dict[str, set[bool]]
     for id_ in LAYERS:
         case = parse(id_)
-        for call in trace(case, make_inputs(case)):
+        for call in trace_case(case, make_inputs(case)):
             if call.correction is not None:
                 r, d = call.correction
                 for name, limit in case.config.renorm_clipping:
@@ -133,7 +133,7 @@ def test_what_is_corrected_is_what_inference_gives() -> None:
         renorm_stddev=stddev, renorm_mean=weights["moving_mean"], moving_stddev=stddev, moving_variance=stddev**2 - 0.25
     )
     x = inputs.batches[0]
-    train, infer = trace(case, replace(inputs, weights=weights, batches=(x, x)))
+    train, infer = trace_case(case, replace(inputs, weights=weights, batches=(x, x)))
     np.testing.assert_allclose(train.y(), infer.y(), rtol=1e-12)
 
 
@@ -143,11 +143,11 @@ def test_the_variance_is_never_negative() -> None:
     assert renorm_variance(np, stddev, 0.25).tolist() == [0.0, 0.0, 0.75, 3.75]
     assert renorm_variance(np, stddev, 1.0).tolist() == [0.0, 0.0, 0.0, 3.0]
     case = parse("shape:6x4/renorm:True/epsilon:0.5/weights:initial/momentum:0.0/fill:tiny/steps:TI")
-    train, infer = trace(case, make_inputs(case))
+    train, infer = trace_case(case, make_inputs(case))
     np.testing.assert_allclose(train.after.weights["moving_variance"], train.batch.variance, rtol=1e-12)  # type: ignore[union-attr]
     assert np.isfinite(infer.y()).all()
     short = parse("shape:6x4/renorm:True/epsilon:9.0/steps:T")  # moving_stddev is below 2, epsilon^0.5 is 3
-    (call,) = trace(short, make_inputs(short))
+    (call,) = trace_case(short, make_inputs(short))
     assert np.all(call.after.weights["moving_variance"] == 0)
 
 
@@ -169,11 +169,11 @@ def test_limits_are_on_both_sides_of_d() -> None:
     assert (r.tolist(), d.tolist()) == (stddev.tolist(), mean.tolist())
 
 
-@pytest.mark.parametrize("key", [key for key in BY_KEY if key.startswith("renorm-")])
+@pytest.mark.parametrize("key", [key for key in HYPOTHESIS_BY_KEY if key.startswith("renorm-")])
 def test_hypotheses_about_renorm_differ_from_the_right_formula(key: str) -> None:
     """Each is found wrong in some case with renorm, and changes nothing without."""
     ids = (*LAYERS[:2], "shape:6x4/renorm:True/epsilon:0.5/fill:tiny/steps:T2I")
-    target = ReferenceTarget(BY_KEY[key].formulas)
+    target = ReferenceTarget(HYPOTHESIS_BY_KEY[key].formulas)
     assert any(verdict.status is Status.WRONG for verdict in run([*map(parse, ids)], target).verdicts)
     assert run([parse("shape:6x4/steps:T2I")], target).ok
 
@@ -199,5 +199,5 @@ def test_without_renorm_its_formulas_play_no_part() -> None:
     case = parse("shape:6x4/steps:T2I")
     inputs = make_inputs(case)
     broken = replace(KERAS, renorm_correction=lambda *_: 1 / 0, renorm_average=lambda *_: 1 / 0, deviation=lambda *_: 1 / 0)
-    for a, b in zip(trace(case, inputs), trace(case, inputs, broken), strict=True):
+    for a, b in zip(trace_case(case, inputs), trace_case(case, inputs, broken), strict=True):
         assert np.array_equal(a.y(), b.y())

@@ -15,7 +15,7 @@ import pytest
 from conftest import Cli, assert_refused
 
 from bnverify.api.checking import Report
-from bnverify.cases.askable import not_here
+from bnverify.cases.askable import missing_need
 from bnverify.cases.ids import parse
 from bnverify.cases.suites import suite
 from bnverify.errors import BadInput
@@ -71,7 +71,7 @@ def test_what_a_route_lacks_is_counted() -> None:
     results = verified("tf.nn.moments@symbolic")
     assert Counter(verdict.reason for verdict in results.verdicts if verdict.reason) == expected
     assert results.statuses[Status.UNSUPPORTED] == sum(expected.values())
-    fused = {not_here(case, routes.lacks("tf.nn.fused_batch_norm")) for case in suite("smoke")}
+    fused = {missing_need(case, routes.function_lacks("tf.nn.fused_batch_norm")) for case in suite("smoke")}
     assert fused == {
         "",
         "tf.nn.fused_batch_norm takes no mask",

@@ -13,7 +13,7 @@ from test_isolated import FAKE_KERAS
 from bnverify.cases.ids import parse
 from bnverify.matrix import runs
 from bnverify.matrix.rows import Row
-from bnverify.matrix.runs import Job, Outcome, run_rows
+from bnverify.matrix.runs import Job, RowOutcome, run_rows
 
 ROW = Row("fake", "keras", "3.99.0", "numpy", "3.11", ("fake",))
 
@@ -28,7 +28,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Row:
     return dataclasses.replace(ROW, env=(f"PYTHONPATH={tmp_path / 'site'}",))
 
 
-def outcome(row: Row, *ids: str, **options: object) -> Outcome:
+def outcome(row: Row, *ids: str, **options: object) -> RowOutcome:
     job = Job(tuple(map(parse, ids)), "some cases", whole=False, **options)  # type: ignore[arg-type]
     (found,) = run_rows([row], job, 1)
     return found

@@ -13,7 +13,7 @@ from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.ids import parse
 from bnverify.cases.suites import suite
-from bnverify.reference.hypotheses import BY_KEY
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
 from bnverify.values import Observation
@@ -45,7 +45,7 @@ PLAIN = tuple(case for case in suite("smoke") if not case.mask and not case.conf
 @pytest.mark.parametrize(("key", "stage"), STAGE.items())
 def test_the_stage_of_a_known_cause(key: str, stage: str) -> None:
     """All wrong cases of a layer with one fault say the stage that its formula is about; inference may show it later."""
-    results = run(PLAIN, ReferenceTarget(BY_KEY[key].formulas))
+    results = run(PLAIN, ReferenceTarget(HYPOTHESIS_BY_KEY[key].formulas))
     stages = Counter(verdict.stage for verdict in results.verdicts if verdict.status.fails)
     assert stages.most_common(1)[0][0] == stage, stages
     assert set(stages) <= {stage}, stages
@@ -54,7 +54,7 @@ def test_the_stage_of_a_known_cause(key: str, stage: str) -> None:
 @pytest.mark.parametrize(("key", "stage"), STAGE.items())
 def test_the_stage_found_by_a_second_look(key: str, stage: str) -> None:
     """Without knowing the cause, the layer's own numbers give the same stage, in nine of ten cases."""
-    target = ReferenceTarget(BY_KEY[key].formulas)
+    target = ReferenceTarget(HYPOTHESIS_BY_KEY[key].formulas)
     failing = [one for one in (verify(case, target, 0) for case in PLAIN) if one.verdict.status.fails]
     stages = Counter(stage_of(one.verdict, one.observed, target.observe, None) for one in failing if one.observed)
     assert stages[stage] >= 0.9 * stages.total(), stages

@@ -26,7 +26,7 @@ def test_a_failure_as_a_paragraph() -> None:
     made = results(
         wrong("shape:4x2/steps:TI", EPSILON_OUTSIDE), wrong("shape:6x2/steps:T", EPSILON_OUTSIDE), right("shape:2x2/steps:T")
     )
-    assert terminal.as_text(made, failures_only=True) == (
+    assert terminal.results_as_text(made, failures_only=True) == (
         f"{HEADING}\n"
         "\n"
         "WRONG  epsilon is added to the deviation, outside the root\n"
@@ -49,7 +49,7 @@ def test_a_crash_as_a_paragraph() -> None:
         required=Grade.ONE_PASS,
         environment=dataclasses.replace(ENVIRONMENT, target="keras.layers.BatchNormalization"),
     )
-    assert terminal.as_text(made, failures_only=True) == (
+    assert terminal.results_as_text(made, failures_only=True) == (
         "Keras 3.15.1 · tensorflow 2.21.0 on CPU · NumPy 2.4.6 · Python 3.11.7\n"
         "\n"
         "CRASHED  step 0: ValueError\n"
@@ -66,7 +66,7 @@ def test_an_attribute_that_differs_as_a_paragraph() -> None:
     """The paragraph of an attribute says what was expected and what was there; no margin is made up."""
     check = Check("output-dtype", "y", 1, Status.WRONG, mismatch=Mismatch("float16", "float32"))
     made = results(Verdict(parse("shape:4x2/policy:float16/steps:TI"), (check,), Status.WRONG))
-    assert terminal.as_text(made, failures_only=True).splitlines()[2:] == [
+    assert terminal.results_as_text(made, failures_only=True).splitlines()[2:] == [
         "WRONG  output dtype",
         "  1 case of 1; failing checks: output dtype (1)",
         "  smallest case  shape:4x2/policy:float16/steps:TI",
@@ -80,7 +80,7 @@ def test_a_regression_and_a_fitted_number_are_told() -> None:
     """A paragraph says the number that was fitted, and why a regression case exists."""
     failed = wrong("shape:4x2/steps:TI", "epsilon has another value than the one given", "it acts as 0.002")
     failed = dataclasses.replace(failed, case=dataclasses.replace(failed.case, cause="it went wrong in 2019"))
-    lines = terminal.as_text(results(failed), failures_only=True).splitlines()
+    lines = terminal.results_as_text(results(failed), failures_only=True).splitlines()
     assert lines[-3:] == [
         "  cause          epsilon has another value than the one given (it acts as 0.002)",
         "  regression of  it went wrong in 2019",
@@ -93,7 +93,7 @@ def test_many_failures_of_one_cause_are_one_paragraph() -> None:
     verdicts = [wrong(f"shape:{n}x2/steps:T", EPSILON_OUTSIDE) for n in range(2, 302)]
     verdicts += [wrong(f"shape:2x{n}/steps:I", "beta is subtracted", clause="inference-output") for n in (3, 4)]
     verdicts += [crashed(f"shape:3x{n}/steps:I", f"ValueError: no axis {n}") for n in (3, 4)]
-    paragraphs = terminal.as_text(results(*verdicts), failures_only=True).split("\n\n")[1:]
+    paragraphs = terminal.results_as_text(results(*verdicts), failures_only=True).split("\n\n")[1:]
     assert [paragraph.splitlines()[:2] for paragraph in paragraphs] == [
         ["CRASHED  step 0: ValueError", "  2 cases of 304; failing checks: construction and calls return (2)"],
         [
@@ -113,7 +113,7 @@ def test_failures_without_a_cause_are_grouped_by_clause() -> None:
         wrong("shape:5x2/steps:T", clause="moving-mean", status=Status.UNSTABLE),
         wrong("shape:6x2/steps:T", clause="moving-mean", status=Status.UNSTABLE),
     )
-    titles = re.findall(r"^([A-Z]{4,}  .*\n.*);", terminal.as_text(made, failures_only=True), re.MULTILINE)
+    titles = re.findall(r"^([A-Z]{4,}  .*\n.*);", terminal.results_as_text(made, failures_only=True), re.MULTILINE)
     assert titles == ["WRONG  output in training\n  3 cases of 5", "UNSTABLE  moving mean\n  2 cases of 5"]
 
 
@@ -124,7 +124,9 @@ def test_one_fault_in_a_suite_is_one_paragraph(chosen: str) -> None:
     if chosen == "float32":
         small = [case for case in small if "float" not in case.id and case.fill not in ("offset", "constant")]
     found = verify_target(Mutant("epsilon-outside"), small, label="small")
-    titles = re.findall(r"^([A-Z]{4,})  (.*)\n  (\d+) cases? of", terminal.as_text(found, failures_only=True), re.MULTILINE)
+    titles = re.findall(
+        r"^([A-Z]{4,})  (.*)\n  (\d+) cases? of", terminal.results_as_text(found, failures_only=True), re.MULTILINE
+    )
     failing = sum(verdict.status.fails for verdict in found.verdicts)
     assert failing > 20
     assert titles == [("WRONG", EPSILON_OUTSIDE, str(failing))]
@@ -136,7 +138,7 @@ def test_one_cause_is_one_paragraph_however_grave() -> None:
         wrong("shape:2x2/steps:T", EPSILON_OUTSIDE),
         wrong("shape:3x2/steps:T", EPSILON_OUTSIDE, status=Status.UNSTABLE),
     )
-    text = terminal.as_text(made, failures_only=True)
+    text = terminal.results_as_text(made, failures_only=True)
     assert re.findall(r"^([A-Z]{4,}  .*\n.*)$", text, re.MULTILINE) == [
         f"WRONG  {EPSILON_OUTSIDE}\n  2 cases of 2; failing checks: output in training (2)"
     ]
@@ -146,14 +148,14 @@ def test_the_smallest_case_is_the_example() -> None:
     """The example of a paragraph has the fewest elements times steps; the order in which cases were run plays no part."""
     ids = ["shape:9x2/steps:T", "shape:2x3/steps:T4", "shape:3x2/steps:TI", "shape:3x3/steps:T", "shape:3x2/axis:0/steps:TI"]
     for order in (ids, ids[::-1]):
-        text = terminal.as_text(results(*(wrong(id_, EPSILON_OUTSIDE) for id_ in order)), failures_only=True)
+        text = terminal.results_as_text(results(*(wrong(id_, EPSILON_OUTSIDE) for id_ in order)), failures_only=True)
         assert "  smallest case  shape:3x3/steps:T\n" in text
 
 
 def test_markup_is_shown_as_it_is() -> None:
     """Brackets, backslashes and colons of an exception's text come out as they went in: no markup, no emoji."""
     text = r"ValueError: [bold]x[/bold] [/] \[a] 12:x:30 :warning: \ "
-    shown = terminal.as_text(results(crashed("shape:2x2/steps:T", text)), failures_only=True)
+    shown = terminal.results_as_text(results(crashed("shape:2x2/steps:T", text)), failures_only=True)
     assert f"step 0: expected no exception, got {text}\n" in shown
 
 
@@ -182,18 +184,18 @@ def test_markup_is_shown_as_it_is() -> None:
 )
 def test_the_last_line(made: Results, line: str) -> None:
     """The last line says what came out, of how much, and what was not tested, with singular and plural."""
-    assert terminal.as_text(made).splitlines()[-1] == line
+    assert terminal.results_as_text(made).splitlines()[-1] == line
 
 
 def test_the_heading_counts_in_singular() -> None:
     """The heading of a run of one case says `1 case`."""
-    lines = terminal.as_text(results(right("shape:2x2/steps:T"), suite="smoke suite")).splitlines()
+    lines = terminal.results_as_text(results(right("shape:2x2/steps:T"), suite="smoke suite")).splitlines()
     assert lines[:3] == [HEADING, "Abacus 9000", "smoke suite, seed 0: 1 case in 1.2 s"]
 
 
 def test_the_table_has_the_clauses_that_were_checked() -> None:
     """A line for each clause with a check; how many have none is said, and with -v each of them stands there and says so."""
-    text = terminal.as_text(results(right("shape:2x2/steps:T")))
+    text = terminal.results_as_text(results(right("shape:2x2/steps:T")))
     lines = text.splitlines()
     start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["clause"]) + 1
     tested = ["11", "output in training", "1", "conforms", "blocked", "0.25", "shape:2x2/steps:T"]
@@ -241,7 +243,7 @@ LONG = (
 def test_no_line_is_broken() -> None:
     """However long a case id and a layer's name are, the command that reproduces a failure stays one line, to be copied."""
     far = dataclasses.replace(ENVIRONMENT, target="mypackage.subpackage.normalization.layers:MyOwnBatchNormalization")
-    text = terminal.as_text(results(wrong(LONG, EPSILON_OUTSIDE), environment=far), failures_only=True)
+    text = terminal.results_as_text(results(wrong(LONG, EPSILON_OUTSIDE), environment=far), failures_only=True)
     command = f"  reproduce      bnverify run --case {LONG} --layer {far.target}\n"
     assert len(command) > terminal.WIDTH
     assert command in text
@@ -264,5 +266,5 @@ def test_a_terminal_gets_colours_and_the_same_words() -> None:
     assert "\x1b[" in coloured
     plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
     assert [line.rstrip() for line in plain.splitlines()] == [
-        line.rstrip() for line in terminal.as_text(EVERYTHING).splitlines()
+        line.rstrip() for line in terminal.results_as_text(EVERYTHING).splitlines()
     ]

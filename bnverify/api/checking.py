@@ -38,7 +38,7 @@ class Report:
 
     def summary(self) -> str:
         """The report as text: counts per clause, every failure with its cause, the conclusion."""
-        return terminal.as_text(self.results)
+        return terminal.results_as_text(self.results)
 
     def __str__(self) -> str:
         return self.summary()

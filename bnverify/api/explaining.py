@@ -9,7 +9,7 @@ import numpy as np
 
 from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
-from bnverify.explaining.expected import Comparison, Setting, compare_expected
+from bnverify.explaining.expected import Answer, Setting, compare_expected
 from bnverify.explaining.explanation import Explanation, Quantity, explain_subject
 from bnverify.explaining.subject import Subject, as_batch, make_subject
 from bnverify.explaining.trajectory import Trajectory, follow_batches
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Explained:
     """A call of a layer, explained. Shows as a table with a plot in a notebook; `print` gives the table as text."""
 
-    def __init__(self, explanation: Explanation, comparisons: tuple[Comparison, ...] = ()) -> None:
+    def __init__(self, explanation: Explanation, comparisons: tuple[Answer, ...] = ()) -> None:
         self.explanation = explanation
         self.expected = comparisons
 
@@ -59,16 +59,16 @@ class Explained:
         """x, x̂ and y per channel. Raises BadInput without matplotlib."""
         from bnverify.views import plots
 
-        return plots.explanation(self.explanation)
+        return plots.plot_explanation(self.explanation)
 
     def __str__(self) -> str:
         return self.summary()
 
     def __repr__(self) -> str:
-        return f"<Explained: {explanation_text.conclusion(self.explanation)}>"
+        return f"<Explained: {explanation_text.explanation_conclusion(self.explanation)}>"
 
     def _repr_html_(self) -> str:
-        return explanation_html.explanation(self.explanation, self.expected)
+        return explanation_html.explanation_html(self.explanation, self.expected)
 
 
 class Traced:
@@ -100,7 +100,7 @@ class Traced:
         """The moving statistics, and how far inference is from training. Raises BadInput without matplotlib."""
         from bnverify.views import plots
 
-        return plots.trajectory(self.trajectory)
+        return plots.plot_trajectory(self.trajectory)
 
     def __str__(self) -> str:
         return self.summary()
@@ -109,7 +109,7 @@ class Traced:
         return f"<Traced: {' '.join(explanation_text.trajectory_lines(self.trajectory))}>"
 
     def _repr_html_(self) -> str:
-        return explanation_html.trajectory(self.trajectory)
+        return explanation_html.trajectory_html(self.trajectory)
 
 
 def explain(

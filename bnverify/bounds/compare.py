@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnverify.bounds.derive import GRADES
 from bnverify.bounds.screen import Screen, output_screen
 from bnverify.numeric.blocks import PARALLEL, Index, blocks, over_blocks
 from bnverify.numeric.precision import Array, Format
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import Call
-from bnverify.values import Grade, Mismatch
+from bnverify.values import BOUNDED_GRADES, Grade, Mismatch
 
 Piece = tuple[Array, Array]  # expected values, bounds
 
@@ -98,7 +97,7 @@ def compare(actual: Array, numbers: Numbers) -> Comparison:
     When none does, the grade is NONE and the margin that of the last one. `actual` must have the shape of `numbers`.
     """
     margin, grade = 0.0, Grade.NONE
-    for grade in GRADES:
+    for grade in BOUNDED_GRADES:
         margin = largest_margin(actual, numbers, grade)
         if margin <= 1.0:
             return Comparison(grade, margin, numbers.bounded(grade))

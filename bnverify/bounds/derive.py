@@ -67,10 +67,8 @@ from bnverify.numeric.precision import Array, Format, Precision
 from bnverify.reference.formulas import KERAS
 from bnverify.reference.machine import Batch, Call
 from bnverify.reference.parameters import constrained
-from bnverify.values import Grade
 
 LAMBDA = 6.0
-GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)
 
 
 @dataclass(frozen=True)

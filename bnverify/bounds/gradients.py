@@ -64,7 +64,7 @@ def gradient_numbers(
         found["second"] = call.formulas.second_gradient(with_errors)
     entry = min((formats.autocast or formats.arithmetic, FORMATS.get(dtype, formats.arithmetic)), key=lambda f: f.bits)
     own = {"x": entry, "second": entry, "gamma": formats.variable, "beta": formats.variable}
-    bounds = {name: stored(np.abs(values[name]), found[name].error, own[name], how.format) for name in values}
+    bounds = {name: gradient_stored(np.abs(values[name]), found[name].error, own[name], how.format) for name in values}
     return {name: Gradient(values[name], bounds[name], own[name]) for name in values}
 
 
@@ -79,7 +79,7 @@ def masked(a: Running, mask: Array) -> Running:
     return replace(a, value=np.where(mask, a.value, 0.0), error=np.where(mask, a.error, 0.0), size=np.where(mask, a.size, 0.0))
 
 
-def stored(value: Array, error: Array, narrow: Format, arithmetic: Format) -> Array:
+def gradient_stored(value: Array, error: Array, narrow: Format, arithmetic: Format) -> Array:
     """The bound once a number is rounded to a format that may be narrower."""
     error = np.where(np.isnan(error) & np.isfinite(value), np.inf, error)
     return error if narrow.bits >= arithmetic.bits else error + narrow.unit_roundoff * (value + error) + narrow.smallest_step

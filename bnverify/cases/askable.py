@@ -17,7 +17,7 @@ from bnverify.cases.posted import POSTED
 from bnverify.cases.steps import Step
 from bnverify.numeric.precision import INTEGERS, POLICIES
 
-Test = Callable[[Case], bool]
+CaseTest = Callable[[Case], bool]
 
 
 def cannot_exist(case: Case) -> str:
@@ -25,7 +25,7 @@ def cannot_exist(case: Case) -> str:
     return next((reason for objections in OBJECTIONS for reason in objections(case)), "")
 
 
-def not_here(case: Case, lacks: Mapping[str, str]) -> str:
+def missing_need(case: Case, lacks: Mapping[str, str]) -> str:
     """Why the case cannot be asked where something is lacking; empty where it can.
 
     lacks: by need (one of `needs`), why it is not there, in words.
@@ -59,7 +59,7 @@ def _mistake(case: Case) -> Misuse:
     return MISUSES.get(case.misuse, NO_MISUSE)
 
 
-NEEDS: dict[str, Test] = {
+NEEDS: dict[str, CaseTest] = {
     "several axes": lambda case: isinstance(case.config.axis, tuple),
     "integer inputs": lambda case: case.dtype in INTEGERS,
     "a mask": lambda case: bool(case.mask or case.law == "mask" or _mistake(case).mask is not None),

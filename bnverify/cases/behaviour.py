@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import LAYOUTS, modes_that
-from bnverify.cases.patterns import POLICIES, SHAPES, SPECIAL, each
+from bnverify.cases.patterns import POLICIES_WITH_DTYPES, SHAPES, SPECIAL, each
 
 
-def smoke() -> Iterator[str]:
+def smoke_behaviour() -> Iterator[str]:
     """A few of each."""
     yield from _sampled_modes()
     yield from _sampled_replicas()
@@ -19,13 +19,13 @@ def smoke() -> Iterator[str]:
     yield from _few_files()
 
 
-def default() -> Iterator[str]:
+def default_behaviour() -> Iterator[str]:
     """Every way of running, initializer, kind of replica, small network, format of files and mistake."""
     for part in (_modes, _initializers, _replicas, _networks, _files, _misuses):
         yield from part()
 
 
-def full() -> Iterator[str]:
+def full_behaviour() -> Iterator[str]:
     """Every way with every rank, format with every configuration, more replicas, threads, models of keras.applications."""
     yield from each("shape:{}/mode:{}/{}/steps:T3INFTUTI", SHAPES, (*CALLING, *TRAINING), ("momentum:0.5", "policy:float16"))
     yield from each("shape:{}/law:repeat/gradients:2/steps:T2I", (*SHAPES, "65536x2", "64x2x64/axis:1"))
@@ -89,7 +89,7 @@ def _modes() -> Iterator[str]:
     yield from each("shape:2x3x5x4/axis:1/mode:{}/steps:T2I", (*CALLING, *TRAINING))
     yield from each("shape:6x5x4/mask:random/mode:{}/steps:T2I", CALLING)
     yield from each("shape:6x4/renorm:True/mode:{}/steps:T2I", ("xla", "sequential", "fit"))
-    yield from each("shape:29x5/{}/mode:{}/steps:TI", POLICIES, ("xla", "sequential", "fit"))
+    yield from each("shape:29x5/{}/mode:{}/steps:TI", POLICIES_WITH_DTYPES, ("xla", "sequential", "fit"))
     yield from each("shape:6x4/mode:{}/steps:T2IO", TRAINING)
     yield from each("shape:37x4/fill:{}/mode:xla/steps:TI", SPECIAL)
     yield from each("shape:6x4/mode:shared/{}/steps:{}", ("momentum:0.5", "axis:1"), ("T2I2", "T4F2T2"))
@@ -127,7 +127,9 @@ def _replicas() -> Iterator[str]:
         yield from each(f"shape:7x4/{mode}/steps:T2INFTUTI", (2, 4))
         two = mode.format(2)
         yield from each(f"shape:{{}}/{two}/steps:T2I", ("3x2x5x4", "3x4x5x2/axis:1"))
-        yield from each(f"shape:{{}}/{two}/steps:TI", ("7x5x3/mask:random", "29x5/fill:offset", f"29x5/{POLICIES[1]}"))
+        yield from each(
+            f"shape:{{}}/{two}/steps:TI", ("7x5x3/mask:random", "29x5/fill:offset", f"29x5/{POLICIES_WITH_DTYPES[1]}")
+        )
         yield f"shape:7x4/{two}/file:h5/steps:T2ISTI"
     yield "shape:8x4/mode:parallel4/steps:T2INFTUTI"
     yield from each("shape:{}/mode:parallel2/steps:TI", ("4x3x5x2/axis:1", "8x5x3/mask:random", "28x5/fill:offset"))
@@ -140,14 +142,14 @@ def _more_replicas() -> Iterator[str]:
         yield f"shape:7x4/{mode.format(3)}/steps:T2INFTUTI"
         yield from each(f"shape:{{}}/{two}/steps:T2I", ("5x4x3", "3x2x3x2x4/axis:-2", "2x4"))
         yield from each(f"shape:7x5x3/mask:{{}}/{two}/steps:TI", ("padding", "full"))
-        yield from each(f"shape:29x5/{{}}/{two}/steps:TI", POLICIES)
+        yield from each(f"shape:29x5/{{}}/{two}/steps:TI", POLICIES_WITH_DTYPES)
         yield from each(f"shape:29x5/fill:{{}}/{two}/steps:TI", ("constant", "exact", "nonfinite"))
         yield f"shape:7x4/beta_regularizer:l1/gamma_constraint:unit_norm/{two}/steps:T2I"
         yield from each(f"shape:7x4/{two}/{{}}/steps:TI", ("center:False", "scale:False", "trainable:False", "momentum:0.0"))
         yield from each(f"shape:7x4/{two}/file:{{}}/steps:T2ISTI", ("keras", "weights.h5"))
     yield from each("shape:{}/mode:parallel2/steps:T2I", ("8x4", "4x4x3", "2x3x5x4"))
     yield from each("shape:8x5x3/mask:{}/mode:parallel4/steps:TI", ("padding", "full"))
-    yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:exact", *POLICIES))
+    yield from each("shape:28x5/{}/mode:parallel2/steps:TI", ("fill:exact", *POLICIES_WITH_DTYPES))
 
 
 APPLICATIONS = ("mobilenet", "mobilenetv2", "resnet50", "efficientnet", "densenet")

@@ -13,12 +13,16 @@ from bnverify.cases.networks import NETWORKS
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import Array
 
-NEEDED = "networks learn data that scikit-learn ships: pip install 'bnverify[networks]'"
+INSTALL_SCIKIT_LEARN = "networks learn data that scikit-learn ships: pip install 'bnverify[networks]'"
 
 
-def lacks() -> dict[str, str]:
+def missing_data() -> dict[str, str]:
     """The data that are not installed, by the words of `cases.askable.needs`, and what to do."""
-    return {} if _file("iris.csv").is_file() and _file("digits.csv.gz").is_file() else {"data of scikit-learn": NEEDED}
+    return (
+        {}
+        if _file("iris.csv").is_file() and _file("digits.csv.gz").is_file()
+        else {"data of scikit-learn": INSTALL_SCIKIT_LEARN}
+    )
 
 
 def network_batches(case: Case, rng: np.random.Generator) -> tuple[tuple[Array | None, ...], tuple[Array | None, ...]]:
@@ -46,7 +50,7 @@ def _noise(case: Case, rng: np.random.Generator) -> tuple[Array, Array]:
 def _data(name: str) -> tuple[Array, Array]:
     """Samples and one-hot labels. Raises BadInput where scikit-learn's files are not there."""
     if not (_file("iris.csv").is_file() and _file("digits.csv.gz").is_file()):
-        raise BadInput(NEEDED)
+        raise BadInput(INSTALL_SCIKIT_LEARN)
     if name == "iris":
         table = np.loadtxt(_file("iris.csv"), delimiter=",", skiprows=1)
         return table[:, :4].astype("float32"), _one_hot(table[:, 4])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bnverify.cases.fields import FILLS, MASKS, WEIGHTS
 from bnverify.cases.layer_config import CONSTRAINTS, REGULARIZERS
-from bnverify.cases.patterns import DTYPES, POLICIES, SHAPES, SPECIAL, each
+from bnverify.cases.patterns import INPUT_DTYPES, POLICIES_WITH_DTYPES, SHAPES, SPECIAL, each
 
 
 def smoke() -> Iterator[str]:
@@ -40,7 +40,7 @@ def smoke() -> Iterator[str]:
     yield "shape:4096x4/fill:exact/steps:TI"
     yield "shape:2500x4/fill:constant/steps:TI"
     yield "shape:8x16x16x3/fill:offset/steps:TI"
-    yield from each("shape:37x4/{}/steps:T2I", POLICIES)
+    yield from each("shape:37x4/{}/steps:T2I", POLICIES_WITH_DTYPES)
     yield "shape:37x4/policy:mixed_float16/dtype:float16/fill:huge/steps:TI"
     yield "shape:37x4/policy:float64/dtype:float64/fill:offset/steps:TI"
     yield "shape:37x4/policy:float16/dtype:float16/fill:offset/steps:TI"
@@ -126,28 +126,28 @@ def _arguments() -> Iterator[str]:
 
 def _policies() -> Iterator[str]:
     """Every dtype policy with every fill, and inputs of every dtype."""
-    yield from each("shape:29x5/{}/fill:{}/steps:T2I", POLICIES, FILLS)
-    yield from each("shape:3x4x5x6/axis:1/{}/fill:{}/steps:TI", POLICIES, ("normal", "offset"))
-    yield from each("shape:8x3/momentum:0.5/{}/steps:T20I", POLICIES)
-    yield from each("shape:8x3/{}/weights:initial/steps:TIN", POLICIES)
-    yield from each("shape:9x4/momentum:0.9/epsilon:1e-05/{}/steps:TFTUTI", POLICIES)
+    yield from each("shape:29x5/{}/fill:{}/steps:T2I", POLICIES_WITH_DTYPES, FILLS)
+    yield from each("shape:3x4x5x6/axis:1/{}/fill:{}/steps:TI", POLICIES_WITH_DTYPES, ("normal", "offset"))
+    yield from each("shape:8x3/momentum:0.5/{}/steps:T20I", POLICIES_WITH_DTYPES)
+    yield from each("shape:8x3/{}/weights:initial/steps:TIN", POLICIES_WITH_DTYPES)
+    yield from each("shape:9x4/momentum:0.9/epsilon:1e-05/{}/steps:TFTUTI", POLICIES_WITH_DTYPES)
     yield from each(
-        "shape:12x3x4x5/axis:1/epsilon:1e-06/{}/fill:{}/steps:TI", ("policy:float32", *POLICIES), ("normal", "tiny")
+        "shape:12x3x4x5/axis:1/epsilon:1e-06/{}/fill:{}/steps:TI", ("policy:float32", *POLICIES_WITH_DTYPES), ("normal", "tiny")
     )
-    yield from each("shape:513x8/dtype:float64/{}/steps:TI", tuple(policy.split("/")[0] for policy in POLICIES))
-    names = tuple(policy.split("/")[0] for policy in POLICIES)
+    yield from each("shape:513x8/dtype:float64/{}/steps:TI", tuple(policy.split("/")[0] for policy in POLICIES_WITH_DTYPES))
+    names = tuple(policy.split("/")[0] for policy in POLICIES_WITH_DTYPES)
     yield from each("shape:29x5/{}/fill:{}/steps:TI", names, ("normal", "offset"))
-    yield from each("shape:29x5/dtype:{}/steps:TI", DTYPES)
-    yield from each("shape:2x3x4x5/axis:1/dtype:{}/fill:exact/steps:TI", DTYPES)
-    yield from each("shape:29x5/{}/dtype:{}/steps:TI", names, DTYPES)
+    yield from each("shape:29x5/dtype:{}/steps:TI", INPUT_DTYPES)
+    yield from each("shape:2x3x4x5/axis:1/dtype:{}/fill:exact/steps:TI", INPUT_DTYPES)
+    yield from each("shape:29x5/{}/dtype:{}/steps:TI", names, INPUT_DTYPES)
 
 
 def _inference() -> Iterator[str]:
     """Inference alone, which is all that some backends do: every axis, policy, input dtype and epsilon."""
     for shape in SHAPES:
         yield from each(f"shape:{shape}/axis:{{}}/steps:IN", tuple(range(-1, shape.count("x") + 1)))
-    yield from each("shape:29x5/{}/fill:{}/steps:I", ("policy:float32", *POLICIES), ("normal", "offset"))
-    yield from each("shape:29x5/dtype:{}/steps:I", DTYPES)
+    yield from each("shape:29x5/{}/fill:{}/steps:I", ("policy:float32", *POLICIES_WITH_DTYPES), ("normal", "offset"))
+    yield from each("shape:29x5/dtype:{}/steps:I", INPUT_DTYPES)
     yield from each("shape:2x3x4x5/axis:1/{}/steps:I", ("epsilon:1e-07", "epsilon:0.1", "center:False", "scale:False"))
     yield "shape:2x3x4x5/axis:1/weights:initial/steps:IFI"
 
@@ -176,8 +176,8 @@ def _gradients() -> Iterator[str]:
         yield from each(f"shape:{shape}/axis:{{}}/gradients:1/steps:TI", tuple(range(rank)))
         yield from each(f"shape:{shape}/axis:{{}}/gradients:2/steps:T", (0, rank - 1))
     yield from each("shape:29x5/fill:{}/gradients:1/steps:TI", SPECIAL)
-    yield from each("shape:29x5/{}/fill:{}/gradients:1/steps:TI", POLICIES, ("normal", "offset", "tiny"))
-    yield from each("shape:2x3x4x5/axis:1/{}/gradients:2/steps:T", POLICIES[:2])
+    yield from each("shape:29x5/{}/fill:{}/gradients:1/steps:TI", POLICIES_WITH_DTYPES, ("normal", "offset", "tiny"))
+    yield from each("shape:2x3x4x5/axis:1/{}/gradients:2/steps:T", POLICIES_WITH_DTYPES[:2])
     yield from each("shape:29x5/dtype:{}/gradients:1/steps:TI", ("float16", "bfloat16", "float64"))
     yield from each("shape:8x4/gradients:1/steps:{}", ("T5I", "NT", "FTUT", "TFNIUT"))
     yield from each("shape:8x4/{}/gradients:2/steps:TI", ("center:False", "scale:False", "epsilon:1e-07", "epsilon:1.0"))
@@ -193,7 +193,7 @@ def _masks() -> Iterator[str]:
     yield "shape:5x4x3/mask:whole/steps:TI"
     yield from each("shape:4x3x2x5/axis:{}/mask:{}/steps:TI", (0, 1, 2), ("random", "broadcast", "full"))
     yield from each("shape:5x7x3/mask:padding/fill:{}/steps:TI", SPECIAL)
-    yield from each("shape:5x7x3/mask:random/{}/steps:T2I", POLICIES)
+    yield from each("shape:5x7x3/mask:random/{}/steps:T2I", POLICIES_WITH_DTYPES)
     yield from each("shape:5x4x3/mask:{}/gradients:2/steps:TI", ("random", "one", "full", "int32", "broadcast"))
     yield "shape:5x4x3/mask:hidden/gradients:1/steps:TI"
     yield from each("shape:5x4x3/mask:random/{}/steps:{}", ("center:False", "scale:False", "momentum:0.5"), ("T3I", "TFTUTN"))
@@ -210,16 +210,16 @@ def _renorm() -> Iterator[str]:
     yield from each("shape:{}/renorm:True/gradients:2/steps:T2I", SHAPES)
     yield from each("shape:2x3x5x4/axis:{}/renorm:True/steps:T2I", (0, 1, 2))
     yield from each("shape:29x5/renorm:True/fill:{}/steps:TI", SPECIAL)
-    yield from each("shape:29x5/renorm:True/{}/steps:T2I", POLICIES)
+    yield from each("shape:29x5/renorm:True/{}/steps:T2I", POLICIES_WITH_DTYPES)
     yield from each(layer + "/{}/steps:TFTUTI", ("weights:initial", "center:False", "scale:False", "epsilon:0.1"))
-    yield from each(layer + "/{}/steps:ITI", ("epsilon:0.001", "epsilon:4.0", *POLICIES))
+    yield from each(layer + "/{}/steps:ITI", ("epsilon:0.001", "epsilon:4.0", *POLICIES_WITH_DTYPES))
     yield from each("shape:5x4x3/renorm:True/mask:{}/gradients:1/steps:T2I", ("random", "one", "full"))
 
 
 def _gradients_of_pairs() -> Iterator[str]:
     """Gradients where masks and renorm meet policies, ranks, axes, freezing and a layer without gamma or beta."""
     layers = ("shape:7x5x3/mask:random", "shape:29x5/renorm:True")
-    yield from each("{}/{}/gradients:1/steps:TI", layers, POLICIES)
+    yield from each("{}/{}/gradients:1/steps:TI", layers, POLICIES_WITH_DTYPES)
     yield from each("{}/{}/gradients:1/steps:TFTUT", layers, ("center:False", "scale:False", "momentum:0.5"))
     shapes = ("9x4", "5x4x3/axis:1", "2x3x5x4", "2x3x5x4/axis:1", "2x3x4x2x5")
     yield from each("shape:{}/{}/gradients:1/steps:TI", shapes, ("mask:random", "renorm:True"))
@@ -236,7 +236,7 @@ def _edges() -> Iterator[str]:
     yield from each("shape:13x4/epsilon:0.0/fill:{}/steps:TI", ("normal", "offset", "constant", "nonfinite"))
     yield from each("shape:13x4/weights:{}/{}/steps:{}", WEIGHTS[2:], ("epsilon:0.001", "epsilon:0.5"), ("IT", "FTUTI"))
     yield from each("shape:13x4/fill:{}/gradients:1/momentum:{}/steps:TI", ("nonfinite", "huge"), (0.0, 0.5))
-    yield from each("shape:6x3/{}/steps:T300I", ("policy:float32", *POLICIES))
+    yield from each("shape:6x3/{}/steps:T300I", ("policy:float32", *POLICIES_WITH_DTYPES))
     halves = ("policy:mixed_float16/dtype:float32", "policy:float16/dtype:float64", "policy:bfloat16/dtype:float32")
     yield from each("shape:29x5/{}/fill:{}/steps:TI", halves, ("huge", "subnormal", "offset"))
 
@@ -245,11 +245,15 @@ def _laws() -> Iterator[str]:
     """Every law with every rank, with half and double, and with special fills."""
     laws = (*TRAINING_LAWS, "renorm")
     yield from each("shape:{}/law:{}/steps:T", ("6x5", "4x6x3/axis:1", "2x3x4x2x5/axis:0"), laws)
-    yield from each("shape:7x5x3/{}/law:{}/steps:T", (POLICIES[0], POLICIES[1], POLICIES[3]), laws)
+    yield from each(
+        "shape:7x5x3/{}/law:{}/steps:T", (POLICIES_WITH_DTYPES[0], POLICIES_WITH_DTYPES[1], POLICIES_WITH_DTYPES[3]), laws
+    )
     yield from each("shape:7x5x3/fill:{}/law:{}/steps:T", ("exact", "offset", "constant", "nonfinite"), laws)
-    yield from each("shape:7x5x3/{}/law:epsilon/steps:I", ("epsilon:1e-05", "epsilon:1.0", *POLICIES[:2]))
+    yield from each("shape:7x5x3/{}/law:epsilon/steps:I", ("epsilon:1e-05", "epsilon:1.0", *POLICIES_WITH_DTYPES[:2]))
     yield from each("shape:{}/fill:{}/law:epsilon/steps:I", ("6x5", "4x6x3/axis:1", "2x3x4x2x5/axis:0"), ("normal", "offset"))
-    yield from each("shape:5x4x3/mask:full/{}/law:mask/steps:T", ("axis:1", "fill:exact", "fill:offset", *POLICIES[:2]))
+    yield from each(
+        "shape:5x4x3/mask:full/{}/law:mask/steps:T", ("axis:1", "fill:exact", "fill:offset", *POLICIES_WITH_DTYPES[:2])
+    )
     yield from each("shape:5x4x3/mask:random/law:{}/steps:T", ("shift", "scale", "permutation", "channels", "statistics"))
 
 
@@ -259,7 +263,7 @@ def full() -> Iterator[str]:
         rank = shape.count("x") + 1
         yield from each(f"shape:{shape}/axis:{{}}/fill:{{}}/steps:TI", tuple(range(-rank, rank)), FILLS)
         fills = ("normal", "offset", "exact")
-        yield from each(f"shape:{shape}/axis:{{}}/{{}}/fill:{{}}/steps:TI", tuple(range(rank)), POLICIES, fills)
+        yield from each(f"shape:{shape}/axis:{{}}/{{}}/fill:{{}}/steps:TI", tuple(range(rank)), POLICIES_WITH_DTYPES, fills)
     epsilons, momenta = (1e-12, 1e-8, 1e-5, 1e-3, 1.0), (0.0, 0.3, 0.99, 1.0)
     yield from each("shape:17x3/epsilon:{}/momentum:{}/fill:{}/steps:T3I", epsilons, momenta, FILLS)
     yield "shape:4x3/steps:T10000I"
@@ -268,11 +272,11 @@ def full() -> Iterator[str]:
         yield from each(f"shape:{shape}/axis:{{}}/fill:{{}}/gradients:1/steps:TI", tuple(range(-2, 1)), SPECIAL)
         yield from each(f"shape:{shape}/mask:{{}}/fill:{{}}/steps:TI", MASKS[:-1], FILLS)
         yield from each(f"shape:{shape}/renorm:True/fill:{{}}/gradients:1/steps:T2I", FILLS)
-        yield from each(f"shape:{shape}/{{}}/gradients:2/steps:T", POLICIES)
+        yield from each(f"shape:{shape}/{{}}/gradients:2/steps:T", POLICIES_WITH_DTYPES)
     counts = (2, 3, 5, 16, 64, 257, 1024, 16384, 65537, 262144)
     yield from each("shape:{}x3/fill:{}/steps:TI", counts, FILLS)
     yield from each("shape:2x3x{}/axis:1/fill:{}/steps:TI", counts, FILLS)
-    every, steps = ("policy:float32", *POLICIES), ("T100I", "T7I", "ITNT", "TFT2IUT2I", "FTUTFTUT")
+    every, steps = ("policy:float32", *POLICIES_WITH_DTYPES), ("T100I", "T7I", "ITNT", "TFT2IUT2I", "FTUTFTUT")
     yield from each("shape:6x3/{}/steps:{}", every, steps)
     yield from each("shape:6x3/{}/momentum:0.9/weights:initial/steps:{}", every, steps)
     yield from each("shape:3x4x5/axis:{}/steps:TI", ("0+1", "1+2", "-1+0", "0+1+2"))

@@ -31,7 +31,7 @@ class Network:
         )
 
 
-WORDS = {
+DATA_WORDS = {
     "iris": "the 150 iris flowers, four lengths in cm as they are, three species (scikit-learn)",
     "pixels": "handwritten digits 3 and 8, the first 14 pixels that vary, from 0 to 1 (scikit-learn)",
     "vectors": "handwritten digits, 64 pixels from 0 to 1, ten classes (scikit-learn)",

@@ -9,7 +9,7 @@ from bnverify.cases.fields import FILLS
 
 # One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
 SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")
-POLICIES = (  # each with the dtype of its usual inputs
+POLICIES_WITH_DTYPES = (  # each with the dtype of its usual inputs
     "policy:float64/dtype:float64",
     "policy:mixed_float16/dtype:float16",
     "policy:mixed_bfloat16/dtype:bfloat16",
@@ -17,7 +17,7 @@ POLICIES = (  # each with the dtype of its usual inputs
     "policy:bfloat16/dtype:bfloat16",
 )
 SPECIAL = FILLS[1:]
-DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float64")
+INPUT_DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16", "float64")
 
 
 def each(pattern: str, *values: tuple[object, ...]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Numbers = tuple[Any, ...]  # nested as the array is
+NestedNumbers = tuple[Any, ...]  # nested as the array is
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Posted:
     """
 
     words: str
-    x: Numbers
-    weights: Mapping[str, Numbers] = field(default_factory=dict)
-    figures: Mapping[str, Numbers] = field(default_factory=dict)
-    expected: Numbers = ()
+    x: NestedNumbers
+    weights: Mapping[str, NestedNumbers] = field(default_factory=dict)
+    figures: Mapping[str, NestedNumbers] = field(default_factory=dict)
+    expected: NestedNumbers = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

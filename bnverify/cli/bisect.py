@@ -25,7 +25,7 @@ def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int,
     """Find the release of Keras in which a case changed."""
     from bnverify.cases.suites import choose
     from bnverify.matrix.bisecting import between, releases
-    from bnverify.matrix.bisecting import bisect as find
+    from bnverify.matrix.bisecting import find_release as find
     from bnverify.matrix.rows import find_matrix, load_matrix
     from bnverify.targets.backends import BACKENDS
     from bnverify.views.diff_text import found_lines

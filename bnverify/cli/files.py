@@ -40,7 +40,7 @@ def files(
     """
     from rich.text import Text
 
-    from bnverify.matrix.exchange import FORMATS, ROWS, exchange
+    from bnverify.matrix.exchange import EXCHANGED_FORMATS, ROWS, exchange
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
     from bnverify.storage.writing import check_reports, write_whole
     from bnverify.views import exchange_text, terminal
@@ -55,12 +55,12 @@ def files(
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     out = terminal.console()
-    for format in FORMATS:
+    for format in EXCHANGED_FORMATS:
         out.print(exchange_text.exchange_table(found, format))
     out.print(Text(exchange_text.legend(), "dim"), soft_wrap=True)
     for line in exchange_text.exchange_lines(found, verbose):
         out.print(Text(line), soft_wrap=True)
-    out.print(Text(f"\n{exchange_text.conclusion(found)}", "bold"), soft_wrap=True)
+    out.print(Text(f"\n{exchange_text.exchange_conclusion(found)}", "bold"), soft_wrap=True)
     if json_file:
         write_whole(json_file, json.dumps(found.document(), indent=1) + "\n", "--json")
     if set(found.problems) - found.skipped:

@@ -27,7 +27,7 @@ from bnverify.errors import BadInput
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
     from bnverify.matrix.rows import Row
-    from bnverify.matrix.runs import Outcome
+    from bnverify.matrix.runs import RowOutcome
 
 SHORTEST = 0.1  # seconds of patience
 
@@ -109,15 +109,15 @@ def matrix(
     sys.exit(INTERRUPTED if interrupted else _exit_code(outcomes, worse if baseline else None))
 
 
-def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tuple[list[Outcome], bool]:
+def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tuple[list[RowOutcome], bool]:
     """The outcomes in the order of the rows, and whether Ctrl-C ended the run. Each row is told as it ends."""
-    from bnverify.matrix.records import as_text
+    from bnverify.matrix.records import record_as_text
     from bnverify.matrix.runs import run_rows
     from bnverify.storage.writing import write_whole
     from bnverify.views.chart_text import outcome_line
     from bnverify.views.terminal import row_status
 
-    found: dict[str, Outcome] = {}
+    found: dict[str, RowOutcome] = {}
     interrupted = False
     with row_status(len(rows)) as status:
         try:
@@ -126,7 +126,7 @@ def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tupl
                     found[outcome.row.name] = outcome
                     status.ended(outcome.row.name, outcome_line(outcome))
                     if records and outcome.record:
-                        write_whole(records / f"{outcome.row.name}.json", as_text(outcome.record), "--records")
+                        write_whole(records / f"{outcome.row.name}.json", record_as_text(outcome.record), "--records")
         except KeyboardInterrupt:
             interrupted = True
     return [found[row.name] for row in rows if row.name in found], interrupted
@@ -142,7 +142,7 @@ def _baseline_of(name: str, folder: Path) -> Record | None:
     return load_record(file, "--baseline") if file.is_file() else None
 
 
-def _against(outcomes: Sequence[Outcome], before: dict[str, Record | None]) -> tuple[list[str], int]:
+def _against(outcomes: Sequence[RowOutcome], before: dict[str, Record | None]) -> tuple[list[str], int]:
     """What changed from the baseline, a line each, and how many changes are regressions."""
     from bnverify.matrix.difference import difference
     from bnverify.views.diff_text import change_line
@@ -166,7 +166,7 @@ def _against(outcomes: Sequence[Outcome], before: dict[str, Record | None]) -> t
     return notes, worse
 
 
-def _show(outcomes: Sequence[Outcome], notes: Sequence[str], verbose: bool) -> None:
+def _show(outcomes: Sequence[RowOutcome], notes: Sequence[str], verbose: bool) -> None:
     from rich.text import Text
 
     from bnverify.matrix.chart import chart_of
@@ -184,10 +184,10 @@ def _show(outcomes: Sequence[Outcome], notes: Sequence[str], verbose: bool) -> N
             out.print(Text(line), soft_wrap=True)
     for note in notes:
         out.print(Text(f"against the baseline: {note}"), soft_wrap=True)
-    out.print(Text(f"\n{chart_text.conclusion(chart)}", "bold"), soft_wrap=True)
+    out.print(Text(f"\n{chart_text.chart_conclusion(chart)}", "bold"), soft_wrap=True)
 
 
-def _write_reports(outcomes: Sequence[Outcome], notes: Sequence[str], reports: dict[str, Path | None]) -> None:
+def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports: dict[str, Path | None]) -> None:
     from bnverify.matrix.chart import chart_of
     from bnverify.storage.writing import write_whole
     from bnverify.views import chart_page, chart_text, junit
@@ -203,7 +203,7 @@ def _write_reports(outcomes: Sequence[Outcome], notes: Sequence[str], reports: d
             write_whole(file, makers[option](), option)
 
 
-def _exit_code(outcomes: Sequence[Outcome], worse: int | None) -> int:
+def _exit_code(outcomes: Sequence[RowOutcome], worse: int | None) -> int:
     """With a baseline only regressions count; without one, whatever deviates."""
     tested = [outcome.record for outcome in outcomes if outcome.record is not None and outcome.record.tested]
     if any(outcome.problem and not outcome.skipped for outcome in outcomes):

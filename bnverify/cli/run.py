@@ -71,7 +71,7 @@ def run(
 ) -> None:
     """Verify the installed keras.layers.BatchNormalization, a function that gives the same numbers, or a layer of yours."""
     from bnverify.cases.suites import choose
-    from bnverify.matrix.records import as_text, load_record, record_of
+    from bnverify.matrix.records import load_record, record_as_text, record_of
     from bnverify.running.run import verify_target
     from bnverify.storage.writing import write_whole
     from bnverify.targets.loading import load_layer, open_targets
@@ -115,7 +115,7 @@ def run(
 
             write_whole(junit_file, as_junit(results), "--junit")
         if record:
-            write_whole(record, as_text(recording), "--record")
+            write_whole(record, record_as_text(recording), "--record")
     sys.exit(code)
 
 

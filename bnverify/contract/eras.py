@@ -205,7 +205,7 @@ def era_of(environment: Environment) -> Era:
     raise BadInput(f"{what} is too old: bnverify verifies Keras {OLDEST} and newer, tf.keras 2.4 and newer")
 
 
-def lacks(era: Era, environment: Environment) -> dict[str, str]:
+def environment_lacks(era: Era, environment: Environment) -> dict[str, str]:
     """What a case may need and why it is not there in this era, on this backend: by the words of `cases.askable.needs`."""
     backend = backend_named(environment.backend)
     later = {need: why for need, (keras, why) in era.later.items() if _within(environment.keras, keras)}

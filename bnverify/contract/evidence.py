@@ -15,7 +15,7 @@ from bnverify.cases.fills import Inputs
 from bnverify.cases.steps import Step
 from bnverify.numeric.precision import Array, Precision, precision
 from bnverify.reference.formulas import KERAS, Formulas
-from bnverify.reference.machine import Call, trace
+from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Check, Grade, Mismatch, Observation, Status, StepObservation
 
 UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="nobody sees it in this way of running")  # the judge drops it
@@ -38,7 +38,7 @@ def expect(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Prec
     With other `formulas`, what a layer with that fault would give; with other `formats`, the bounds of a layer that computes
     in those instead of the ones that its dtype policy promises.
     """
-    return replace(with_bounds(case, trace(case, inputs, formulas, formats), formats), formulas=formulas)
+    return replace(with_bounds(case, trace_case(case, inputs, formulas, formats), formats), formulas=formulas)
 
 
 def with_bounds(case: Case, calls: tuple[Call, ...], formats: Precision | None = None) -> Expectation:

@@ -19,7 +19,7 @@ from bnverify.values import Check
 PARAMETERS = ("gamma", "beta")
 
 
-def clause_of(c: CallEvidence) -> str:
+def gradient_clause(c: CallEvidence) -> str:
     """The clause that the gradients of a call fall under; exactly one for each call that is differentiated."""
     if c.call.before.frozen:
         return "gradient-frozen"
@@ -32,21 +32,21 @@ def clause_of(c: CallEvidence) -> str:
 
 def _gradients(e: Evidence, clause: str) -> Iterator[Check]:
     for c in e.calls:
-        if c.bounds.gradients and clause_of(c) == clause:
+        if c.bounds.gradients and gradient_clause(c) == clause:
             own = () if c.call.before.frozen else PARAMETERS
             for name in ("x", *(name for name in own if name in e.case.config.weight_names())):
                 yield e.gradient(clause, name, c)
 
 
-def check_training(e: Evidence) -> Iterator[Check]:
+def check_training_gradients(e: Evidence) -> Iterator[Check]:
     return _gradients(e, "gradient-training")
 
 
-def check_inference(e: Evidence) -> Iterator[Check]:
+def check_inference_gradients(e: Evidence) -> Iterator[Check]:
     return _gradients(e, "gradient-inference")
 
 
-def check_frozen(e: Evidence) -> Iterator[Check]:
+def check_frozen_gradients(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
         if c.bounds.gradients and c.call.before.frozen and "gradients" not in c.observed.hidden:
             listed = [name for name in PARAMETERS if name in c.observed.gradients]
@@ -109,21 +109,21 @@ CLAUSES = (
         "training=True: mean and variance are functions of x; with s = gamma/sqrt(var+epsilon), x̂ = (x-mean)/sqrt(var+epsilon) "
         "dL/dx = s*(dL/dy - mean(dL/dy) - x̂*mean(dL/dy*x̂)), dL/dgamma = sum(dL/dy*x̂), dL/dbeta = sum(dL/dy)",
         PAPER + ", section 3",
-        check_training,
+        check_training_gradients,
     ),
     Clause(
         "gradient-inference",
         "gradients in inference",
         "training=False: the statistics are constants: dL/dx = s*dL/dy, dL/dgamma = sum(dL/dy*x̂), dL/dbeta = sum(dL/dy)",
         PAPER + ", algorithm 2",
-        check_inference,
+        check_inference_gradients,
     ),
     Clause(
         "gradient-frozen",
         "gradients when frozen",
         "trainable=False: dL/dx is as in inference, and gamma and beta are not among the weights that have gradients",
         KERAS_DOC + ", “About setting layer.trainable = False”",
-        check_frozen,
+        check_frozen_gradients,
     ),
     Clause(
         "masked-gradient",

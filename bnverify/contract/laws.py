@@ -194,7 +194,7 @@ def _untransposed(y: Array, own: Array, case: Case) -> Array:
     return np.moveaxis(y, 0 if kept else y.ndim - 1, kept)
 
 
-LAWS = (
+LAW_CHECKS = (
     Law("shift", "shift-invariance", Step.TRAIN, shifted),
     Law("scale", "scale-invariance", Step.TRAIN, scaled),
     Law("permutation", "permutation", Step.TRAIN, permuted, lambda y, own, case: _flip(y, case)),
@@ -223,4 +223,4 @@ _WORDS = {
         KERAS_DOC,
     ),
 }
-CLAUSES = tuple(Clause(law.key, *_WORDS[law.name], law.check, companion=law.companion) for law in LAWS)
+CLAUSES = tuple(Clause(law.key, *_WORDS[law.name], law.check, companion=law.companion) for law in LAW_CHECKS)

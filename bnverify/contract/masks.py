@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bnverify.contract.clause import KERAS_DOC, Clause
 from bnverify.contract.evidence import Evidence
 from bnverify.contract.moving import trains
-from bnverify.contract.outputs import clause_of
+from bnverify.contract.outputs import output_clause
 from bnverify.values import Check
 
 MASK = (
@@ -17,19 +17,19 @@ MASK = (
 )
 
 
-def check_training(e: Evidence) -> Iterator[Check]:
-    return (e.output("masked-training", c) for c in e.calls if clause_of(c) == "masked-training")
+def check_masked_training(e: Evidence) -> Iterator[Check]:
+    return (e.output("masked-training", c) for c in e.calls if output_clause(c) == "masked-training")
 
 
-def check_statistics(e: Evidence) -> Iterator[Check]:
+def check_masked_statistics(e: Evidence) -> Iterator[Check]:
     for c in e.calls:
-        if trains(c) and clause_of(c) == "masked-training":
+        if trains(c) and output_clause(c) == "masked-training":
             for name in e.case.config.statistics:
                 yield e.moving("masked-statistics", name, c)
 
 
-def check_inference(e: Evidence) -> Iterator[Check]:
-    return (e.output("masked-inference", c) for c in e.calls if clause_of(c) == "masked-inference")
+def check_masked_inference(e: Evidence) -> Iterator[Check]:
+    return (e.output("masked-inference", c) for c in e.calls if output_clause(c) == "masked-inference")
 
 
 CLAUSES = (
@@ -39,20 +39,20 @@ CLAUSES = (
         "training=True: mean and variance are taken over the positions where the mask is true, whatever the others hold; all "
         "positions are normalized with them",
         MASK,
-        check_training,
+        check_masked_training,
     ),
     Clause(
         "masked-statistics",
         "moving statistics under a mask",
         "the moving statistics move towards mean and biased variance of the positions where the mask is true",
         MASK,
-        check_statistics,
+        check_masked_statistics,
     ),
     Clause(
         "masked-inference",
         "output in inference under a mask",
         "training=False: a mask changes nothing, the moving statistics normalize all positions",
         MASK + " (“during training”)",
-        check_inference,
+        check_masked_inference,
     ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from bnverify.cases.misuse import MISUSES, Misuse
 from bnverify.contract.clause import KERAS_DOC, KERAS_LAYER_DOC, PAPER, Clause
 from bnverify.contract.evidence import Evidence
-from bnverify.contract.renorm import RENORM
+from bnverify.contract.renorm import RENORM_PAPER
 from bnverify.values import Check, Failure, Mismatch, Observation, Status
 
 UNFILLED = re.compile(
@@ -94,14 +94,14 @@ CLAUSES = (
         "refuses-renorm-clipping",
         "a wrong renorm_clipping is refused",
         f"a renorm_clipping of unknown keys, with rmax below rmin, a negative dmax, or limits that are no numbers {_HOW}",
-        RENORM + " (renorm_clipping: “Maps optional keys "
+        RENORM_PAPER + " (renorm_clipping: “Maps optional keys "
         '"rmax", "rmin", "dmax" to floats”; “with `r` clipped to `[rmin, rmax]`, and `d` to `[-dmax, dmax]`”)',
     ),
     _clause(
         "refuses-renorm-momentum",
         "a wrong renorm_momentum is refused",
         f"with renorm, a renorm_momentum that is not {_NUMBER} {_HOW}",
-        RENORM + " (renorm_momentum: “Momentum used to update the moving means and standard deviations with renorm”)",
+        RENORM_PAPER + " (renorm_momentum: “Momentum used to update the moving means and standard deviations with renorm”)",
     ),
     _clause(
         "refuses-unknown",

@@ -37,7 +37,7 @@ def check_uncompiled(e: Evidence) -> Iterator[Check]:
                 yield e.moving("uncompiled", name, c)
 
 
-def plain(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
+def by_plain_calls(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
     """The same case by calls of the layer itself, without gradients and files."""
     if not case.how.plain or Step.SAVE in case.steps or case.law:
         return None
@@ -132,7 +132,7 @@ CLAUSES = (
         "called by a model, by fit and predict, compiled or stateless, a layer gives what it gives when it is called",
         KERAS_MODEL_DOC + "; " + KERAS_DOC,
         check_agree,
-        companion=plain,
+        companion=by_plain_calls,
     ),
     Clause(
         "repeatable",

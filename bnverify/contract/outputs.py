@@ -10,7 +10,7 @@ from bnverify.contract.evidence import CallEvidence, Evidence
 from bnverify.values import Check
 
 
-def clause_of(c: CallEvidence) -> str:
+def output_clause(c: CallEvidence) -> str:
     """The clause that a call's output falls under; exactly one for each call."""
     if c.pinned:
         return "pinned"
@@ -43,7 +43,7 @@ def check_frozen(e: Evidence) -> Iterator[Check]:
 
 
 def _outputs(e: Evidence, clause: str) -> Iterator[Check]:
-    return (e.output(clause, c) for c in e.calls if clause_of(c) == clause)
+    return (e.output(clause, c) for c in e.calls if output_clause(c) == clause)
 
 
 CLAUSES = (

@@ -17,7 +17,9 @@ from bnverify.numeric.precision import Array
 from bnverify.values import Check, StepObservation
 
 SAVING = "Keras' guide “Save, serialize, and export models”, https://keras.io/guides/serialization_and_saving/"
-WEIGHTS = "keras.Model.save_weights, load_weights; keras.layers.Layer.get_weights, set_weights: https://keras.io/api/models/"
+WEIGHTS_DOC = (
+    "keras.Model.save_weights, load_weights; keras.layers.Layer.get_weights, set_weights: https://keras.io/api/models/"
+)
 CLONING = "keras.models.clone_model, https://keras.io/api/models/model/: “newly instantiated weights”"
 UNSAVED = "as without the file"
 FRESH = "fresh "  # how the worker calls a weight that was not set yet
@@ -61,7 +63,7 @@ def check_fresh(e: Evidence) -> Iterator[Check]:
                 yield e.texts("fresh-weights", name.removeprefix(FRESH), index, expected=made, actual=found)
 
 
-def check_weights(e: Evidence) -> Iterator[Check]:
+def check_saved_weights(e: Evidence) -> Iterator[Check]:
     for index, step in _saved(e):
         if "weights" in step.hidden or (index and "weights" in e.observation.steps[index - 1].hidden):
             continue
@@ -127,8 +129,8 @@ CLAUSES = (
         "file-weights",
         "files keep the weights",
         "after saving and loading, or get_weights() and set_weights(), each weight has its name, place, dtype and bits",
-        SAVING + "; " + WEIGHTS,
-        check_weights,
+        SAVING + "; " + WEIGHTS_DOC,
+        check_saved_weights,
     ),
     Clause(
         "file-goes-on",

@@ -21,8 +21,8 @@ from bnverify.errors import BadInput
 from bnverify.explaining.subject import as_numbers
 from bnverify.numeric.precision import Array, Precision
 from bnverify.reference.formulas import Formulas
-from bnverify.reference.hypotheses import BY_KEY
-from bnverify.reference.machine import Call, trace
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
+from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Grade
 
 LARGE = 1 << 16  # values in x beyond which no more than two departures are tried together
@@ -50,7 +50,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Answer:
     """What was expected of a quantity, and which readings give it.
 
     as_is: whether it is what Keras promises, without any departure; readings: those that give it, each with as few departures
@@ -67,7 +67,7 @@ class Comparison:
     tried: int = 0
 
 
-def compare_expected(expected: object, setting: Setting, formats: Precision) -> tuple[Comparison, ...]:
+def compare_expected(expected: object, setting: Setting, formats: Precision) -> tuple[Answer, ...]:
     """How each expected quantity comes about. expected: an array as y, or arrays by quantity (`QUANTITIES`)."""
     given = expected if isinstance(expected, Mapping) else {"y": expected}
     if unknown := [name for name in given if name not in QUANTITIES]:
@@ -92,7 +92,7 @@ def _array(name: str, value: object, case: Case) -> Array:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def _compared(name: str, expected: Array, setting: Setting, formats: Precision) -> Comparison:
+def _compared(name: str, expected: Array, setting: Setting, formats: Precision) -> Answer:
     """The fewest departures that give `expected` within rounding; where none do, those that give it to the digits given."""
     x = setting.inputs.batches[0]
     most = 2 if x is None or x.size > LARGE else 4
@@ -105,7 +105,7 @@ def _compared(name: str, expected: Array, setting: Setting, formats: Precision) 
         near: list[_Fit] = []
         for words, changed in _combined(setting, departures, name):
             tried += 1
-            value = _value(name, trace(changed.case, changed.inputs, changed.formulas, formats)[0])
+            value = _value(name, trace_case(changed.case, changed.inputs, changed.formulas, formats)[0])
             if value.size != expected.size:
                 continue
             error = _error(value.reshape(expected.shape), expected)
@@ -115,13 +115,11 @@ def _compared(name: str, expected: Array, setting: Setting, formats: Precision) 
             elif decimals >= TELLING and error <= 0.5 * 10.0**-decimals:
                 near.append((words, error))
         if exact:
-            return Comparison(name, expected, departures == 0, _closest(exact, expected, formats), tried=tried)
+            return Answer(name, expected, departures == 0, _closest(exact, expected, formats), tried=tried)
         rounded = rounded or near
     if rounded:
-        return Comparison(name, expected, rounded[0][0] == "", _closest(rounded, expected, formats), decimals, tried=tried)
-    return Comparison(
-        name, expected, False, nearest=nearest if nearest[1] <= NEAREST * _largest(expected) else None, tried=tried
-    )
+        return Answer(name, expected, rounded[0][0] == "", _closest(rounded, expected, formats), decimals, tried=tried)
+    return Answer(name, expected, False, nearest=nearest if nearest[1] <= NEAREST * _largest(expected) else None, tried=tried)
 
 
 _Fit = tuple[str, float]  # a reading in words, and its largest error
@@ -161,7 +159,7 @@ def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
     if name in ("y", "mean", "variance"):
         kinds.insert(0, statistics)
     if name == "y":
-        kinds += [_of(EPSILON), [Reading(words, _without(names)) for words, names in PARAMETERS]]
+        kinds += [_of(EPSILON), [Reading(words, _without(names)) for words, names in VARIED_PARAMETERS]]
     if name.startswith("moving"):
         moves = setting.formulas.updates(case.steps[0].training, not case.config.trainable)
         kinds += (
@@ -172,7 +170,7 @@ def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
 
 EPSILON = ("no-epsilon", "epsilon-outside", "epsilon-1e-5", "epsilon-0.001")
 MOMENTUM = ("momentum-swapped", "momentum-0.9", "momentum-0.99", "never-updated", "moving-replaced", "moving-sum")
-PARAMETERS = (
+VARIED_PARAMETERS = (
     ("gamma and beta are not applied", ("gamma", "beta")),
     ("gamma is not applied", ("gamma",)),
     ("beta is not applied", ("beta",)),
@@ -180,12 +178,12 @@ PARAMETERS = (
 
 
 def _of(keys: Sequence[str]) -> list[Reading]:
-    return [_formula(BY_KEY[key].cause, key) for key in keys]
+    return [_formula(HYPOTHESIS_BY_KEY[key].cause, key) for key in keys]
 
 
 def _formula(words: str, key: str) -> Reading:
     """A reading that is a hypothesis of the catalogue."""
-    fault, right = BY_KEY[key].formulas, Formulas()
+    fault, right = HYPOTHESIS_BY_KEY[key].formulas, Formulas()
     changed = {name: value for name in vars(right) if (value := getattr(fault, name)) is not getattr(right, name)}
     return Reading(words, lambda setting: replace(setting, formulas=replace(setting.formulas, **changed)))
 

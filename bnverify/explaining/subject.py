@@ -16,8 +16,8 @@ from bnverify.cases.steps import Step
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES, Array, precision
 
-STEPS = {True: Step.TRAIN, False: Step.INFER, None: Step.NOT_GIVEN}
-DTYPES = (*FORMATS, *INTEGERS)
+STEP_OF_TRAINING = {True: Step.TRAIN, False: Step.INFER, None: Step.NOT_GIVEN}
+TAKEN_DTYPES = (*FORMATS, *INTEGERS)
 OF_WEIGHTS = tuple(
     f"{weight}_{kind}"
     for kind, weights in {
@@ -60,7 +60,7 @@ def make_subject(
     policy = _policy(arguments.get("dtype"))
     arrays = [as_batch(x, policy, "x" if len(batches) == 1 else f"batch {i}") for i, x in enumerate(batches)]
     config = _config(arguments, arrays[0].shape)
-    step = STEPS[None if training is None else bool(training)]
+    step = STEP_OF_TRAINING[None if training is None else bool(training)]
     case = Case(
         shape=arrays[0].shape,
         steps=(step,) * len(arrays),
@@ -83,7 +83,7 @@ def make_subject(
 
 def as_batch(x: Any, policy: str, what: str) -> Array:
     """An array of a dtype that layers take. Lists of numbers get the policy's compute dtype, as Keras gives it to them."""
-    allowed = f"numbers of {', '.join(DTYPES)}"
+    allowed = f"numbers of {', '.join(TAKEN_DTYPES)}"
     if isinstance(x, np.ma.MaskedArray):
         raise BadInput(f"{what}: got a masked array; allowed: an array, and what counts of it as mask")
     try:
@@ -95,7 +95,7 @@ def as_batch(x: Any, policy: str, what: str) -> Array:
         raise BadInput(f"{what}: got {got}; allowed: {allowed}")
     if not hasattr(x, "dtype"):
         array = np.asarray(array, POLICIES[policy].compute.name if policy != "bfloat16" else "float32")
-    if array.dtype.name not in DTYPES:
+    if array.dtype.name not in TAKEN_DTYPES:
         raise BadInput(f"{what}: got {array.dtype}; allowed: {allowed}")
     if array.ndim < 2:
         raise BadInput(f"{what}: got shape {array.shape}; allowed: two axes or more, the first of them counting samples")

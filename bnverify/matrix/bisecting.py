@@ -68,7 +68,7 @@ def between(known: Sequence[str], good: str, bad: str) -> tuple[str, ...]:
     return tuple(inside if ends[0] < ends[1] else reversed(inside))
 
 
-def bisect(
+def find_release(
     case: Case,
     matrix: Matrix,
     candidates: Sequence[str],

@@ -12,12 +12,12 @@ from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.clause import Clause
 from bnverify.contract.eras import ERAS
 from bnverify.matrix.records import CheckRecord, ClauseRecord, Record, gravity
-from bnverify.matrix.runs import Outcome
+from bnverify.matrix.runs import RowOutcome
 from bnverify.values import Status
 
 
 @dataclass(frozen=True)
-class Group:
+class CellGroup:
     """Cases of one cell that came out alike: their status and cause, the smallest one, and its worst check."""
 
     status: str
@@ -34,7 +34,7 @@ class Cell:
     clause: Clause
     status: str
     tally: ClauseRecord
-    groups: tuple[Group, ...]
+    groups: tuple[CellGroup, ...]
 
     @property
     def checks(self) -> int:
@@ -71,7 +71,7 @@ class ChartRow:
         return tuple((reason, reasons.count(reason)) for reason in dict.fromkeys(reasons))
 
 
-def chart_of(outcomes: Sequence[Outcome]) -> tuple[ChartRow, ...]:
+def chart_of(outcomes: Sequence[RowOutcome]) -> tuple[ChartRow, ...]:
     """The chart of these rows, in their order."""
     return tuple(ChartRow(o.row.name, o.record, o.problem, o.skipped) for o in outcomes)
 
@@ -85,6 +85,6 @@ def _cell(record: Record, clause: Clause) -> Cell:
     groups = []
     for (status, cause), ids in found.items():
         example = smaller_first(map(parse, ids))[0].id
-        groups.append(Group(status, cause, tuple(ids), example, record.cases[example].checks[clause.key]))
+        groups.append(CellGroup(status, cause, tuple(ids), example, record.cases[example].checks[clause.key]))
     groups.sort(key=lambda group: (-gravity(group.status), -len(group.cases)))
     return Cell(clause, tally.status, tally, tuple(groups))

@@ -23,7 +23,7 @@ from bnverify.values import Status
 GROWN = 10.0  # factor from which a margin that grew within its bound is mentioned
 FELT = 0.05  # smallest margin whose growth is
 EDGE = 0.1  # share of the checks with a known deviation that may come and go with the machine
-SAME = 1.5  # factor up to which margins of different elements count as the same
+SAME_MARGINS = 1.5  # factor up to which margins of different elements count as the same
 CONFORMS = Status.CONFORMS.value
 
 
@@ -154,12 +154,12 @@ def _raise(ids: Sequence[str], what: str) -> str:
     return f"{'raises' if len(ids) == 1 else 'raise'} {what}"
 
 
-Outcome = tuple[str, str]  # a check's status, and why
+CaseOutcome = tuple[str, str]  # a check's status, and why
 
 
 def _clauses(old: Record, new: Record) -> Iterator[Change]:
     """Cases whose checks came out differently, in groups of the same change and cause, whatever the clause."""
-    groups: dict[tuple[Outcome, Outcome], dict[str, list[str]]] = {}
+    groups: dict[tuple[CaseOutcome, CaseOutcome], dict[str, list[str]]] = {}
     for clause in CLAUSES:
         for id_ in _common(old, new):
             was, now = old.cases[id_], new.cases[id_]
@@ -178,7 +178,7 @@ def _clauses(old: Record, new: Record) -> Iterator[Change]:
         yield _clause_change(was_outcome, now_outcome, members, new, few)
 
 
-def _clause_change(was: Outcome, now: Outcome, members: Mapping[str, Sequence[str]], new: Record, few: bool) -> Change:
+def _clause_change(was: CaseOutcome, now: CaseOutcome, members: Mapping[str, Sequence[str]], new: Record, few: bool) -> Change:
     """The change of these cases by clause. few: of many cases with a known deviation, these few show it in one record alone.
 
     They are at the edge of what the deviation changes and may fall on either side with the machine: no regression.
@@ -207,7 +207,9 @@ def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
     if (was.status, was.grade, was.quantity) != (now.status, now.grade, now.quantity):
         return True
     if was.margin is None or now.margin is None or was.expected != now.expected:  # no numbers, or of different elements
-        same = was.margin == now.margin or (was.margin and now.margin and 1 / SAME < was.margin / now.margin < SAME)
+        same = was.margin == now.margin or (
+            was.margin and now.margin and 1 / SAME_MARGINS < was.margin / now.margin < SAME_MARGINS
+        )
         return not same if was.margin and now.margin else (was.expected, was.actual) != (now.expected, now.actual)
     return _apart(was, now)
 

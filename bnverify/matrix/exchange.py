@@ -34,13 +34,13 @@ from bnverify.verdicts.excuse import excuse
 from bnverify.verdicts.judge import judge
 from bnverify.verdicts.judged_case import Observed
 
-FORMATS = ("keras", "weights.h5", "h5")
+EXCHANGED_FORMATS = ("keras", "weights.h5", "h5")
 LAYERS = (
     "shape:2x3x4/axis:1/momentum:0.5/epsilon:0.01",
     "shape:4x3/center:False/momentum:0.9",
     "shape:4x3/scale:False/gamma_regularizer:l2",
 )
-STEPS = "T2STITI"
+SAVED_STEPS = "T2STITI"
 ROWS = (  # one of each era, unless others are asked for
     "keras-2.3.1-tensorflow",
     "keras-2.4.3-tensorflow",
@@ -69,7 +69,7 @@ KNOWN = (  # formats, Keras that saved, Keras that loads, why the file cannot be
         "Keras 2.12 writes a layer's weights to another place than later Keras 2 look for them in",
     ),
 )
-Tell = Callable[[str, str], None]
+TellRow = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Exchanges:
         return {"rows": list(self.rows), "exchanges": found, "problems": dict(self.problems)}
 
 
-def exchange(rows: Sequence[Row], jobs: int, tell: Tell = lambda row, text: None, patience: float = PATIENCE) -> Exchanges:
+def exchange(rows: Sequence[Row], jobs: int, tell: TellRow = lambda row, text: None, patience: float = PATIENCE) -> Exchanges:
     """Saves under each row and loads under each other one, `jobs` rows at a time. Raises BadInput without uv."""
     if len(rows) < 2:
         raise BadInput(
@@ -152,7 +152,7 @@ def exchange(rows: Sequence[Row], jobs: int, tell: Tell = lambda row, text: None
 class _Run:
     """What the rows of one exchange share."""
 
-    def __init__(self, patience: float, tell: Tell) -> None:
+    def __init__(self, patience: float, tell: TellRow) -> None:
         self.patience, self.tell = patience, tell
         self.problems: dict[str, str] = {}
         self.skipped: set[str] = set()
@@ -189,12 +189,12 @@ class _Run:
         target = self.target(row)
         if target is None:
             why = self.problems.get(row.name, "ended")
-            return [Exchange(format, name, row.name, "not tested", why) for name in others for format in FORMATS]
+            return [Exchange(format, name, row.name, "not tested", why) for name in others for format in EXCHANGED_FORMATS]
         found = []
         with target:
             for name, files in others.items():
                 self.tell(row.name, f"loads what {name} saved")
-                for format in FORMATS:
+                for format in EXCHANGED_FORMATS:
                     if not self.stop.is_set():
                         own = [file for file in files if file.case.file == format]
                         why = self.problems.get(name, "nothing was saved")
@@ -204,7 +204,7 @@ class _Run:
 
 def cases() -> Iterator[Case]:
     """What is saved: each layer in each format, in the middle of training."""
-    return (parse(f"{layer}/file:{format}/steps:{STEPS}") for format in FORMATS for layer in LAYERS)
+    return (parse(f"{layer}/file:{format}/steps:{SAVED_STEPS}") for format in EXCHANGED_FORMATS for layer in LAYERS)
 
 
 def save(case: Case, target: Isolated) -> Saved:
@@ -225,7 +225,7 @@ def promised(saver: Environment, loader: Environment) -> bool:
     return keras_version(saver.keras).release[:2] <= keras_version(loader.keras).release[:2]
 
 
-def load(saved: Saved, target: Isolated) -> Verdict:
+def load_and_judge(saved: Saved, target: Isolated) -> Verdict:
     """The verdict on what a row makes of a file: its weights, its configuration, and how it goes on."""
     at = saved.case.steps.index(Step.SAVE)
     inputs, before = make_inputs(saved.case), saved.observation.steps[-1].weights
@@ -274,7 +274,7 @@ def _outcome(saver: str, loader: str, format: str, files: Sequence[Saved], targe
             outcome = "not tested" if file.observation.failure else "unsupported"
             return Exchange(format, saver, loader, outcome, reason)
     expected = promised(files[0].environment, environment)
-    outcomes = [_told(load(file, target)) for file in files]
+    outcomes = [_told(load_and_judge(file, target)) for file in files]
     outcome, reason = max(outcomes, key=lambda one: SEVERITY.index(one[0]))
     if outcome == "cannot load":
         known_as = _known(format, files[0].environment, environment)

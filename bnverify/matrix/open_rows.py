@@ -33,7 +33,7 @@ def open_row(name: str) -> Isolated:
     return _OPEN[name]
 
 
-def refusal(target: Isolated, arguments: Mapping[str, Any], shape: tuple[int, ...] = (4, 3)) -> Failure | None:
+def refused_by(target: Isolated, arguments: Mapping[str, Any], shape: tuple[int, ...] = (4, 3)) -> Failure | None:
     """What a Keras answers to a layer with these arguments, built for `shape`: an exception, or None where it takes them."""
     asked: dict[str, Any] = {
         "layer": dict(arguments),

@@ -20,7 +20,7 @@ from bnverify.storage.tables import read_text
 from bnverify.values import Check, Environment, Interface, Results, Status, Verdict
 from bnverify.verdicts.tally import by_clause
 
-SCHEMA_VERSION = 1
+RECORD_SCHEMA = 1
 
 
 def gravity(status: str) -> int:
@@ -162,10 +162,10 @@ def _check(check: Check) -> CheckRecord:
     return CheckRecord(check.status.value, check.quantity, check.step, grade, rounded(check.margin), *texts, check.reason)
 
 
-def as_text(record: Record) -> str:
+def record_as_text(record: Record) -> str:
     """The record as JSON that a diff reads well: sorted, one line for each case and each clause."""
     head = {
-        "schema": SCHEMA_VERSION,
+        "schema": RECORD_SCHEMA,
         "name": record.name,
         "environment": {k: v for k, v in asdict(record.environment).items() if k not in ("cpu", "device")},
         "era": record.era,
@@ -226,8 +226,8 @@ def load_record(path: Path, option: str) -> Record:
 
 def parse_record(document: Any) -> Record:
     """The record that a document stands for. Raises KeyError, TypeError or ValueError where it is none."""
-    if document["schema"] != SCHEMA_VERSION:
-        raise ValueError(f"schema {document['schema']!r}, not {SCHEMA_VERSION}")
+    if document["schema"] != RECORD_SCHEMA:
+        raise ValueError(f"schema {document['schema']!r}, not {RECORD_SCHEMA}")
     if document["era"] not in {era.name for era in ERAS}:
         raise ValueError(f"era {document['era']!r} is unknown")
     interface = document["interface"]

@@ -17,7 +17,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.errors import BadInput
-from bnverify.storage.tables import Record, parse_tables, read_text
+from bnverify.storage.tables import TableRecord, parse_tables, read_text
 from bnverify.targets.backends import BACKENDS
 from bnverify.targets.worker.frameworks import MODULES
 
@@ -98,7 +98,7 @@ def load_matrix(path: Path) -> Matrix:
     return Matrix(path, tuple(rows.values()), pins)
 
 
-def _pins(record: Record) -> Pins:
+def _pins(record: TableRecord) -> Pins:
     record.check(PIN_FIELDS, ("keras", "python"))
     try:
         releases = SpecifierSet(record.text("keras"), prereleases=True)
@@ -108,7 +108,7 @@ def _pins(record: Record) -> Pins:
     return Pins(_one_of(record, "module", tuple(MODULES), "keras"), releases, _python(record), packages)
 
 
-def _row(record: Record, pins: Sequence[Pins], folder: Path) -> Row:
+def _row(record: TableRecord, pins: Sequence[Pins], folder: Path) -> Row:
     record.check(ROW_FIELDS, ())
     version = record.text("keras")
     if version:
@@ -143,14 +143,14 @@ def _completed(row: Row, pins: Sequence[Pins], where: str) -> Row:
     raise BadInput(f"{where}: no [[pins]] table says what {row.module} {row.keras} is run with on {row.backend}")
 
 
-def _one_of(record: Record, field: str, allowed: Sequence[str], default: str) -> str:
+def _one_of(record: TableRecord, field: str, allowed: Sequence[str], default: str) -> str:
     value = record.text(field, default)
     if value not in allowed:
         raise record.fail(field, f"{value!r} is unknown; allowed: {', '.join(allowed)}")
     return value
 
 
-def _python(record: Record) -> str:
+def _python(record: TableRecord) -> str:
     value = record.text("python")
     if not re.fullmatch(r"3\.\d{1,2}", value):
         raise record.fail("python", f"{value!r} is no Python; allowed: as 3.11")

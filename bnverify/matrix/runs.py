@@ -23,7 +23,7 @@ import numpy as np
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_folder, find_uv, fingerprint, make_environment
-from bnverify.matrix.records import Record, as_text, load_record, record_of
+from bnverify.matrix.records import Record, load_record, record_as_text, record_of
 from bnverify.matrix.rows import Row
 from bnverify.running.run import verify_target
 from bnverify.storage.writing import write_whole
@@ -45,7 +45,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RowOutcome:
     """One row: its record, or why there is none. problem: in one line; skipped: only an interpreter is missing here.
 
     note: why its record is not in the cache.
@@ -67,7 +67,9 @@ class Interrupted(Exception):
 Tell = Callable[[Row, str], None]
 
 
-def run_rows(rows: Sequence[Row], job: Job, jobs: int, tell: Tell = lambda row, text: None) -> Generator[Outcome, None, None]:
+def run_rows(
+    rows: Sequence[Row], job: Job, jobs: int, tell: Tell = lambda row, text: None
+) -> Generator[RowOutcome, None, None]:
     """The outcomes of the rows as they come in, `jobs` at a time.
 
     Closing the iterator, or Ctrl-C, ends what runs; what has finished is in the cache, and the next run begins after it.
@@ -85,11 +87,11 @@ def run_rows(rows: Sequence[Row], job: Job, jobs: int, tell: Tell = lambda row, 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> Outcome:
+def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> RowOutcome:
     started = time.perf_counter()
 
-    def taken(**found: object) -> Outcome:
-        return Outcome(row, seconds=time.perf_counter() - started, **found)  # type: ignore[arg-type]
+    def taken(**found: object) -> RowOutcome:
+        return RowOutcome(row, seconds=time.perf_counter() - started, **found)  # type: ignore[arg-type]
 
     def told(text: str) -> None:
         if stop.is_set():
@@ -117,7 +119,7 @@ def _keep(record: Record, path: Path) -> str:
         return "not kept, as a worker ended before its time"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, as_text(record), "cache")
+        write_whole(path, record_as_text(record), "cache")
     except (BadInput, OSError) as error:
         return f"not kept: {error}"
     return ""

@@ -125,7 +125,7 @@ def _heard(case: Case, index: int, formulas: Formulas) -> bool:
     return not case.how.freezes_late or formulas.settles == "never" or (formulas.settles == "fit" and not trained)
 
 
-def trace(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
+def trace_case(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
     """The calls that the steps of `case` make, in order, each with what must come out of it."""
     formats = formats or precision(case.policy, case.dtype)
     state = initial_state(case, inputs)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-Tensor = Any  # of the namespace `xp`
+from bnverify.reference.formulas import Tensor
+
 SMALL = 1e-7  # keras.config.epsilon(), which Keras adds to norms that it divides by
 
 

@@ -19,7 +19,7 @@ from bnverify.verdicts.pipeline import verify
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MutantOutcome:
     """One layer of the catalogue: the first verdict that fails, or None where all cases pass."""
 
     key: str
@@ -32,15 +32,15 @@ class Outcome:
 class Score:
     """Mutants must be caught, the others must pass."""
 
-    mutants: tuple[Outcome, ...]
-    equivalent: tuple[Outcome, ...]
+    mutants: tuple[MutantOutcome, ...]
+    equivalent: tuple[MutantOutcome, ...]
 
     @property
-    def survivors(self) -> tuple[Outcome, ...]:
+    def survivors(self) -> tuple[MutantOutcome, ...]:
         return tuple(outcome for outcome in self.mutants if outcome.caught is None)
 
     @property
-    def false_alarms(self) -> tuple[Outcome, ...]:
+    def false_alarms(self) -> tuple[MutantOutcome, ...]:
         return tuple(outcome for outcome in self.equivalent if outcome.caught is not None)
 
     @property
@@ -66,9 +66,11 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
     step = start(f"{suite} suite on mutants", len(mutants) + len(equivalent) + 2)
     honest = tuple(case for case in cases if verify(case, real, 0).verdict.status is Status.CONFORMS)
     step()
-    reference = Outcome("reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step, True))
+    reference = MutantOutcome(
+        "reference", "the reference itself", "equivalent", first_failure(honest, ReferenceTarget(), step, True)
+    )
     caught = [
-        Outcome(m.key, m.fault, m.group, first_failure(likely_first(honest, m.group), InProcess(m.layer, m.key), step))
+        MutantOutcome(m.key, m.fault, m.group, first_failure(likely_first(honest, m.group), InProcess(m.layer, m.key), step))
         for m in (*mutants, *equivalent)
     ]
     return Score(tuple(caught[: len(mutants)]), (reference, *caught[len(mutants) :]))

@@ -10,7 +10,7 @@ from pathlib import Path
 from bnverify.errors import BadInput
 
 
-class Record:
+class TableRecord:
     """One table of a file, with the place of each of its fields for the messages."""
 
     def __init__(self, kind: str, values: dict[str, object], number: int, text: str, name: str) -> None:
@@ -58,7 +58,7 @@ def read_text(path: Path, option: str) -> str:
         raise BadInput(f"{option} {path}: not a text file in UTF-8") from None
 
 
-def parse_tables(text: str, name: str, kinds: Sequence[str]) -> dict[str, tuple[Record, ...]]:
+def parse_tables(text: str, name: str, kinds: Sequence[str]) -> dict[str, tuple[TableRecord, ...]]:
     """The records of a TOML text that holds `[[kind]]` tables of the given kinds and nothing else."""
     try:
         document = tomllib.loads(text)
@@ -77,7 +77,7 @@ def parse_tables(text: str, name: str, kinds: Sequence[str]) -> dict[str, tuple[
         records = document.get(kind, [])
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
             raise BadInput(f"{name}:{_first_line(text, kind)}: {kind!r} must be written as [[{kind}]] tables")
-        found[kind] = tuple(Record(kind, record, number, text, name) for number, record in enumerate(records, 1))
+        found[kind] = tuple(TableRecord(kind, record, number, text, name) for number, record in enumerate(records, 1))
     return found
 
 

@@ -17,8 +17,8 @@ from bnverify.targets.worker.observing import Worker
 from bnverify.targets.worker.recording import short_name
 from bnverify.values import Observation
 
-ALLOWED = "a batch normalization that is built, or a dict of its arguments"
-NEEDED = ("axis", "momentum", "epsilon")
+ALLOWED_LAYERS = "a batch normalization that is built, or a dict of its arguments"
+REQUIRED_ARGUMENTS = ("axis", "momentum", "epsilon")
 
 
 class ExistingLayer:
@@ -33,17 +33,17 @@ class ExistingLayer:
         self._worker = Worker(module, lambda **_: layer)
         self.layer = layer
         if isinstance(layer, self._worker.keras.Model):
-            raise BadInput(f"layer {layer.name}: got a model; allowed: {ALLOWED}, as model.get_layer(…) gives one")
+            raise BadInput(f"layer {layer.name}: got a model; allowed: {ALLOWED_LAYERS}, as model.get_layer(…) gives one")
         own = isinstance(layer, self._worker.keras.layers.BatchNormalization)
         said = type(layer)
         exact = said is self._worker.keras.layers.BatchNormalization
         self.environment = environment(self._worker.environment(), "" if exact else f"{said.__module__}:{said.__qualname__}")
         self.name = str(getattr(layer, "name", said.__name__))
         self.arguments = self._arguments()
-        if not own and not all(name in self.arguments for name in NEEDED):
-            missing = ", ".join(name for name in NEEDED if name not in self.arguments)
+        if not own and not all(name in self.arguments for name in REQUIRED_ARGUMENTS):
+            missing = ", ".join(name for name in REQUIRED_ARGUMENTS if name not in self.arguments)
             missing += "; the layer that it wraps is its .layer" if hasattr(layer, "layer") else ""
-            raise BadInput(f"layer {self.name}: got {said.__name__}, which says no {missing}; allowed: {ALLOWED}")
+            raise BadInput(f"layer {self.name}: got {said.__name__}, which says no {missing}; allowed: {ALLOWED_LAYERS}")
         self.weights = self._weights()
 
     def _arguments(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class ExistingLayer:
         if missing := [name for name in ("moving_mean", "moving_variance") if name not in found]:
             has = ", ".join(short_name(w) for w in self.layer.weights)
             what = f"{type(self.layer).__name__} with the weights {has}, without {missing[0]}"
-            raise BadInput(f"layer {self.name}: got {what}; allowed: {ALLOWED}")
+            raise BadInput(f"layer {self.name}: got {what}; allowed: {ALLOWED_LAYERS}")
         return {name: np.asarray(value) for name, value in found.items()}
 
     def check_rank(self, rank: int) -> None:
@@ -92,9 +92,9 @@ _OBJECTS = ("_initializer", "_regularizer", "_constraint")  # arguments that say
 def _module_of(layer: Any) -> str:
     """The Keras that a layer is of, by the name it is imported as."""
     if isinstance(layer, type):
-        raise BadInput(f"layer: got the class {layer.__name__}, not a layer made with it; allowed: {ALLOWED}")
+        raise BadInput(f"layer: got the class {layer.__name__}, not a layer made with it; allowed: {ALLOWED_LAYERS}")
     for kind in type(layer).__mro__:
         root = kind.__module__.split(".")[0]
         if root in ("keras", "tf_keras") and kind.__name__ == "Layer":
             return root
-    raise BadInput(f"layer: got {type(layer).__name__} {layer!r:.60}; allowed: {ALLOWED}")
+    raise BadInput(f"layer: got {type(layer).__name__} {layer!r:.60}; allowed: {ALLOWED_LAYERS}")

@@ -32,7 +32,7 @@ def function_of(target: str) -> str:
     return target.removesuffix(SYMBOLIC)
 
 
-def lacks(target: str) -> dict[str, str]:
+def function_lacks(target: str) -> dict[str, str]:
     """What a case may need and why a function does not have it, by the words of `cases.askable.needs`; empty for layers."""
     if not is_function_target(target):
         return {}

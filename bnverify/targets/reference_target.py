@@ -13,12 +13,12 @@ from bnverify.cases.misuse import MISUSES
 from bnverify.cases.steps import Step
 from bnverify.numeric.precision import FORMATS, Array, precision
 from bnverify.reference.formulas import KERAS, Formulas
-from bnverify.reference.machine import Call, initial_state, trace
+from bnverify.reference.machine import Call, initial_state, trace_case
 from bnverify.reference.parameters import regularization
 from bnverify.reference.sub_cases import sub_cases_of
 from bnverify.values import Environment, Failure, Observation, StepObservation, WeightInfo
 
-ARGUMENTS = ("axis", "momentum", "epsilon", "center", "scale", "renorm", "renorm_momentum", "synchronized")
+LISTED_ARGUMENTS = ("axis", "momentum", "epsilon", "center", "scale", "renorm", "renorm_momentum", "synchronized")
 
 
 class ReferenceTarget:
@@ -58,7 +58,7 @@ class ReferenceTarget:
             return {name: formats.variable.round(weights[name].reshape(case.channels_shape)) for name in names}
 
         state = initial_state(case, inputs)
-        calls = {call.index: call for call in trace(case, inputs, self._formulas)}
+        calls = {call.index: call for call in trace_case(case, inputs, self._formulas)}
         frozen, steps = not case.config.trainable, []
         for index, step in enumerate(case.steps):
             frozen = frozen if step.is_call or step is Step.SAVE else step is Step.FREEZE
@@ -69,7 +69,7 @@ class ReferenceTarget:
             steps.append(_observed(case, call, weights, listed) if call else StepObservation(weights, listed))
             if call and not self._formulas.penalizes(frozen):
                 steps[-1] = replace(steps[-1], losses=())
-        config = {name: getattr(case.config, name) for name in ARGUMENTS}
+        config = {name: getattr(case.config, name) for name in LISTED_ARGUMENTS}
         trains = not frozen if case.how.builds_late else case.config.trainable  # when the weights are listed
         infos = tuple(
             WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters and trains) for name in names

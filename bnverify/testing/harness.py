@@ -21,7 +21,7 @@ from bnverify.verdicts.diagnose import name_causes
 from bnverify.verdicts.excuse import excuse
 from bnverify.verdicts.known import Deviation
 from bnverify.verdicts.pipeline import verify
-from bnverify.views.terminal import as_text
+from bnverify.views.terminal import results_as_text
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
@@ -76,7 +76,7 @@ class Harness:
         """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""
         verdict = self.verdict(case)
         if verdict.status.fails:
-            fail(as_text(Results(self.target.environment, "", self.seed, (verdict,)), failures_only=True))
+            fail(results_as_text(Results(self.target.environment, "", self.seed, (verdict,)), failures_only=True))
         if case in self.expected_cases and verdict.status is not Status.KNOWN:
             why = self.expected_cases[case]
             fail(f"[XPASS(strict)] expected to fail ({why}), but {verdict.status.value}: {case.id}")

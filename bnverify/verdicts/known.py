@@ -21,8 +21,8 @@ from bnverify.contract.eras import Era, Promise, keras_version
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import FORMATS, Precision
 from bnverify.reference.formulas import KERAS, Formulas
-from bnverify.reference.hypotheses import BY_KEY as HYPOTHESES
-from bnverify.storage.tables import Record, parse_tables, read_text
+from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY as HYPOTHESES
+from bnverify.storage.tables import TableRecord, parse_tables, read_text
 from bnverify.targets.backends import BACKENDS
 from bnverify.targets.function_targets import function_of
 from bnverify.targets.worker.functions import NAMES
@@ -133,7 +133,7 @@ ALLOWED = tuple(field.name for field in fields(Deviation) if field.name != "wher
 REQUIRED = ("clauses", "why", "link", "evidence")
 
 
-def _deviation(record: Record) -> Deviation:
+def _deviation(record: TableRecord) -> Deviation:
     record.check(ALLOWED, REQUIRED)
     texts = {field: record.text(field) for field in record.values if field != "clauses"}
     clauses = _clauses(record)
@@ -163,7 +163,7 @@ def _deviation(record: Record) -> Deviation:
     return Deviation(clauses=clauses, **texts, where=record.place())
 
 
-def _clauses(record: Record) -> tuple[str, ...]:
+def _clauses(record: TableRecord) -> tuple[str, ...]:
     clauses = record.texts("clauses", '["moving-mean"]')
     for clause in clauses:
         if clause not in ("numbers", *BY_KEY):
@@ -171,7 +171,7 @@ def _clauses(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for clause in clauses for key in (NUMBERS if clause == "numbers" else (clause,))))
 
 
-def _check_evidence(record: Record, case: str, selection: str) -> None:
+def _check_evidence(record: TableRecord, case: str, selection: str) -> None:
     try:
         shown = parse(case)
     except BadInput as error:

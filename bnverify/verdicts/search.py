@@ -12,7 +12,7 @@ from bnverify.contract.evidence import Evidence, Expectation, expect, with_bound
 from bnverify.numeric.precision import FORMATS, Precision
 from bnverify.reference.formulas import Formulas
 from bnverify.reference.hypotheses import HYPOTHESES
-from bnverify.reference.machine import Call, trace
+from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Grade, Observation, Status, StepObservation, Verdict
 from bnverify.verdicts.fitted import fitted
 from bnverify.verdicts.judge import verdict_of
@@ -58,7 +58,7 @@ def _of_formulas(verdict: Verdict, observed: Observed, right: Expectation, wante
     case = observed.case
     for hypothesis in HYPOTHESES:
         if not hypothesis.backward and wanted(hypothesis.cause):
-            calls = trace(case, observed.inputs, observed.era.apply(hypothesis.formulas), right.formats)
+            calls = trace_case(case, observed.inputs, observed.era.apply(hypothesis.formulas), right.formats)
             if _closer(calls, verdict) and explains(with_bounds(case, calls, right.formats), observed.observation, right):
                 yield Cause(hypothesis.cause, formulas=hypothesis.formulas)
 

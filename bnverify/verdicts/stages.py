@@ -18,12 +18,12 @@ from bnverify.cases.fills import Inputs
 from bnverify.contract.evidence import CallEvidence, Evidence, expect
 from bnverify.numeric.precision import Array
 from bnverify.reference.formulas import Formulas
-from bnverify.reference.machine import Call, trace
+from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Grade, Observation, Status, Verdict
 from bnverify.verdicts.judged_case import Observed
 
 Observe = Callable[[Case, Inputs], Observation]
-SAME = 1e-9  # relative, between two references in float64
+SAME_REFERENCE = 1e-9  # relative, between two references in float64
 
 
 def stage_of(verdict: Verdict, observed: Observed, observe: Observe, formulas: Formulas | None) -> str:
@@ -48,7 +48,7 @@ def _by_formulas(observed: Observed, step: int, wrong: Formulas) -> str:
     """The first intermediate in which a call under the cause's formulas differs from the right one; empty where none does."""
     case, formats = observed.case, observed.era.formats(observed.case)
     right, other = (
-        next(call for call in trace(case, observed.inputs, formulas, formats) if call.index == step)
+        next(call for call in trace_case(case, observed.inputs, formulas, formats) if call.index == step)
         for formulas in (observed.era.formulas, wrong)
     )
     parts: tuple[tuple[str, Callable[[Call], tuple[Array | None, ...]]], ...] = (
@@ -61,7 +61,7 @@ def _by_formulas(observed: Observed, step: int, wrong: Formulas) -> str:
 
 def _same(a: Array | None, b: Array | None) -> bool:
     """Whether two intermediates agree; one that is not made at all says nothing."""
-    return a is None or b is None or bool(np.allclose(a, b, rtol=SAME, atol=0.0, equal_nan=True))
+    return a is None or b is None or bool(np.allclose(a, b, rtol=SAME_REFERENCE, atol=0.0, equal_nan=True))
 
 
 def _by_observation(observed: Observed, step: int, observe: Observe) -> str:

@@ -6,27 +6,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bnverify.bounds.derive import GRADES, CallBounds
+from bnverify.bounds.derive import CallBounds
 from bnverify.cases.case import Case
 from bnverify.cases.file_formats import FILES
 from bnverify.cases.fills import MASK_WORDS, Inputs, describe, make_inputs
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.modes import LAYOUTS
-from bnverify.cases.networks import NETWORKS, WORDS
+from bnverify.cases.networks import DATA_WORDS, NETWORKS
 from bnverify.cases.posted import POSTED
 from bnverify.cases.steps import Step
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import Expectation, expect
-from bnverify.contract.laws import LAWS
+from bnverify.contract.laws import LAW_CHECKS
 from bnverify.numeric.precision import Array
 from bnverify.reference.formulas import count
 from bnverify.reference.machine import Call
 from bnverify.reference.sub_cases import shards, sub_cases_of, together
-from bnverify.values import Observation
+from bnverify.values import BOUNDED_GRADES, Observation
 from bnverify.views.text import plural, short
 
-SHOWN = 4  # channels
-LAW_CLAUSES = {**{law.name: law.key for law in LAWS}, "repeat": "repeatable", "threads": "thread-counts"}
+SHOWN_CHANNELS = 4  # channels
+LAW_CLAUSES = {**{law.name: law.key for law in LAW_CHECKS}, "repeat": "repeatable", "threads": "thread-counts"}
 
 
 def case_lines(case: Case, seed: int) -> Iterator[str]:
@@ -164,7 +164,7 @@ def _network_lines(case: Case, inputs: Inputs) -> Iterator[str]:
         yield f"  regression of  {case.cause}"
     yield f"  network   {network.words}"
     yield f"  start     kernels drawn from fixed seeds; {start}; dtype policy {case.policy}"
-    yield f"  data      {WORDS[network.data]}; batches of shape {case.shape}"
+    yield f"  data      {DATA_WORDS[network.data]}; batches of shape {case.shape}"
     yield "  judged    every call of every batch normalization (BN): from the input that reached it and its weights before"
     yield "            the step follow its output, its moving statistics after the step, and what must not change"
     for index, (step, x, labels) in enumerate(zip(case.steps, inputs.batches, inputs.labels, strict=True)):
@@ -181,7 +181,7 @@ def _network_lines(case: Case, inputs: Inputs) -> Iterator[str]:
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
     """What must come out of one call."""
     y = call.y()
-    bound = np.abs(call.x - call.mean) * bounds.slope[GRADES[0]] + bounds.offset[GRADES[0]]
+    bound = np.abs(call.x - call.mean) * bounds.slope[BOUNDED_GRADES[0]] + bounds.offset[BOUNDED_GRADES[0]]
     source = "batch" if call.batch is not None and call.mean is call.batch.mean else "moving"
     yield f"    {source} mean      {_values(call.mean)}"
     yield f"    {source} variance  {_values(call.variance)}"
@@ -193,14 +193,14 @@ def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
             yield f"    {name} of renorm      {_values(value)}"
     if call.updates:
         for name in bounds.moving:
-            largest = short(_largest(bounds.moving[name][GRADES[0]]))
+            largest = short(_largest(bounds.moving[name][BOUNDED_GRADES[0]]))
             yield f"    {name:<15} {_values(call.after.weights[name])}, bound at most {largest}"
 
     for name, gradient in bounds.gradients.items():
         if name in ("gamma", "beta") and (call.before.frozen or name not in call.before.weights):
             continue
         what = "dL/dx differentiated again" if name == "second" else f"dL/d{name}"
-        largest = short(_largest(gradient.bound[GRADES[0]]))
+        largest = short(_largest(gradient.bound[BOUNDED_GRADES[0]]))
         finite = gradient.value[np.isfinite(gradient.value)]
         if finite.size:
             yield f"    {what}  from {finite.min():.6g} to {finite.max():.6g}, bound at most {largest}"
@@ -216,4 +216,6 @@ def _axes(axes: tuple[int, ...]) -> str:
 
 def _values(values: Array) -> str:
     flat = values.ravel()
-    return " ".join(f"{v:.6g}" for v in flat[:SHOWN]) + (f" … ({flat.size} channels)" if flat.size > SHOWN else "")
+    return " ".join(f"{v:.6g}" for v in flat[:SHOWN_CHANNELS]) + (
+        f" … ({flat.size} channels)" if flat.size > SHOWN_CHANNELS else ""
+    )

@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 
 from bnverify.contract import CLAUSES
 from bnverify.matrix.chart import ChartRow
-from bnverify.views.chart_text import SIGNS, conclusion, mismatch_words, reproduce
+from bnverify.views.chart_text import CELL_SIGNS, chart_conclusion, mismatch_words, reproduce_in_row
 from bnverify.views.text import encodable, number, plural, short
 
 
@@ -18,7 +18,7 @@ def as_page(rows: Sequence[ChartRow], title: str = "BatchNormalization: compatib
     source = (resources.files("bnverify.views") / "chart.html.j2").read_text(encoding="utf-8")
     engine = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     engine.globals.update(
-        signs=SIGNS, reproduce=reproduce, mismatch_words=mismatch_words, short=short, number=number, plural=plural
+        signs=CELL_SIGNS, reproduce=reproduce_in_row, mismatch_words=mismatch_words, short=short, number=number, plural=plural
     )
     template = engine.from_string(source)
-    return encodable(template.render(title=title, rows=rows, clauses=CLAUSES, conclusion=conclusion(rows))) + "\n"
+    return encodable(template.render(title=title, rows=rows, clauses=CLAUSES, conclusion=chart_conclusion(rows))) + "\n"

@@ -9,12 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from bnverify.contract import CLAUSES
-from bnverify.matrix.chart import Cell, ChartRow, Group
-from bnverify.matrix.runs import Outcome
+from bnverify.matrix.chart import Cell, CellGroup, ChartRow
+from bnverify.matrix.runs import RowOutcome
 from bnverify.values import Status
 from bnverify.views.text import number, plural, short
 
-SIGNS = {
+CELL_SIGNS = {
     Status.CONFORMS.value: "✓",
     Status.KNOWN.value: "k",
     Status.INCONCLUSIVE.value: "?",
@@ -24,7 +24,7 @@ SIGNS = {
     Status.CRASHED.value: "!",
     "": "–",
 }
-COLOURS = {"✓": "green", "k": "cyan", "?": "yellow", "–": "dim", "~": "yellow", "✗": "bold red", "!": "bold magenta"}
+CELL_COLOURS = {"✓": "green", "k": "cyan", "?": "yellow", "–": "dim", "~": "yellow", "✗": "bold red", "!": "bold magenta"}
 MARKS = {"✓": "✅", "k": "🔵", "?": "❔", "–": "➖", "~": "🟡", "✗": "❌", "!": "💥"}  # Markdown has no colours
 LEGEND = "✓ conforms   k known deviation   ~ unstable   ✗ wrong   ! crashed   ? inconclusive   – no check"
 
@@ -56,8 +56,8 @@ def _chart_table(rows: Sequence[ChartRow], positions: Sequence[int], last: bool)
         table.add_column("cases")
     for row in rows:
         counts = ("[yellow]not run[/]" if row.record is None else _counts(row),) if last else ()
-        signs = [SIGNS[row.cells[position].status] if row.cells else "" for position in positions]
-        table.add_row(escape(row.name), *(f"[{COLOURS[sign]}]{sign}[/]" if sign else "" for sign in signs), *counts)
+        signs = [CELL_SIGNS[row.cells[position].status] if row.cells else "" for position in positions]
+        table.add_row(escape(row.name), *(f"[{CELL_COLOURS[sign]}]{sign}[/]" if sign else "" for sign in signs), *counts)
     return table
 
 
@@ -86,7 +86,7 @@ def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
     if row.record is None:
         return [f"{row.name}: {row.problem}"]
     lines: list[str] = []
-    causes: dict[tuple[str, str], list[tuple[Cell, Group]]] = {}
+    causes: dict[tuple[str, str], list[tuple[Cell, CellGroup]]] = {}
     for cell in row.cells:
         for group in cell.groups:
             causes.setdefault((group.status, group.cause), []).append((cell, group))
@@ -94,19 +94,19 @@ def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
         titles = ", ".join(f"{cell.clause.title} ({number(len(group.cases))})" for cell, group in found)
         lines.append(f"{row.name}: {status}: {cause or 'no cause named'}: {titles}")
         if Status(status).fails or verbose:
-            lines += [f"  {mismatch_words(found[0][1])}", f"  see: {reproduce(row, found[0][1])}"]
+            lines += [f"  {mismatch_words(found[0][1])}", f"  see: {reproduce_in_row(row, found[0][1])}"]
     if verbose:
         lines += [f"{row.name}: unsupported ({number(n)}): {reason}" for reason, n in row.unsupported]
     lines += [f"{row.name}: stale: {line}" for line in row.record.stale]
     return lines
 
 
-def reproduce(row: ChartRow, group: Group) -> str:
+def reproduce_in_row(row: ChartRow, group: CellGroup) -> str:
     """The one line that runs a cell's smallest case again."""
     return shlex.join(["bnverify", "matrix", row.name, "--case", group.example])
 
 
-def mismatch_words(group: Group) -> str:
+def mismatch_words(group: CellGroup) -> str:
     """What a check found: quantity, step, expected and actual, margin and grade."""
     check = group.check
     where = "" if check.step is None else f" after step {check.step}"
@@ -115,7 +115,7 @@ def mismatch_words(group: Group) -> str:
     return f"{check.quantity}{where}{values}{margin}"
 
 
-def conclusion(rows: Sequence[ChartRow]) -> str:
+def chart_conclusion(rows: Sequence[ChartRow]) -> str:
     """The last line: how many environments conform, deviate, or were not run."""
     run = [row for row in rows if row.record is not None]
     good = [row for row in run if row.record and row.record.ok]
@@ -134,9 +134,11 @@ def as_markdown(rows: Sequence[ChartRow], notes: Sequence[str] = ()) -> str:
         if row.record is None:
             lines.append(_row([_code(row.name), *[" "] * len(CLAUSES), "not run"]))
         else:
-            lines.append(_row([_code(row.name), *(MARKS[SIGNS[cell.status]] for cell in row.cells), _counts(row)]))
-    legend = ", ".join(f"{MARKS[sign]} {status or 'no check'}" for status, sign in SIGNS.items() if status != "unsupported")
-    lines += ["", f"{conclusion(rows)}. {legend}.", ""]
+            lines.append(_row([_code(row.name), *(MARKS[CELL_SIGNS[cell.status]] for cell in row.cells), _counts(row)]))
+    legend = ", ".join(
+        f"{MARKS[sign]} {status or 'no check'}" for status, sign in CELL_SIGNS.items() if status != "unsupported"
+    )
+    lines += ["", f"{chart_conclusion(rows)}. {legend}.", ""]
     lines += [f"{position}. {_text(clause.title)}: {_text(clause.rule)}" for position, clause in enumerate(CLAUSES, 1)]
     if notes:
         lines += ["", "## Against the baseline", "", *(f"- {_text(note)}" for note in notes)]
@@ -149,7 +151,7 @@ def as_markdown(rows: Sequence[ChartRow], notes: Sequence[str] = ()) -> str:
             lines += ["", f"<details><summary>{_text(row.name)}</summary>", ""]
             for cell, group in found:
                 what = f"{cell.clause.title}, {group.status} in {plural(len(group.cases), 'case')}: {group.cause or '?'}"
-                lines += [f"- {_text(what)}", f"  {_code(reproduce(row, group))}: {_text(mismatch_words(group))}"]
+                lines += [f"- {_text(what)}", f"  {_code(reproduce_in_row(row, group))}: {_text(mismatch_words(group))}"]
             lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
@@ -168,7 +170,7 @@ def _text(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]#|~!" else c for c in text)
 
 
-def outcome_line(outcome: Outcome) -> str:
+def outcome_line(outcome: RowOutcome) -> str:
     """How a row ended, on one line."""
     name, record = outcome.row.name, outcome.record
     if record is None:

@@ -11,13 +11,13 @@ from bnverify.matrix.records import Record
 from bnverify.values import Environment
 from bnverify.views.text import plural
 
-WORDS = {True: "regression", False: "improvement", None: "change"}
+CHANGE_WORDS = {True: "regression", False: "improvement", None: "change"}
 
 
 def change_line(change: Change) -> str:
     """A change on one line: whether it is for the worse, what, and a case that shows it."""
     example = f" ({change.case})" if change.case else ""
-    return f"{WORDS[change.worse]}: {change.text}{example}"
+    return f"{CHANGE_WORDS[change.worse]}: {change.text}{example}"
 
 
 def diff_lines(old: Record, new: Record, changes: Sequence[Change]) -> list[str]:
@@ -30,7 +30,7 @@ def diff_lines(old: Record, new: Record, changes: Sequence[Change]) -> list[str]
             lines += [f"  {_mark(change)} {change.text}" + _shown_by(new, change) for change in members]
             lines.append("")
     both = len(set(old.cases) & set(new.cases))
-    counts = {word: sum(WORDS[change.worse] == word for change in changes) for word in WORDS.values()}
+    counts = {word: sum(CHANGE_WORDS[change.worse] == word for change in changes) for word in CHANGE_WORDS.values()}
     told = ", ".join(plural(n, word) for word, n in counts.items() if n)
     lines.append(f"{told or 'no change'} in {plural(both, 'case')} that both records have")
     return lines

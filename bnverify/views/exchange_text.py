@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from bnverify.matrix.exchange import FORMATS, Exchange, Exchanges
+from bnverify.matrix.exchange import EXCHANGED_FORMATS, Exchange, Exchanges
 from bnverify.views.text import plural
 
-SIGNS = {"ok": "✓", "known deviation": "k", "wrong": "✗", "cannot load": "!", "unsupported": "–", "not tested": "?"}
+EXCHANGE_SIGNS = {"ok": "✓", "known deviation": "k", "wrong": "✗", "cannot load": "!", "unsupported": "–", "not tested": "?"}
 
 
 def sign(one: Exchange) -> str:
     """One character for how an exchange came out."""
-    return "n" if one.outcome == "cannot load" and not one.promised else SIGNS[one.outcome]
+    return "n" if one.outcome == "cannot load" and not one.promised else EXCHANGE_SIGNS[one.outcome]
 
 
 def exchange_table(found: Exchanges, format: str) -> Table:
@@ -31,12 +31,12 @@ def exchange_table(found: Exchanges, format: str) -> Table:
 
 def legend() -> str:
     """What the signs mean."""
-    return "   ".join([*(f"{mark} {outcome}" for outcome, mark in SIGNS.items()), "n cannot load, nor promises to"])
+    return "   ".join([*(f"{mark} {outcome}" for outcome, mark in EXCHANGE_SIGNS.items()), "n cannot load, nor promises to"])
 
 
 def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
     """Why, once for each reason: what fails, with `verbose` also what is excused, unsupported or not tested."""
-    for format in FORMATS:
+    for format in EXCHANGED_FORMATS:
         by_reason: dict[tuple[str, str], list[Exchange]] = {}
         for one in found.found:
             if one.format == format and one.reason and (one.fails or verbose):
@@ -50,9 +50,9 @@ def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
         yield f"{row}: {'skipped' if row in found.skipped else 'not started'}: {problem}"
 
 
-def conclusion(found: Exchanges) -> str:
+def exchange_conclusion(found: Exchanges) -> str:
     """How the whole exchange came out, on one line."""
-    counts = {outcome: sum(one.outcome == outcome for one in found.found) for outcome in SIGNS}
+    counts = {outcome: sum(one.outcome == outcome for one in found.found) for outcome in EXCHANGE_SIGNS}
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     verdict = "NOTHING TESTED" if not found.tested else "CONFORMS" if found.ok else "DEVIATES"
     return f"{verdict}: {plural(len(found.found), 'exchange')}: {told}"

@@ -8,7 +8,7 @@ from html import escape
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from bnverify.explaining.expected import Comparison
+from bnverify.explaining.expected import Answer
 from bnverify.explaining.explanation import Explanation
 from bnverify.explaining.trajectory import Trajectory
 from bnverify.values import Status
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def explanation(e: Explanation, comparisons: Sequence[Comparison] = ()) -> str:
+def explanation_html(e: Explanation, comparisons: Sequence[Answer] = ()) -> str:
     """A self-contained fragment: the heading, a row for each step, the conclusion, the plot."""
     rows = []
     for quantity in e.quantities:
@@ -32,16 +32,16 @@ def explanation(e: Explanation, comparisons: Sequence[Comparison] = ()) -> str:
     notes = [line for comparison in comparisons for line in text.comparison_lines(comparison)]
     head = list(text.heading(e))
     table = _table(("", "formula", "reference", "the layer's own", "margin"), rows)
-    return _fragment(head, table, [text.conclusion(e), *notes], lambda: plots.explanation(e))
+    return _fragment(head, table, [text.explanation_conclusion(e), *notes], lambda: plots.plot_explanation(e))
 
 
-def trajectory(t: Trajectory) -> str:
+def trajectory_html(t: Trajectory) -> str:
     """A self-contained fragment: some steps as a table, when inference agrees with training, the plot."""
     rows = [[*map(escape, text.row(t, step))] for step in text.shown_steps(t)]
-    rows.append(["data", text.values(t.data["mean"]), "", text.values(t.data["variance"]), "", ""])
+    rows.append(["data", text.shown_values(t.data["mean"]), "", text.shown_values(t.data["variance"]), "", ""])
     names = ("step", "moving_mean", "reference", "moving_variance", "reference", "apart")
     head = [f"{t.name} · {environment_line(t.environment)}"]
-    return _fragment(head, _table(names, rows), list(text.trajectory_lines(t)), lambda: plots.trajectory(t))
+    return _fragment(head, _table(names, rows), list(text.trajectory_lines(t)), lambda: plots.plot_trajectory(t))
 
 
 def _table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

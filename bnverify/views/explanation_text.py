@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bnverify.contract import BY_KEY
 from bnverify.contract.eras import era_of
-from bnverify.explaining.expected import Comparison
+from bnverify.explaining.expected import Answer
 from bnverify.explaining.explanation import Explanation, Quantity
 from bnverify.explaining.trajectory import Trajectory
 from bnverify.numeric.precision import Array
@@ -21,12 +21,12 @@ from bnverify.values import Failure, Status
 from bnverify.views.terminal import COLOURS, WIDTH
 from bnverify.views.text import environment_line, mismatch_lines, number, plural, short, step_words
 
-SHOWN = 3  # channels
+LISTED_CHANNELS = 3  # channels
 OWN = "the batch's own"
 MOMENTA = (0.9, 0.99, 0.999)  # that are compared with the layer's own
 
 
-def explanation(e: Explanation, comparisons: Sequence[Comparison] = ()) -> RenderableType:
+def explanation(e: Explanation, comparisons: Sequence[Answer] = ()) -> RenderableType:
     """The whole explanation, for a terminal."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, style in (("", ""), ("formula", "dim"), ("reference", ""), ("the layer's own", "")):
@@ -37,7 +37,7 @@ def explanation(e: Explanation, comparisons: Sequence[Comparison] = ()) -> Rende
     head = [Text(line) for line in heading(e)]
     colour = COLOURS.get(e.verdict.status, "cyan")
     lines = [Text(line) for comparison in comparisons for line in comparison_lines(comparison)]
-    return Group(*head, Text(""), table, Text(""), Text(conclusion(e), f"bold {colour}"), *lines)
+    return Group(*head, Text(""), table, Text(""), Text(explanation_conclusion(e), f"bold {colour}"), *lines)
 
 
 def heading(e: Explanation) -> Iterator[str]:
@@ -75,12 +75,12 @@ def _axes(axes: tuple[int, ...]) -> str:
 
 def cells(quantity: Quantity) -> tuple[str, str, str, str, str]:
     """A quantity as texts: its name, formula, reference, the layer's own, margin."""
-    own = "" if quantity.layer is None else values(quantity.layer)
+    own = "" if quantity.layer is None else shown_values(quantity.layer)
     name = f"{quantity.name}, first sample" if quantity.name in ("x̂", "y") else quantity.name
     if quantity.name in ("x̂", "y"):
-        own = "" if quantity.layer is None else values(quantity.layer[:1])
-        return name, quantity.formula, values(quantity.reference[:1]), own, short(quantity.margin)
-    return name, quantity.formula, values(quantity.reference), own, short(quantity.margin)
+        own = "" if quantity.layer is None else shown_values(quantity.layer[:1])
+        return name, quantity.formula, shown_values(quantity.reference[:1]), own, short(quantity.margin)
+    return name, quantity.formula, shown_values(quantity.reference), own, short(quantity.margin)
 
 
 def margin_markup(quantity: Quantity) -> str:
@@ -92,14 +92,14 @@ def margin_markup(quantity: Quantity) -> str:
     return f"[{COLOURS.get(status, 'cyan')}]{escape(short(quantity.margin) + mark)}[/]"
 
 
-def values(array: Array) -> str:
+def shown_values(array: Array) -> str:
     """The first values of an array, with as many digits as float32 has."""
     flat = np.asarray(array).ravel()
-    shown = " ".join(f"{float(v):.7g}" for v in flat[:SHOWN])
-    return shown + (f" … ({number(flat.size)})" if flat.size > SHOWN else "")
+    shown = " ".join(f"{float(v):.7g}" for v in flat[:LISTED_CHANNELS])
+    return shown + (f" … ({number(flat.size)})" if flat.size > LISTED_CHANNELS else "")
 
 
-def conclusion(e: Explanation) -> str:
+def explanation_conclusion(e: Explanation) -> str:
     """How the layer's numbers compare with what Keras promises."""
     if e.failure is not None:
         return raised(e.failure)
@@ -128,7 +128,7 @@ def raised(failure: Failure) -> str:
     return f"CRASHED: at {failure.stage} the layer raises {failure.type}: {failure.text}"
 
 
-def comparison_lines(c: Comparison) -> Iterator[str]:
+def comparison_lines(c: Answer) -> Iterator[str]:
     """What was expected, and which reading gives it."""
     precise = "exactly these numbers" if c.digits is None else f"these numbers, to {plural(c.digits, 'decimal place')},"
     if c.as_is and c.digits is None:
@@ -152,7 +152,7 @@ def trajectory(t: Trajectory) -> RenderableType:
         table.add_column(name, justify="right" if name in ("step", "apart") else "left", overflow="fold")
     for step in shown_steps(t):
         table.add_row(*row(t, step))
-    table.add_row("data", values(t.data["mean"]), "", values(t.data["variance"]), "", "", style="dim")
+    table.add_row("data", shown_values(t.data["mean"]), "", shown_values(t.data["variance"]), "", "", style="dim")
     lines = [Text(line) for line in trajectory_lines(t)]
     return Group(Text(f"{t.name} · {environment_line(t.environment)}"), Text(""), table, Text(""), *lines)
 
@@ -165,7 +165,7 @@ def shown_steps(t: Trajectory) -> list[int]:
 
 def row(t: Trajectory, step: int) -> tuple[str, ...]:
     """One step of a trajectory as texts."""
-    pairs = [text for name in t.moving for text in (values(t.moving[name][step]), values(t.reference[name][step]))]
+    pairs = [text for name in t.moving for text in (shown_values(t.moving[name][step]), shown_values(t.reference[name][step]))]
     return str(step), *pairs, short(float(t.apart[step]))
 
 

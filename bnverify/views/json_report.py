@@ -10,7 +10,7 @@ from typing import Any
 from bnverify.values import Check, Results, Verdict
 from bnverify.verdicts.tally import by_clause
 
-SCHEMA_VERSION = 1
+REPORT_SCHEMA = 1
 
 
 def as_json(results: Results) -> str:
@@ -21,7 +21,7 @@ def as_json(results: Results) -> str:
 def document(results: Results) -> dict[str, Any]:
     """The report as plain values that follow the schema."""
     return {
-        "schema": SCHEMA_VERSION,
+        "schema": REPORT_SCHEMA,
         "environment": dataclasses.asdict(results.environment),
         "suite": results.suite,
         "seed": results.seed,

@@ -10,7 +10,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from bnverify.matrix.chart import Cell, ChartRow
 from bnverify.values import Results, Status, Verdict
 from bnverify.verdicts.tally import Group
-from bnverify.views.chart_text import mismatch_words, reproduce
+from bnverify.views.chart_text import mismatch_words, reproduce_in_row
 from bnverify.views.text import environment_line, group_lines
 
 
@@ -60,7 +60,7 @@ def matrix_as_junit(rows: Sequence[ChartRow]) -> str:
 def _clause_case(row: ChartRow, cell: Cell) -> TestCase:
     case = TestCase(cell.clause.key, _legal(row.name))
     lines = [
-        f"{group.status} in {len(group.cases)} cases: {group.cause}\n{reproduce(row, group)}\n{mismatch_words(group)}"
+        f"{group.status} in {len(group.cases)} cases: {group.cause}\n{reproduce_in_row(row, group)}\n{mismatch_words(group)}"
         for group in cell.groups
     ]
     if cell.status and Status(cell.status).fails:

@@ -70,7 +70,7 @@ def as_png(made: Figure) -> bytes:
 
 
 @_styled
-def explanation(e: Explanation) -> Figure:
+def plot_explanation(e: Explanation) -> Figure:
     """x, x̂ and y of the first channels: each value a dot, the statistics as a line (mean) and a bar (± deviation)."""
     made, axes = _figure((8.5, 2.4), 3)
     own = e["y"].layer
@@ -106,7 +106,7 @@ def _by_channel(values: Array, kept: tuple[int, ...]) -> Array:
 
 
 @_styled
-def trajectory(t: Trajectory) -> Figure:
+def plot_trajectory(t: Trajectory) -> Figure:
     """Moving mean and variance over the steps, of the first channels, towards the data's; and how far inference is off."""
     made, axes = _figure((8.5, 2.6), 3)
     for ax, name, of in ((axes[0], "moving_mean", "mean"), (axes[1], "moving_variance", "variance")):

@@ -153,7 +153,7 @@ def _statuses(tally: ClauseTally) -> str:
     return ", ".join(parts)
 
 
-def as_text(results: Results, *, failures_only: bool = False) -> str:
+def results_as_text(results: Results, *, failures_only: bool = False) -> str:
     """The report, or its failures alone, as plain text: for exceptions and `report.summary()`."""
     out = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None, emoji=False, force_jupyter=False)
     if failures_only:

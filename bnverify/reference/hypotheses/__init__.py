@@ -9,10 +9,10 @@ from __future__ import annotations
 from bnverify.reference.hypotheses.forward import FORWARD
 from bnverify.reference.hypotheses.gradients import GRADIENTS
 from bnverify.reference.hypotheses.hypothesis import Hypothesis
-from bnverify.reference.hypotheses.masks import MASKS
-from bnverify.reference.hypotheses.renorm import RENORM
+from bnverify.reference.hypotheses.masks import MASK_HYPOTHESES
+from bnverify.reference.hypotheses.renorm import RENORM_HYPOTHESES
 
 __all__ = ["BY_KEY", "HYPOTHESES", "Hypothesis"]
 
-HYPOTHESES: tuple[Hypothesis, ...] = (*FORWARD, *MASKS, *RENORM, *GRADIENTS)
-BY_KEY = {hypothesis.key: hypothesis for hypothesis in HYPOTHESES}
+HYPOTHESES: tuple[Hypothesis, ...] = (*FORWARD, *MASK_HYPOTHESES, *RENORM_HYPOTHESES, *GRADIENTS)
+HYPOTHESIS_BY_KEY = {hypothesis.key: hypothesis for hypothesis in HYPOTHESES}

@@ -74,7 +74,7 @@ def _divided_by_all(xp, x, mask, axes):
     return mean * share, variance * share, n
 
 
-MASKS = (
+MASK_HYPOTHESES = (
     _mask("mask-ignored", "the mask is ignored", _ignored),
     _mask("mask-inverted", "the mask is taken for its opposite", _inverted),
     _mask("mask-count-epsilon", "masked sums are divided by their count + 1e-7", _counted_with(1e-7)),

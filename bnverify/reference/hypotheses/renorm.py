@@ -23,7 +23,7 @@ def _unclipped(xp, mean, stddev, renorm_mean, renorm_stddev, epsilon, clipping):
     return f.renorm_correction(xp, mean, stddev, renorm_mean, renorm_stddev, epsilon, {})
 
 
-RENORM = (
+RENORM_HYPOTHESES = (
     _renorm("renorm-ignored", "renorm is ignored: r is 1 and d is 0", lambda xp, r, d, *_: (r * 0.0 + 1.0, d * 0.0)),
     _renorm("renorm-without-r", "r of renorm is taken as 1", lambda xp, r, d, *_: (r * 0.0 + 1.0, d)),
     _renorm("renorm-without-d", "d of renorm is taken as 0", lambda xp, r, d, *_: (r, d * 0.0)),

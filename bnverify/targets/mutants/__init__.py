@@ -52,9 +52,9 @@ from bnverify.targets.mutants.layers import (
     WithoutGradient,
     WithoutRegularizer,
     WrongAxisForImages,
-    rounded,
+    rounded_to,
 )
-from bnverify.targets.mutants.misuse_layers import MUTANTS as MISUSE_MUTANTS
+from bnverify.targets.mutants.misuse_layers import MISUSE_MUTANTS
 from bnverify.targets.mutants.mutant import Mutant
 from bnverify.targets.mutants.network_layers import DropsUpdateBehind, LatestArguments, SharesStatistics
 
@@ -113,15 +113,15 @@ def _half(value: float) -> float:
 
 def _moving_rounded(dtype: str) -> dict[str, Any]:
     return {
-        "moving_mean": lambda xp, old, new, m: rounded(old * m + new * (1 - m), dtype),
-        "moving_variance": lambda xp, old, new, m, n, e: rounded(old * m + new * (1 - m), dtype),
+        "moving_mean": lambda xp, old, new, m: rounded_to(old * m + new * (1 - m), dtype),
+        "moving_variance": lambda xp, old, new, m, n, e: rounded_to(old * m + new * (1 - m), dtype),
     }
 
 
 def _output_rounding(part: str, dtype: str) -> Callable[..., Any]:
     def output(xp: Any, x: Any, mean: Any, inverse: Any, gamma: Any, beta: Any) -> Any:
         parts = {"x": x, "mean": mean, "inverse": inverse}
-        parts[part] = rounded(parts[part], dtype)
+        parts[part] = rounded_to(parts[part], dtype)
         return (parts["x"] - parts["mean"]) * (parts["inverse"] * gamma) + beta
 
     return output
@@ -218,8 +218,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("keeps-frozen", "unfreezing does not bring training back", "modes", KeepsFrozen),
     Mutant("moves-beta", "a training call nudges beta by 1e-6", "modes", MovesBeta),
     Mutant("first-step-only", "the moving statistics move once and never again", "modes", FirstStepOnly),
-    *mode_layers.MUTANTS,
-    *replica_layers.MUTANTS,
+    *mode_layers.MODE_MUTANTS,
+    *replica_layers.REPLICA_MUTANTS,
     *(Mutant(*mutant) for mutant in MISUSE_MUTANTS),
     Mutant("no-update-behind", "behind another layer of its class the statistics do not move", "networks", DropsUpdateBehind),
     Mutant("shared-statistics", "it overwrites the statistics of the layer before it", "networks", SharesStatistics),
@@ -271,5 +271,5 @@ EQUIVALENT: tuple[Mutant, ...] = (
     ),
     Mutant("one-after-another", "sums in one running total", "equivalent", formula_layer(moments=_one_after_another)),
     Mutant("subclass", "a subclass that changes nothing", "equivalent", type("Subclass", (KerasLayer,), {})),
-    *replica_layers.EQUIVALENT,
+    *replica_layers.REPLICA_EQUIVALENT,
 )

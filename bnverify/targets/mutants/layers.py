@@ -12,7 +12,7 @@ from bnverify.reference.formulas import KERAS
 from bnverify.targets.mutants.formula_layers import FormulaLayer, GradientLayer, KerasLayer
 
 
-def rounded(x: Any, dtype: str) -> Any:
+def rounded_to(x: Any, dtype: str) -> Any:
     """x as it comes back from a narrower dtype."""
     return ops.cast(ops.cast(x, dtype), x.dtype)
 
@@ -290,7 +290,7 @@ class WithoutGradient(KerasLayer):
 class RoundedGradient(GradientLayer):
     """Gradients pass through bfloat16."""
 
-    formulas = replace(KERAS, gradients=lambda b: tuple(rounded(g, "bfloat16") for g in reference.gradients(b)))
+    formulas = replace(KERAS, gradients=lambda b: tuple(rounded_to(g, "bfloat16") for g in reference.gradients(b)))
 
 
 class Drifting(KerasLayer):

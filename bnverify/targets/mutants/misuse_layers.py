@@ -93,7 +93,7 @@ class MuteInitializer(KerasLayer):
             raise ValueError("unknown initializer") from None
 
 
-MUTANTS: tuple[tuple[str, str, str, type], ...] = (
+MISUSE_MUTANTS: tuple[tuple[str, str, str, type], ...] = (
     ("any-clipping", "unknown keys of renorm_clipping are passed over", "misuse", AnyClipping),
     ("clipping-key-error", "unknown keys of renorm_clipping raise KeyError", "misuse", ClippingKeyError),
     ("any-channels", "inputs with one channel are taken whatever the layer was built for", "misuse", AnyChannels),

@@ -168,7 +168,7 @@ class FirstOfTwo(KerasLayer):
         return run(inputs, training=training, mask=mask)
 
 
-MUTANTS = (
+MODE_MUTANTS = (
     Mutant("without-context", "`training` of the model is not passed on", "modes", WithoutContext),
     Mutant("updates-at-once", "the moving statistics move in eager calls alone", "modes", UpdatesAtOnce),
     Mutant("half-in-graphs", "in graphs y passes through bfloat16", "modes", HalfInGraphs),

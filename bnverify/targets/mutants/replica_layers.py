@@ -23,7 +23,7 @@ def total(values: Any) -> Any:
     return values if here is None else here.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
-def count() -> int:
+def replica_count() -> int:
     """The number of replicas."""
     here = context()
     return 1 if here is None else int(here.num_replicas_in_sync)
@@ -49,8 +49,8 @@ class MeanOfMeans(KerasLayer):
     def _moments(self, inputs: Any, mask: Any) -> Any:
         if mask is not None or not self.synchronized:
             return super()._moments(inputs, mask)
-        mean = total(ops.mean(inputs, axis=self._reduction_axes)) / count()
-        return mean, total(ops.mean(ops.square(inputs), axis=self._reduction_axes)) / count() - ops.square(mean)
+        mean = total(ops.mean(inputs, axis=self._reduction_axes)) / replica_count()
+        return mean, total(ops.mean(ops.square(inputs), axis=self._reduction_axes)) / replica_count() - ops.square(mean)
 
 
 class WithoutSpread(KerasLayer):
@@ -131,7 +131,7 @@ class TwoPasses(KerasLayer):
         return ops.squeeze(mean, axes), ops.squeeze(variance, axes)
 
 
-MUTANTS: tuple[Mutant, ...] = (
+REPLICA_MUTANTS: tuple[Mutant, ...] = (
     Mutant("never-synchronized", "synchronized=True is ignored", "replicas", NeverSynchronized),
     Mutant("always-synchronized", "synchronized=False is ignored", "replicas", AlwaysSynchronized),
     Mutant("mean-of-means", "the means of unequal shards are averaged", "replicas", MeanOfMeans),
@@ -142,4 +142,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("sums-of-replicas", "get_weights() adds up the replicas", "replicas", SumsOfReplicas),
     Mutant("other-file", "a file holds the mean of two replicas, get_weights() one of them", "replicas", HalvesSaved),
 )
-EQUIVALENT: tuple[Mutant, ...] = (Mutant("two-passes-synchronized", "synchronized, in two passes", "equivalent", TwoPasses),)
+REPLICA_EQUIVALENT: tuple[Mutant, ...] = (
+    Mutant("two-passes-synchronized", "synchronized, in two passes", "equivalent", TwoPasses),
+)

@@ -204,7 +204,7 @@ def compiled(framework, factory, request):
     return kinds[framework.backend](framework, factory, request)
 
 
-CALLERS = {
+CALLERS_OF_LAYERS = {
     "call": Caller,
     "unbuilt": Unbuilt,
     "positional": Positional,

@@ -327,7 +327,7 @@ class Evaluate(Fit):
         return self.seen[0]
 
 
-CALLERS = {
+CALLERS_OF_MODELS = {
     "sequential": Sequential,
     "functional": Functional,
     "dynamic": Dynamic,

@@ -47,7 +47,7 @@ class Net(object):
     def build(self):
         if self.framework.generation == "graph":
             raise NotHere("networks are watched from Keras 2.4 on")
-        builder, self.optimizer = NETWORKS[self.request["network"]]
+        builder, self.optimizer = MAKERS[self.request["network"]]
         x = self.layers.Input(batch_shape=(None,) + tuple(self.request["shape"][1:]))
         self.model = self.keras.Model(x, builder(self, x))
         if not self.watched.places:
@@ -213,7 +213,7 @@ def slow(framework):
     return sgd(framework, 0.01)
 
 
-def plain(framework):
+def plain_network(framework):
     return sgd(framework, 0.1)
 
 
@@ -234,15 +234,15 @@ CONV = (conv(8, use_bias=False), bn(axis=3), activation("relu"))
 CONV_RELU_BN = (conv(8, activation="relu"), bn())
 SIGMOID = (dense(32, activation="sigmoid"), bn(), dense(32), bn(), activation("sigmoid"))
 
-NETWORKS = {  # the builder, and what makes the optimizer
+MAKERS = {  # the builder, and what makes the optimizer
     "iris": (chain(bn(), dense(4, activation="relu"), dense(3, activation="sigmoid", dtype="float32")), small_adam),
     "posted": (chain(*(TANH + TANH + (dense(2), bn(), softmax))), nesterov),
-    "before-activation": (chain(*(BEFORE + BEFORE + (classes,))), plain),
-    "after-activation": (chain(*(AFTER + AFTER + (classes,))), plain),
-    "saturating": (chain(*(SIGMOID + (classes,))), plain),
-    "no-bias": (chain(*(NO_BIAS + OTHERS + (classes,))), plain),
-    "dropout-before": (chain(dense(32, activation="relu"), dropout(0.5), bn(), classes), plain),
-    "softmax": (chain(dense(32, activation="relu"), dense(10), bn(), softmax), plain),
+    "before-activation": (chain(*(BEFORE + BEFORE + (classes,))), plain_network),
+    "after-activation": (chain(*(AFTER + AFTER + (classes,))), plain_network),
+    "saturating": (chain(*(SIGMOID + (classes,))), plain_network),
+    "no-bias": (chain(*(NO_BIAS + OTHERS + (classes,))), plain_network),
+    "dropout-before": (chain(dense(32, activation="relu"), dropout(0.5), bn(), classes), plain_network),
+    "softmax": (chain(dense(32, activation="relu"), dense(10), bn(), softmax), plain_network),
     "conv": (chain(*(CONV + CONV + (classes,))), small_adam),
     "conv-relu-bn": (chain(*(CONV_RELU_BN + CONV_RELU_BN + (classes,))), small_adam),
     "residual": (residual, small_adam),

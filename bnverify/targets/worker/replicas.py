@@ -86,7 +86,7 @@ class Mirrored(Replicas):
         self.tensorflow = importlib.import_module("tensorflow")
         devices = len(self.tensorflow.config.list_logical_devices("CPU"))
         if devices < self.count:
-            raise NotHere("TensorFlow already runs with %s in this process" % plural(devices, "logical CPU device"))
+            raise NotHere("TensorFlow already runs with %s in this process" % counted(devices, "logical CPU device"))
         self.strategy = STRATEGIES.get(self.count) or self.open()
 
     def open(self):
@@ -148,7 +148,7 @@ class Parallel(Replicas):
         self.jax = importlib.import_module("jax")
         self.devices = self.distribution.list_devices("cpu")
         if len(self.devices) < self.count:
-            raise NotHere("JAX already runs with %s in this process" % plural(len(self.devices), "host device"))
+            raise NotHere("JAX already runs with %s in this process" % counted(len(self.devices), "host device"))
 
     def __enter__(self):
         self.before = self.distribution.distribution()
@@ -183,14 +183,14 @@ class Parallel(Replicas):
         layout = self.own.get_data_layout(tuple(tensor.shape))
         found = self.distribution.distribute_tensor(tensor, layout)
         if len(found.sharding.device_set) != self.count:
-            raise RuntimeError("the batch lies on %s" % plural(len(found.sharding.device_set), "device"))
+            raise RuntimeError("the batch lies on %s" % counted(len(found.sharding.device_set), "device"))
         return found
 
     def parts(self, variable):
         return [shard.data for shard in variable.value.addressable_shards]
 
 
-def plural(count, what):
+def counted(count, what):
     return "one " + what if count == 1 else "%d %ss" % (count, what)
 
 
@@ -198,7 +198,7 @@ def over(count, kind):
     return type(kind.__name__, (kind,), {"count": count})
 
 
-CALLERS = {
+CALLERS_OF_REPLICAS = {
     "mirrored2": over(2, Mirrored),
     "mirrored3": over(3, Mirrored),
     "mirrored4": over(4, Mirrored),

@@ -16,7 +16,7 @@ import numpy as np
 from .recording import NotHere, after_change, short_name, trainable, values, whole_config
 
 SUFFIXES = {"keras": ".keras", "weights.h5": ".weights.h5", "h5": ".h5", "savedmodel": "", "export": ""}
-PARTS = ("layer", "within", "keeper", "table")  # what ways hold of their model
+HELD_PARTS = ("layer", "within", "keeper", "table")  # what ways hold of their model
 
 
 def reload(caller, step):
