@@ -109,6 +109,5 @@ def test_missing_keras(tmp_path: Path) -> None:
     env = without(tmp_path / "blocked", "keras")
     ran = run_pytest(tmp_path, "--pyargs", "bnverify.conformance", "-k", SMALL, env=env)
     assert ran.code != 0
-    assert ran.printed.count("keras cannot be imported") == 1
-    assert "No module named 'keras'" in ran.printed
+    assert ran.printed.count("keras is not installed; found tensorflow") == 1
     assert "def open_target" not in ran.printed

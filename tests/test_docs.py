@@ -15,8 +15,8 @@ import click
 import pytest
 from conftest import Cli
 
-from bnverify.api.checking import checking as api
-from bnverify.api.checking import explaining as own_numbers
+from bnverify.api import checking as api
+from bnverify.api import explaining as own_numbers
 from bnverify.cases.ids import parse
 from bnverify.cli.main import main as command_line
 from bnverify.matrix.difference import difference

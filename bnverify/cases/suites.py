@@ -16,37 +16,43 @@ from bnverify.cases.ids import parse
 from bnverify.cases.regressions import REGRESSIONS
 from bnverify.errors import BadInput
 
-SUITES = ("smoke", "default", "full", "regressions")
+SMOKE = (generators.smoke, behaviour.smoke_behaviour)
+DEFAULT = (*SMOKE, generators.default, behaviour.default_behaviour)
+FULL = (*DEFAULT, generators.full, behaviour.full_behaviour)
+MADE_OF = {"smoke": SMOKE, "default": DEFAULT, "full": FULL}  # the functions that give a suite's ids
+SUITES = (*MADE_OF, "regressions")
 
 
 @cache
 def suite(name: str) -> tuple[Case, ...]:
     """The cases of a suite, in a fixed order. Raises BadInput for an unknown name, naming what is near."""
+    check_suite(name)
     if name == "regressions":
         return tuple(dataclasses.replace(parse(id_), cause=cause) for id_, cause in REGRESSIONS)
-    parts = (generators, behaviour)
-    smoke, default, full = ([getattr(part, layer) for part in parts] for layer in ("smoke", "default", "full"))
-    layers = {"smoke": smoke, "default": smoke + default, "full": smoke + default + full}
-    if name not in layers:
-        near = difflib.get_close_matches(name, SUITES, n=1)
-        raise BadInput(
-            f"suite {name!r} is unknown; allowed: {', '.join(SUITES)}" + (f"; did you mean {near[0]}?" if near else "")
-        )
-    return tuple(dict.fromkeys(parse(text) for layer in layers[name] for text in layer()))
+    return tuple(dict.fromkeys(parse(text) for ids in MADE_OF[name] for text in ids()))
+
+
+def check_suite(name: str) -> None:
+    """Raises BadInput for a name that is not a suite's."""
+    if name not in SUITES:
+        near = difflib.get_close_matches(name, SUITES, n=1) if isinstance(name, str) else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise BadInput(f"suite {name!r} is unknown; allowed: {', '.join(SUITES)}{hint}")
 
 
 def choose(name: str, ids: Sequence[str] = (), expression: str = "") -> tuple[tuple[Case, ...], str]:
     """The cases asked for (single ids instead of a suite; those that fit a `-k` expression) and what reports call them.
 
-    Raises BadInput for an unknown suite, a malformed id or expression, and where no case is left.
+    With ids the suite is not built. Raises BadInput for an unknown suite, a malformed id or expression, and where no case is
+    left.
     """
-    whole = suite(name)
-    regressions = {case: case for case in suite("regressions")}
+    check_suite(name)
     if ids:
-        cases = tuple(dict.fromkeys(regressions.get(case, case) for case in map(parse, ids)))
+        causes = {case: case for case in suite("regressions")}
+        cases = tuple(dict.fromkeys(causes.get(case, case) for case in map(parse, ids)))
         label = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     else:
-        cases, label = whole, f"{name} suite"
+        cases, label = suite(name), f"{name} suite"
     if expression:
         cases = select(cases, expression)
         if not cases:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class Facts:
     """What a backend can do.
 
-    words: its name as its makers write it; packages: what pip installs for it beside keras.
+    words: its name as its makers write it; packages: what pip installs for it beside keras, each imported by the same name.
+    distributions: the names under which its main package may be installed.
     trains: whether it runs calls with training=True; fits: whether fit and train_on_batch run.
     differentiates: whether it has automatic differentiation; exports: whether model.export writes a SavedModel.
     compiles: whether XLA compiles its calls; runs_tf_function: whether tf.function runs.
@@ -21,6 +22,7 @@ class Facts:
 
     words: str
     packages: tuple[str, ...]
+    distributions: tuple[str, ...]
     trains: bool = True
     fits: bool = True
     differentiates: bool = True
@@ -64,13 +66,26 @@ class Backend(enum.Enum):
 
 
 _FACTS = {
-    Backend.TENSORFLOW: Facts("TensorFlow", ("tensorflow",), exports=True, compiles=True, runs_tf_function=True, mirrors=True),
+    Backend.TENSORFLOW: Facts(
+        "TensorFlow",
+        ("tensorflow",),
+        ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu", "tensorflow-macos", "tensorflow-intel"),
+        exports=True,
+        compiles=True,
+        runs_tf_function=True,
+        mirrors=True,
+    ),
     Backend.JAX: Facts(
-        "JAX", ("jax",), exports=True, compiles=True, distributes=True
-    ),  # it exports where TensorFlow is installed
-    Backend.TORCH: Facts("PyTorch", ("torch",)),
-    Backend.NUMPY: Facts("NumPy", ("numpy", "jax", "scipy"), fits=False, differentiates=False, casts_directly=True),
-    Backend.OPENVINO: Facts("OpenVINO", ("openvino",), trains=False, differentiates=False),
+        "JAX",
+        ("jax",),
+        ("jax", "jax-nightly"),
+        exports=True,  # where TensorFlow is installed beside it
+        compiles=True,
+        distributes=True,
+    ),
+    Backend.TORCH: Facts("PyTorch", ("torch",), ("torch",)),
+    Backend.NUMPY: Facts("NumPy", ("numpy", "jax", "scipy"), ("numpy",), fits=False, differentiates=False, casts_directly=True),
+    Backend.OPENVINO: Facts("OpenVINO", ("openvino",), ("openvino", "openvino-nightly"), trains=False, differentiates=False),
 }
 BACKENDS = tuple(backend.value for backend in Backend)
 

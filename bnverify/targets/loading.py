@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnverify.errors import BadInput
+from bnverify.targets.backends import BACKENDS, Backend
 from bnverify.targets.function_targets import check_target, is_function_target
+from bnverify.targets.installed import check_installed, is_installed
 from bnverify.targets.isolated import Isolated, WorkerLost
 from bnverify.targets.target import InProcess
 from bnverify.targets.worker.functions import ON_TENSORFLOW, NoFunction
@@ -24,17 +26,15 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "", module:
     """
     if backend:
         choose_backend(backend)
+    keras = "keras" if is_function_target(module) else module
+    check_installed(keras)
     try:
         with quiet_import():
             target = InProcess(layer, name or _name(layer), module)
     except NoFunction as error:
         raise BadInput(f"--target {module}: {error}") from None
     except (Exception, SystemExit) as error:
-        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        module = "keras" if is_function_target(module) else module
-        needs = NEEDS.get(os.environ.get("KERAS_BACKEND", "tensorflow"), "tensorflow") if module == "keras" else ""
-        packages = f"{module.replace('tf.keras', 'tensorflow')} {needs}".strip()
-        raise BadInput(f"{module} cannot be imported ({kind}{_one_line(error)}); pip install {packages}") from None
+        raise BadInput(f"{keras} is installed but cannot be imported: {type(error).__name__}: {_one_line(error)}") from None
     if layer is not None:
         _probe(layer, target)
     return target
@@ -52,6 +52,8 @@ def open_targets(
         raise BadInput(f"--layer {name}: is one target, and --target {module} another; allowed: one of them")
     for backend in backends:
         check_backend(backend)
+        if len(backends) > 1:
+            check_backend_installed(backend)
     anywhere = module == "keras" or (is_function_target(module) and module not in ON_TENSORFLOW)
     if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
         raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow alone; allowed: --target keras")
@@ -64,18 +66,22 @@ def open_targets(
         try:
             target = Isolated(module=module, env={"KERAS_BACKEND": backend})
         except WorkerLost as error:
-            raise BadInput(f"--backend {backend}: {_one_line(error)}; pip install {NEEDS[backend]}") from None
+            raise BadInput(f"--backend {backend}: {_one_line(error)}") from None
         with target:
             yield target
 
 
-NEEDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "numpy jax scipy", "openvino": "openvino"}
-
-
 def check_backend(backend: str) -> None:
     """Raises BadInput for a name that is no backend's."""
-    if backend not in NEEDS:
-        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(NEEDS)}")
+    if backend not in BACKENDS:
+        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
+
+
+def check_backend_installed(backend: str) -> None:
+    """Raises BadInput where a backend is not installed."""
+    facts = Backend(backend).facts
+    if not is_installed(Backend(backend)):
+        raise BadInput(f"--backend {backend}: {facts.words} is not installed; type: pip install {' '.join(facts.packages)}")
 
 
 def choose_backend(backend: str) -> None:
@@ -84,6 +90,8 @@ def choose_backend(backend: str) -> None:
     keras = sys.modules.get("keras")
     if keras is not None and (has := keras.backend.backend()) != backend:
         raise BadInput(f"--backend {backend}: Keras already runs on {has} in this process, and one process holds one backend")
+    if keras is None:
+        check_backend_installed(backend)
     os.environ["KERAS_BACKEND"] = backend
 
 
