@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from conftest import LAYERS, Cli, assert_refused, environment
 
 from bnverify.cases.ids import parse
-from bnverify.cli.main import main as commands
+from bnverify.cli import main as commands
 
 SMALL = "shape:2x2/steps:TI"
 COMMANDS = ("run", "list", "show", "explain", "contract", "selftest", "matrix", "files", "diff", "bisect")

@@ -18,7 +18,7 @@ from conftest import Cli
 from bnverify.api import checking as api
 from bnverify.api import explaining as own_numbers
 from bnverify.cases.ids import parse
-from bnverify.cli.main import main as command_line
+from bnverify.cli import main as command_line
 from bnverify.matrix.difference import difference
 from bnverify.matrix.records import load_record
 from bnverify.matrix.rows import load_matrix

@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import logging
-import os
 import platform
 import warnings
 

@@ -13,7 +13,7 @@ import tempfile
 
 import numpy as np
 
-from .recording import NotHere, after_change, short_name, trainable, values, whole_config
+from .recording import NotHere, after_change, values, whole_config
 
 SUFFIXES = {"keras": ".keras", "weights.h5": ".weights.h5", "h5": ".h5", "savedmodel": "", "export": ""}
 HELD_PARTS = ("layer", "within", "keeper", "table")  # what ways hold of their model
@@ -139,7 +139,7 @@ def replace(caller, layer):
 
 def adopt(caller, model):
     """A model that was loaded takes the place of the caller's: its layers are found by their names."""
-    for part in PARTS:
+    for part in HELD_PARTS:
         if hasattr(caller, part):
             setattr(caller, part, named(model, getattr(caller, part)))
     if hasattr(caller, "whole"):

@@ -2,8 +2,6 @@
 
 import importlib
 
-import numpy as np
-
 
 def set_policy(framework, policy):
     """Makes a dtype policy the global one, and float64 also what models convert their inputs to; the one that was."""
