@@ -68,7 +68,7 @@ def make_subject(
         policy=policy,
         dtype=arrays[0].dtype.name,
         weights="initial" if weights is None else "random",
-        mask="random" if len(masks) else "none",
+        mask="random" if len(masks) else "",
     )
     for i, x in enumerate(arrays):
         sizes = [x.shape[axis] for axis in case.kept] if x.ndim == arrays[0].ndim else []
