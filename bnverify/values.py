@@ -24,6 +24,14 @@ class Status(enum.Enum):
     WRONG = "wrong"
     CRASHED = "crashed"
 
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def gravity(self) -> int:
+        """The rank of the status: the graver, the larger."""
+        return _GRAVITY[self]
+
     @property
     def fails(self) -> bool:
         """Whether it makes a run deviate."""
@@ -35,12 +43,12 @@ class Status(enum.Enum):
         return self not in (Status.INCONCLUSIVE, Status.UNSUPPORTED)
 
 
-_SEVERITY = {status: rank for rank, status in enumerate(Status)}
+_GRAVITY = {status: rank for rank, status in enumerate(Status)}
 
 
 def worst(statuses: list[Status]) -> Status:
     """The gravest of them; of no checks at all, nothing is concluded."""
-    return max(statuses, key=_SEVERITY.__getitem__, default=Status.INCONCLUSIVE)
+    return max(statuses, key=_GRAVITY.__getitem__, default=Status.INCONCLUSIVE)
 
 
 class Grade(enum.IntEnum):
@@ -53,7 +61,11 @@ class Grade(enum.IntEnum):
 
     @property
     def label(self) -> str:
+        """The name that reports and options use, as one-pass."""
         return self.name.lower().replace("_", "-")
+
+    def __str__(self) -> str:
+        return self.label
 
 
 BOUNDED_GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)  # that have bounds, and can be asked for

@@ -14,7 +14,7 @@ from bnverify.matrix.records import CaseRecord, CheckRecord, ClauseRecord, Recor
 from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.running.run import verify_target
 from bnverify.targets.reference_target import ReferenceTarget
-from bnverify.values import Environment, Failure, Interface, Observation
+from bnverify.values import Environment, Failure, Grade, Interface, Observation, Status
 
 INTERFACE = Interface(
     {"axis": "-1", "momentum": "0.99", "kwargs": ""},
@@ -66,18 +66,21 @@ SMALL = Record(
     3,
     "sequential",
     Interface({"axis": "-1"}, ("inputs",), ("gamma float32 trainable",), {"axis": -1}),
-    {"returns": ClauseRecord({"conforms": 2, "crashed": 1}), "training-output": ClauseRecord({"wrong": 1}, "none", 1e300)},
     {
-        "shape:4x3/steps:T": CaseRecord("conforms", 0.17),
-        "shape:2x2/steps:T": CaseRecord("conforms"),
+        "returns": ClauseRecord({Status.CONFORMS: 2, Status.CRASHED: 1}),
+        "training-output": ClauseRecord({Status.WRONG: 1}, Grade.NONE, 1e300),
+    },
+    {
+        "shape:4x3/steps:T": CaseRecord(Status.CONFORMS, 0.17),
+        "shape:2x2/steps:T": CaseRecord(Status.CONFORMS),
         "shape:3x2/steps:T": CaseRecord(
             "wrong",
             0.0,
             "epsilon is “left” out",
             "",
-            {"training-output": CheckRecord("wrong", "y", 0, "none", 9.0, "1", "nan")},
+            {"training-output": CheckRecord(Status.WRONG, "y", 0, Grade.NONE, 9.0, "1", "nan")},
         ),
-        "shape:2x2/axis:0+1/steps:T": CaseRecord("unsupported", reason="one axis"),
+        "shape:2x2/axis:0+1/steps:T": CaseRecord(Status.UNSUPPORTED, reason="one axis"),
     },
 )
 TEXT = """{
@@ -117,7 +120,7 @@ DECLARED = Interface(
     {"momentum": 0.99},
 )
 ID, LARGER, THIRD = "shape:4x3/steps:T", "shape:5x3/steps:T", "shape:40x3/steps:TI"
-FINE = CaseRecord("conforms", 0.2)
+FINE = CaseRecord(Status.CONFORMS, 0.2)
 
 
 def record(cases: Mapping[str, CaseRecord] | None = None, **changes: Any) -> Record:
@@ -125,7 +128,7 @@ def record(cases: Mapping[str, CaseRecord] | None = None, **changes: Any) -> Rec
     return replace(SMALL, clauses={}, cases=cases or {ID: FINE}, **changes)
 
 
-def case(status: str, cause: str = "", clause: str = "training-output", **changes: Any) -> CaseRecord:
+def case(status: Status, cause: str = "", clause: str = "training-output", **changes: Any) -> CaseRecord:
     """A case with one check that does not conform; `changes` are of the check."""
-    check = CheckRecord(status, "y", 0, "none", 100.0, "1.5", "1.25")
+    check = CheckRecord(status, "y", 0, Grade.NONE, 100.0, "1.5", "1.25")
     return CaseRecord(status, 0.2, cause, "", {clause: replace(check, **changes)})

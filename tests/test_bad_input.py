@@ -217,28 +217,31 @@ WRONG_FILES = (
     (record(why='""'), "4: deviation 1, field why: missing\n"),
     (record(clauses="[]"), "2: deviation 1, field clauses: missing\n"),
     (record(clause='["moving-mean"]'), f"7: deviation 1, field clause: unknown; allowed: {RECORD_FIELDS}\n"),
-    (record(why="3"), "4: deviation 1, field why: must be a text in quotes, is 3\n"),
-    (record(case='["policy:float64"]'), "3: deviation 1, field case: must be a text in quotes, is ['policy:float64']\n"),
+    (record(why="3"), "4: deviation 1, field why: got 3; allowed: a text in quotes\n"),
+    (record(case='["policy:float64"]'), "3: deviation 1, field case: got ['policy:float64']; allowed: a text in quotes\n"),
     (
         record(clauses='"moving-mean"'),
-        "2: deviation 1, field clauses: must be a list of texts, as [\"moving-mean\"], is 'moving-mean'\n",
+        "2: deviation 1, field clauses: got 'moving-mean'; allowed: a list of texts in quotes\n",
     ),
-    (record(clauses="[1]"), '2: deviation 1, field clauses: must be a list of texts, as ["moving-mean"], is [1]\n'),
-    (record(clauses='["moving_mean"]'), f"2: deviation 1, field clauses: 'moving_mean' is unknown; allowed: {CLAUSE_KEYS}\n"),
-    (record(keras='"3.0 to 3.5"'), "7: deviation 1, field keras: '3.0 to 3.5' is no version range; allowed: as >=3.0,<3.5\n"),
+    (record(clauses="[1]"), "2: deviation 1, field clauses: got [1]; allowed: a list of texts in quotes\n"),
+    (
+        record(clauses='["moving_mean"]'),
+        f"2: deviation 1, field clauses: got 'moving_mean'; allowed: {CLAUSE_KEYS}; did you mean moving-mean?\n",
+    ),
+    (record(keras='"3.0 to 3.5"'), "7: deviation 1, field keras: got '3.0 to 3.5'; allowed: a version range as >=3.0,<3.5\n"),
     (record(evidence='"shape:4x3"'), "6: deviation 1, field evidence: case id 'shape:4x3': no steps; "),
     (
         record(evidence='"shape:4x3/steps:T"'),
         "6: deviation 1, field evidence: the case shape:4x3/steps:T is not among those that case = 'policy:float64' selects\n",
     ),
-    (record(case='"float64"'), f"3: deviation 1, field case: 'float64' is not field:value with a field of {FIELDS}\n"),
+    (record(case='"float64"'), f"3: deviation 1, field case: got 'float64'; allowed: field:value with a field of {FIELDS}\n"),
     (
         record(case='"polcy:float64"'),
-        f"3: deviation 1, field case: 'polcy:float64' is not field:value with a field of {FIELDS}\n",
+        f"3: deviation 1, field case: got 'polcy:float64'; allowed: field:value with a field of {FIELDS}\n",
     ),
     (record(backend='"tensorflwo"'), "7: deviation 1, field backend: "),
     (record() + "\n# the next\n" + record(why=None), "9: deviation 2, field why: missing\n"),
-    (record() + "\n# the next\n" + record(why="4"), "12: deviation 2, field why: must be a text in quotes, is 4\n"),
+    (record() + "\n# the next\n" + record(why="4"), "12: deviation 2, field why: got 4; allowed: a text in quotes\n"),
 )
 
 

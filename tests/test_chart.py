@@ -22,7 +22,7 @@ from bnverify.matrix.runs import RowOutcome
 from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.running.run import run
 from bnverify.targets.reference_target import ReferenceTarget
-from bnverify.values import Interface
+from bnverify.values import Interface, Status
 from bnverify.views.chart_page import as_page
 from bnverify.views.chart_text import as_markdown, chart_conclusion, chart_tables, legend_lines, outcome_line, row_lines
 from bnverify.views.text import number
@@ -52,11 +52,11 @@ def test_a_row_has_a_cell_for_every_clause(rows: tuple[ChartRow, ...]) -> None:
     """
     good, swapped, absent = rows
     assert [cell.clause for cell in good.cells] == list(CLAUSES)
-    assert {cell.status for cell in good.cells if cell.checks} == {"conforms"}
+    assert {cell.status for cell in good.cells if cell.checks} == {Status.CONFORMS}
     without = {cell.clause.key.split("-")[0] for cell in good.cells if not cell.checks}
     assert without <= {"replicas", "file", "fresh", "thread", "refuses"}  # of which the reference has none, or smoke
     assert {example for cell in good.cells for group in cell.groups for example in group.cases} == {"shape:0x4/steps:TI"}
-    wrong = {cell.clause.key for cell in swapped.cells if cell.status == "wrong"}
+    wrong = {cell.clause.key for cell in swapped.cells if cell.status == Status.WRONG}
     assert {"moving-mean", "moving-variance"} <= wrong
     assert not wrong & {"training-output", "weights", "shift-invariance"}
     assert absent.cells == ()

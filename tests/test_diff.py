@@ -12,6 +12,7 @@ from recorded import DECLARED, FINE, ID, LARGER, SMALL, case, record
 
 from bnverify.matrix.difference import Change, Kind, difference
 from bnverify.matrix.records import Record, record_as_text
+from bnverify.values import Status
 from bnverify.views.diff_text import change_line, diff_lines
 
 # --- in words
@@ -19,12 +20,12 @@ from bnverify.views.diff_text import change_line, diff_lines
 
 def later(**changes: Any) -> Record:
     environment = replace(SMALL.environment, keras="3.9.2", backend="torch", backend_version="2.13.0", **changes)
-    return replace(record({ID: case("wrong", "no epsilon"), LARGER: FINE}), name="later", environment=environment)
+    return replace(record({ID: case(Status.WRONG, "no epsilon"), LARGER: FINE}), name="later", environment=environment)
 
 
 def test_a_difference_as_a_whole() -> None:
     """A difference reads as release notes: versions, changes under headings with how to see them, and a count."""
-    old = record({ID: FINE, LARGER: case("wrong")}, interface=DECLARED)
+    old = record({ID: FINE, LARGER: case(Status.WRONG)}, interface=DECLARED)
     new = replace(later(), interface=replace(DECLARED, call=(*DECLARED.call, "mask")))
     assert "\n".join(diff_lines(old, new, difference(old, new))) == (
         "mine → later\n"

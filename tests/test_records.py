@@ -86,13 +86,13 @@ def test_what_is_recorded(runs: dict[str, Record]) -> None:
     """A record says of each case whether and why it does not conform; of an exception its type and text."""
     record = runs["everything"]
     constant, crash = record.cases[CONSTANT], record.cases[CRASHED]
-    assert record.counts == {"conforms": 1, "unsupported": 1, "wrong": 1, "crashed": 1}
-    assert (constant.status, constant.cause) == ("wrong", "epsilon is left out")
+    assert record.counts == {Status.CONFORMS: 1, Status.UNSUPPORTED: 1, Status.WRONG: 1, Status.CRASHED: 1}
+    assert (constant.status, constant.cause) == (Status.WRONG, "epsilon is left out")
     check = constant.checks["training-output"]
-    assert (check.quantity, check.step, check.grade, check.margin, check.actual) == ("y", 0, "none", 1e300, "nan")
+    assert (check.quantity, check.step, check.grade, check.margin, check.actual) == ("y", 0, Grade.NONE, 1e300, "nan")
     assert crash.checks["returns"].actual == "ValueError: “out of order”\n\tat 0x7f\x1b"
     assert record.cases[UNSUPPORTED] == CaseRecord(
-        "unsupported", reason="Keras 3 takes one integer as axis; tf.keras 2 took a list"
+        Status.UNSUPPORTED, reason="Keras 3 takes one integer as axis; tf.keras 2 took a list"
     )
     assert (record.era, record.seed, record.required, record.suite) == ("Keras 3", 0, "sequential", "some cases")
     assert (runs["otherwise wrong"].seed, runs["otherwise wrong"].required) == (7, "blocked")
@@ -102,7 +102,7 @@ def test_the_worst_check() -> None:
     """Of several checks of a clause that do not conform in a case, the one with the largest margin is kept."""
     record = recorded(ReferenceTarget(HYPOTHESIS_BY_KEY["never-updated"].formulas), "shape:4x3/steps:T5")
     (case,) = record.cases.values()
-    assert record.clauses["moving-mean"].checks == {"wrong": 5}
+    assert record.clauses["moving-mean"].checks == {Status.WRONG: 5}
     assert case.checks["moving-mean"].margin == record.clauses["moving-mean"].margin
 
 

@@ -14,6 +14,7 @@ from bnverify.cases.ids import parse
 from bnverify.matrix import runs
 from bnverify.matrix.rows import Row
 from bnverify.matrix.runs import Job, RowOutcome, run_rows
+from bnverify.values import Status
 
 ROW = Row("fake", "keras", "3.99.0", "numpy", "3.11", ("fake",))
 
@@ -50,7 +51,7 @@ def test_a_row_whose_worker_died_is_run_again(fake: Row, id_: str) -> None:
     for _ in range(2):
         found = outcome(fake, id_, FINE, patience=2.0)
         assert found.record is not None
-        assert found.record.cases[id_].status == "crashed"
+        assert found.record.cases[id_].status == Status.CRASHED
         assert set(found.record.cases[id_].checks) == {"returns"}
         assert (found.cached, found.note) == (False, "not kept, as a worker ended before its time")
 

@@ -217,10 +217,10 @@ def test_bad_selection(rows: dict[str, Row], asked: dict[str, Any], message: str
 # --- bad files
 
 A = 'name = "a"\npackages = ["x"]\n'
-ENV = 'as ["JAX_ENABLE_X64=1"], is'
+ENV = 'allowed: texts NAME=VALUE, as ["JAX_ENABLE_X64=1"]'
 BACKENDS = "tensorflow, jax, torch, numpy, openvino"
-NO_NAME = "is no name; allowed: 1 to 80 letters, digits and . _ + -"
-ONE_LINE = "must be packages as pip takes them, one line each and no options"
+NO_NAME = "allowed: 1 to 80 letters, digits and . _ + -"
+ONE_LINE = "allowed: packages as pip takes them, one line each and no options"
 BAD = {  # beside each text what is said of it: line, field, what is wrong, what is allowed
     "[[row]\n": "1: not valid TOML: Expected ']]' at the end of an array declaration (at line 1, column 6)",
     f'[[row]]\n{A}env = ["x\n': "4: not valid TOML: Illegal character '\\n' (at line 4, column 10)",
@@ -228,24 +228,26 @@ BAD = {  # beside each text what is said of it: line, field, what is wrong, what
     f"[[row]]\n{A}[[rows]]\n": "4: 'rows' is unknown; allowed: [[row]] and [[pins]] tables",
     f"# rows\n[row]\n{A}": "2: 'row' must be written as [[row]] tables",
     f"[[row]]\n{A}gpu = 1\n": "4: row 1, field gpu: unknown; allowed: name, module, keras, backend, python, packages, env",
-    f"[[row]]\n{A}[[row]]\n{A}": "5: row 2, field name: 'a' is the name of the row at rows.toml:1, too",
-    f'[[row]]\n{A}[[row]]\nkeras = "3.x"\n': "5: row 2, field keras: '3.x' is no version; allowed: as 3.15.1",
+    f"[[row]]\n{A}[[row]]\n{A}": "5: row 2, field name: 'a' is already the name of the row at rows.toml:1",
+    f'[[row]]\n{A}[[row]]\nkeras = "3.x"\n': "5: row 2, field keras: got '3.x'; allowed: a version as 3.15.1",
     "[[row]]\n": "1: row 1, field keras: missing, and no packages; allowed: a version as 3.15.1, or a list of packages",
-    '[[row]]\npackages = ["x"]\n': f"1: row 1, field name: '' {NO_NAME}",
-    '[[row]]\nname = "a/b"\nkeras = "3.8"\n': f"2: row 1, field name: 'a/b' {NO_NAME}",
-    f'[[row]]\n{A}module = "kers"\n': "4: row 1, field module: 'kers' is unknown; allowed: keras, tf_keras, tf.keras",
-    f'[[row]]\n{A}backend = "theano"\n': f"4: row 1, field backend: 'theano' is unknown; allowed: {BACKENDS}",
-    f'[[row]]\n{A}python = "3.11.7"\n': "4: row 1, field python: '3.11.7' is no Python; allowed: as 3.11",
-    f'[[row]]\n{A}env = ["A B=1"]\n': f"4: row 1, field env: must be texts NAME=VALUE, {ENV} ['A B=1']",
-    f'[[row]]\n{A}env = "X=1"\n': f"4: row 1, field env: must be a list of texts, {ENV} 'X=1'",
-    '[[row]]\npackages = "x"\n': "2: row 1, field packages: must be a list of texts, as [\"keras==3.15.1\"], is 'x'",
-    '[[row]]\npackages = [""]\n': f"2: row 1, field packages: {ONE_LINE}, is ['']",
-    '[[row]]\npackages = ["./a\\u0000"]\n': f"2: row 1, field packages: {ONE_LINE}, is ['./a\\x00']",
+    '[[row]]\npackages = ["x"]\n': f"1: row 1, field name: got ''; {NO_NAME}",
+    '[[row]]\nname = "a/b"\nkeras = "3.8"\n': f"2: row 1, field name: got 'a/b'; {NO_NAME}",
+    f'[[row]]\n{A}module = "kers"\n': (
+        "4: row 1, field module: got 'kers'; allowed: keras, tf_keras, tf.keras; did you mean keras?"
+    ),
+    f'[[row]]\n{A}backend = "theano"\n': f"4: row 1, field backend: got 'theano'; allowed: {BACKENDS}",
+    f'[[row]]\n{A}python = "3.11.7"\n': "4: row 1, field python: got '3.11.7'; allowed: a Python as 3.11",
+    f'[[row]]\n{A}env = ["A B=1"]\n': f"4: row 1, field env: got ['A B=1']; {ENV}",
+    f'[[row]]\n{A}env = "X=1"\n': "4: row 1, field env: got 'X=1'; allowed: a list of texts in quotes",
+    '[[row]]\npackages = "x"\n': "2: row 1, field packages: got 'x'; allowed: a list of texts in quotes",
+    '[[row]]\npackages = [""]\n': f"2: row 1, field packages: got ['']; {ONE_LINE}",
+    '[[row]]\npackages = ["./a\\u0000"]\n': f"2: row 1, field packages: got ['./a\\x00']; {ONE_LINE}",
     f'{ROWS}[[row]]\nkeras = "1.2.2"\n': "39: no [[pins]] table says what keras 1.2.2 is run with on tensorflow",
     f'{ROWS}[[row]]\nkeras = "3.7.1"\nbackend = "jax"\n': "39: no [[pins]] table says what keras 3.7.1 is run with on jax",
     '[[pins]]\nkeras = "3.0"\n': "1: pins 1, field python: missing",
-    '[[pins]]\nkeras = "3.0"\npython = "3.9"\n': "2: pins 1, field keras: '3.0' is no version range; allowed: as >=3.0,<3.5",
-    f"[[pins]]\nmxnet = []\n[[row]]\n{A}": f"2: pins 1, field mxnet: unknown; allowed: module, keras, python, {BACKENDS}",
+    '[[pins]]\nkeras = "3.0"\npython = "3.9"\n': "2: pins 1, field keras: got '3.0'; allowed: a version range as >=3.0,<3.5",
+    f"[[pins]]\nmxnet = []\n[[row]]\n{A}": f"2: pins 1, field mxnet: unknown; allowed: keras, python, module, {BACKENDS}",
 }
 
 
@@ -275,7 +277,7 @@ def test_listing(cli: Cli, rows: dict[str, Row]) -> None:
     [
         ("--file missing.toml", "--file missing.toml: No such file or directory"),
         ("--file .", "--file .: Is a directory"),
-        ("--file bad.toml", "bad.toml:2: row 1, field keras: must be a text in quotes, is 1"),
+        ("--file bad.toml", "bad.toml:2: row 1, field keras: got 1; allowed: a text in quotes"),
         ("--file rows.toml x46", f"row 'x46' is unknown; did you mean x64?{LIST}"),
         ("--file rows.toml --only keras", f"--only 'keras' {CONDITION}"),
         ("--list", "no matrix file: there is no ci/matrix.toml in {} or above; --file names another"),

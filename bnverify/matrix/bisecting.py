@@ -142,4 +142,4 @@ def _how(record: Record, case: Case) -> str:
     """How the case came out, in words."""
     found = record.cases[case.id]
     why = found.cause or found.reason or "; ".join(dict.fromkeys(c.reason for c in found.checks.values() if c.reason))
-    return found.status if found.status == Status.CONFORMS.value or not why else f"{found.status}: {why}"
+    return str(found.status) if found.status is Status.CONFORMS or not why else f"{found.status}: {why}"

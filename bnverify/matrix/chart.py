@@ -11,7 +11,7 @@ from bnverify.cases.suites import smaller_first
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.clause import Clause
 from bnverify.contract.eras import ERAS
-from bnverify.matrix.records import CheckRecord, ClauseRecord, Record, gravity
+from bnverify.matrix.records import CheckRecord, ClauseRecord, Record
 from bnverify.matrix.runs import RowOutcome
 from bnverify.values import Status
 
@@ -20,7 +20,7 @@ from bnverify.values import Status
 class CellGroup:
     """Cases of one cell that came out alike: their status and cause, the smallest one, and its worst check."""
 
-    status: str
+    status: Status
     cause: str
     cases: tuple[str, ...]
     example: str
@@ -32,7 +32,7 @@ class Cell:
     """One clause in one environment."""
 
     clause: Clause
-    status: str
+    status: Status | None
     tally: ClauseRecord
     groups: tuple[CellGroup, ...]
 
@@ -67,7 +67,7 @@ class ChartRow:
     def unsupported(self) -> tuple[tuple[str, int], ...]:
         """Why cases could not be asked, each reason with the number of cases."""
         cases = self.record.cases.values() if self.record else ()
-        reasons = [case.reason for case in cases if case.status == Status.UNSUPPORTED.value]
+        reasons = [case.reason for case in cases if case.status is Status.UNSUPPORTED]
         return tuple((reason, reasons.count(reason)) for reason in dict.fromkeys(reasons))
 
 
@@ -78,7 +78,7 @@ def chart_of(outcomes: Sequence[RowOutcome]) -> tuple[ChartRow, ...]:
 
 def _cell(record: Record, clause: Clause) -> Cell:
     tally = record.clauses.get(clause.key, ClauseRecord({}))
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[Status, str], list[str]] = {}
     for id_, case in record.cases.items():
         if check := case.checks.get(clause.key):
             found.setdefault((check.status, case.why(clause.key)), []).append(id_)
@@ -86,5 +86,5 @@ def _cell(record: Record, clause: Clause) -> Cell:
     for (status, cause), ids in found.items():
         example = smaller_first(map(parse, ids))[0].id
         groups.append(CellGroup(status, cause, tuple(ids), example, record.cases[example].checks[clause.key]))
-    groups.sort(key=lambda group: (-gravity(group.status), -len(group.cases)))
+    groups.sort(key=lambda group: (-group.status.gravity, -len(group.cases)))
     return Cell(clause, tally.status, tally, tuple(groups))

@@ -17,14 +17,13 @@ from bnverify.cases.ids import parse
 from bnverify.cases.suites import smaller_first
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.eras import ERAS
-from bnverify.matrix.records import CaseRecord, CheckRecord, Record, gravity
+from bnverify.matrix.records import CaseRecord, CheckRecord, Record
 from bnverify.values import Status
 
 GROWN = 10.0  # factor from which a margin that grew within its bound is mentioned
 FELT = 0.05  # smallest margin whose growth is
 EDGE = 0.1  # share of the checks with a known deviation that may come and go with the machine
 SAME_MARGINS = 1.5  # factor up to which margins of different elements count as the same
-CONFORMS = Status.CONFORMS.value
 
 
 class Kind(enum.Enum):
@@ -136,7 +135,7 @@ def _errors(old: Record, new: Record) -> Iterator[Change]:
         elif not now:
             yield Change(Kind.ERROR, f"{n} no longer {_raise(ids, was)}", False, example)
         else:
-            statuses = [gravity(record.cases[example].checks["returns"].status) for record in (old, new)]
+            statuses = [record.cases[example].checks["returns"].status.gravity for record in (old, new)]
             worse = None if statuses[0] == statuses[1] else statuses[0] < statuses[1]
             yield Change(Kind.ERROR, f"{n} now {_raise(ids, now)}, no longer {was}", worse, example)
 
@@ -147,14 +146,14 @@ def _raised(case: CaseRecord) -> str:
     if check is None:
         return ""
     text = re.sub(r"0x[0-9a-f]+", "0x…", " ".join(check.actual.split()))[:160]
-    return f"({check.reason})" if check.status == Status.KNOWN.value else text
+    return f"({check.reason})" if check.status is Status.KNOWN else text
 
 
 def _raise(ids: Sequence[str], what: str) -> str:
     return f"{'raises' if len(ids) == 1 else 'raise'} {what}"
 
 
-CaseOutcome = tuple[str, str]  # a check's status, and why
+CaseOutcome = tuple[Status, str]  # a check's status, and why
 
 
 def _clauses(old: Record, new: Record) -> Iterator[Change]:
@@ -171,7 +170,7 @@ def _clauses(old: Record, new: Record) -> Iterator[Change]:
                 groups.setdefault(key, {}).setdefault(clause.key, []).append(id_)
     shown = [Counter(check.reason for case in record.cases.values() for check in case.checks.values()) for record in (old, new)]
     for (was_outcome, now_outcome), members in groups.items():
-        known = [why for status, why in (was_outcome, now_outcome) if status == Status.KNOWN.value]
+        known = [why for status, why in (was_outcome, now_outcome) if status is Status.KNOWN]
         counts = [count[why] for why in known for count in shown]
         often = max(counts, default=0) if all(counts) else 0
         few = sum(map(len, members.values())) <= EDGE * often
@@ -185,8 +184,8 @@ def _clause_change(was: CaseOutcome, now: CaseOutcome, members: Mapping[str, Seq
     """
     n, example = _shown(list(dict.fromkeys(id_ for ids in members.values() for id_ in ids)))
     where = ", ".join(f"{BY_KEY[clause].title} ({len(ids)})" for clause, ids in members.items())
-    edge = few and {was[0], now[0]} <= {CONFORMS, Status.KNOWN.value}
-    worse = None if was[0] == now[0] or edge else gravity(now[0]) > gravity(was[0])
+    edge = few and {was[0], now[0]} <= {Status.CONFORMS, Status.KNOWN}
+    worse = None if was[0] == now[0] or edge else now[0].gravity > was[0].gravity
     before, after = (f"{status}{f' ({why})' if why else ''}" for status, why in (was, now))
     verb = "came out otherwise wrong" if was == now else f"{before} before, now {after}"
     check = next((c for clause in members if (c := new.cases[example].checks.get(clause)) and c.actual), None)
@@ -194,15 +193,15 @@ def _clause_change(was: CaseOutcome, now: CaseOutcome, members: Mapping[str, Seq
     return Change(Kind.CLAUSE, f"{n}: {verb}: {where}{values}", worse, example)
 
 
-def _status(check: CheckRecord | None) -> str:
-    return check.status if check else CONFORMS
+def _status(check: CheckRecord | None) -> Status:
+    return check.status if check else Status.CONFORMS
 
 
 def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
     """Whether two checks of a clause differ by more than rounding: in status or grade, or in a value that is off."""
     if was is None or now is None:
         return was is not now
-    if was.status == now.status == Status.KNOWN.value:
+    if was.status is now.status is Status.KNOWN:
         return was.reason != now.reason  # else of the same record
     if (was.status, was.grade, was.quantity) != (now.status, now.grade, now.quantity):
         return True
@@ -230,7 +229,7 @@ def _margins(old: Record, new: Record) -> Iterator[Change]:
     """Per clause that conforms in both, a margin that grew by a large factor within the bound."""
     for clause in CLAUSES:
         was, now = old.clauses.get(clause.key), new.clauses.get(clause.key)
-        if was and now and was.margin and now.margin and was.status == now.status == CONFORMS:
+        if was and now and was.margin and now.margin and was.status is now.status is Status.CONFORMS:
             if now.margin >= FELT and now.margin > GROWN * was.margin:
                 text = f"{clause.title}: the worst margin grew from {was.margin:g} to {now.margin:g}, within the bound"
                 yield Change(Kind.MARGIN, text)
@@ -247,7 +246,7 @@ def _margins(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _grown(was: CaseRecord, now: CaseRecord) -> bool:
-    if was.status != CONFORMS or now.status != CONFORMS or was.margin is None or now.margin is None:
+    if was.status is not Status.CONFORMS or now.status is not Status.CONFORMS or was.margin is None or now.margin is None:
         return False
     return now.margin >= FELT and now.margin > GROWN * was.margin
 
@@ -277,7 +276,7 @@ def _coverage(old: Record, new: Record) -> Iterator[Change]:
 
 def _asked(case: CaseRecord) -> bool:
     """Whether a case could be asked: it was held against some clause."""
-    return case.status != Status.UNSUPPORTED.value and (case.status != Status.INCONCLUSIVE.value or bool(case.checks))
+    return case.status is not Status.UNSUPPORTED and (case.status is not Status.INCONCLUSIVE or bool(case.checks))
 
 
 def _common(old: Record, new: Record) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,40 +17,35 @@ from typing import Any
 from bnverify.contract.eras import ERAS, era_of
 from bnverify.errors import BadInput
 from bnverify.storage.tables import read_text
-from bnverify.values import Check, Environment, Interface, Results, Status, Verdict
+from bnverify.values import Check, Environment, Grade, Interface, Results, Status, Verdict
 from bnverify.verdicts.tally import by_clause
 
 RECORD_SCHEMA = 1
-
-
-def gravity(status: str) -> int:
-    """The rank of a status: the graver, the larger."""
-    return list(Status).index(Status(status))
 
 
 @dataclass(frozen=True)
 class ClauseRecord:
     """A clause in one environment: counts of checks by status, the worst grade and the largest margin."""
 
-    checks: Mapping[str, int]
-    grade: str | None = None
+    checks: Mapping[Status, int]
+    grade: Grade | None = None
     margin: float | None = None
 
     @property
-    def status(self) -> str:
-        """The gravest status of its checks, of those that tested something where any did; empty where none was made."""
-        tested = [status for status in self.checks if Status(status).tested]
-        return max(tested or self.checks, key=gravity, default="")
+    def status(self) -> Status | None:
+        """The gravest status among the checks that tested something, else among all checks; None if there is no check."""
+        tested = [status for status in self.checks if status.tested]
+        return max(tested or self.checks, key=lambda status: status.gravity, default=None)
 
 
 @dataclass(frozen=True)
 class CheckRecord:
     """The worst check of a clause that does not conform in a case."""
 
-    status: str
+    status: Status
     quantity: str
     step: int | None
-    grade: str | None
+    grade: Grade | None
     margin: float | None
     expected: str
     actual: str
@@ -61,7 +56,7 @@ class CheckRecord:
 class CaseRecord:
     """A case: its status and largest margin, and where it does not conform why."""
 
-    status: str
+    status: Status
     margin: float | None = None
     cause: str = ""
     reason: str = ""
@@ -72,7 +67,7 @@ class CaseRecord:
         check = self.checks.get(clause)
         if check is None:
             return ""
-        return check.reason if check.status == Status.KNOWN.value else self.cause or check.reason
+        return check.reason if check.status is Status.KNOWN else self.cause or check.reason
 
 
 @dataclass(frozen=True)
@@ -91,21 +86,20 @@ class Record:
     stale: tuple[str, ...] = ()
 
     @cached_property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[Status, int]:
         """Cases by status, in the order of Status."""
         found = [case.status for case in self.cases.values()]
-        return {status.value: n for status in Status if (n := found.count(status.value))}
+        return {status: n for status in Status if (n := found.count(status))}
 
     @property
     def tested(self) -> bool:
         """Whether anything was held against the contract."""
-        tested = [status.value for status in Status if status.tested]
-        return any(status in clause.checks for clause in self.clauses.values() for status in tested)
+        return any(status.tested for clause in self.clauses.values() for status in clause.checks)
 
     @property
     def ok(self) -> bool:
         """Whether something was tested, nothing failed and no known deviation is stale."""
-        return self.tested and not self.stale and not any(Status(status).fails for status in self.counts)
+        return self.tested and not self.stale and not any(status.fails for status in self.counts)
 
 
 def record_of(name: str, results: Results, interface: Interface) -> Record:
@@ -121,8 +115,8 @@ def record_of(name: str, results: Results, interface: Interface) -> Record:
         interface=interface,
         clauses={
             tally.clause.key: ClauseRecord(
-                {status.value: n for status, n in tally.statuses.items()},
-                tally.grade.label if tally.grade is not None else None,
+                dict(tally.statuses),
+                tally.grade,
                 rounded(tally.margin),
             )
             for tally in tallies
@@ -140,14 +134,14 @@ def rounded(margin: float | None) -> float | None:
 
 def _case(verdict: Verdict) -> CaseRecord:
     if verdict.status is Status.CONFORMS:
-        return CaseRecord(verdict.status.value, rounded(verdict.worst_margin))
+        return CaseRecord(verdict.status, rounded(verdict.worst_margin))
     odd: dict[str, list[Check]] = {}
     for check in verdict.checks:
         if check.status is not Status.CONFORMS:
             odd.setdefault(check.clause, []).append(check)
     margins = [check.margin for check in verdict.checks if check.margin is not None and check.status is Status.CONFORMS]
     return CaseRecord(
-        verdict.status.value,
+        verdict.status,
         rounded(max(margins, default=None)),
         verdict.cause,
         verdict.reason,
@@ -158,8 +152,7 @@ def _case(verdict: Verdict) -> CaseRecord:
 def _check(check: Check) -> CheckRecord:
     m = check.mismatch
     texts = (m.expected, m.actual) if m else ("", "")
-    grade = check.grade.label if check.grade is not None else None
-    return CheckRecord(check.status.value, check.quantity, check.step, grade, rounded(check.margin), *texts, check.reason)
+    return CheckRecord(check.status, check.quantity, check.step, check.grade, rounded(check.margin), *texts, check.reason)
 
 
 def record_as_text(record: Record) -> str:
@@ -178,7 +171,7 @@ def record_as_text(record: Record) -> str:
     lines = ["{"]
     lines += [f" {json.dumps(key)}: {_json(value)}," for key, value in head.items()]
     lines.append(f' "interface": {{\n{_block(interface)}\n }},')
-    clauses = {key: _sparse(asdict(clause)) for key, clause in record.clauses.items()}
+    clauses = {key: _written(clause) for key, clause in record.clauses.items()}
     lines.append(f' "clauses": {{\n{_block(clauses)}\n }},')
     reasons = sorted({check.reason for case in record.cases.values() for check in case.checks.values() if check.reason})
     if reasons:
@@ -199,18 +192,24 @@ def _json(value: Any) -> str:
 
 def _short(case: CaseRecord, numbers: Mapping[str, str]) -> Any:
     """A case that conforms as its margin alone; reasons by their numbers."""
-    if case.status == Status.CONFORMS.value:
+    if case.status is Status.CONFORMS:
         return case.margin
-    found = _sparse(asdict(case))
+    found = _written(case)
     if case.checks:
         found["checks"] = {
-            clause: _sparse({**asdict(check), "reason": numbers.get(check.reason)}) for clause, check in case.checks.items()
+            clause: _written(check) | ({"reason": numbers[check.reason]} if check.reason else {})
+            for clause, check in case.checks.items()
         }
     return found
 
 
-def _sparse(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value not in (None, "", {}, [], ())}
+def _written(record: ClauseRecord | CaseRecord | CheckRecord) -> dict[str, Any]:
+    """The fields of a record that are not empty, statuses and grades as text."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    if isinstance(record, ClauseRecord):
+        values["checks"] = {status.value: count for status, count in record.checks.items()}
+    texts = {key: str(value) if isinstance(value, (Status, Grade)) else value for key, value in values.items()}
+    return {key: value for key, value in texts.items() if value not in (None, "", {}, [], ())}
 
 
 def load_record(path: Path, option: str) -> Record:
@@ -253,28 +252,37 @@ def parse_record(document: Any) -> Record:
 
 
 def _parse_clause(clause: Any) -> ClauseRecord:
-    for status, _ in clause["checks"].items():
-        Status(status)
-    return ClauseRecord(**{**clause, "margin": _margin(clause.get("margin"))})
+    checks = {Status(status): count for status, count in clause["checks"].items()}
+    return ClauseRecord(**{**clause, "checks": checks, "grade": _grade(clause), "margin": _margin(clause.get("margin"))})
 
 
 def _parse_case(case: Any, reasons: Mapping[str, str]) -> CaseRecord:
     if not isinstance(case, dict):
-        return CaseRecord(Status.CONFORMS.value, _margin(case))
-    Status(case["status"])
+        return CaseRecord(Status.CONFORMS, _margin(case))
     checks = {clause: _parse_check(check, reasons) for clause, check in case.get("checks", {}).items()}
-    return CaseRecord(**{**case, "margin": _margin(case.get("margin")), "checks": checks})
+    return CaseRecord(**{**case, "status": Status(case["status"]), "margin": _margin(case.get("margin")), "checks": checks})
 
 
 def _parse_check(check: Any, reasons: Mapping[str, str]) -> CheckRecord:
-    optional = {"grade": None, "margin": None, "step": None, "expected": "", "actual": "", "reason": ""}
+    optional = {"margin": None, "step": None, "expected": "", "actual": ""}
     reason = reasons[check["reason"]] if "reason" in check else ""
-    found = CheckRecord(**{**optional, **check, "reason": reason})
-    Status(found.status)
+    enums = {"status": Status(check["status"]), "grade": _grade(check)}
+    found = CheckRecord(**{**optional, **check, **enums, "reason": reason})
     _margin(found.margin)
     if not all(isinstance(text, str) for text in (found.quantity, found.expected, found.actual, found.reason)):
         raise TypeError("what a check says must be texts")
     return found
+
+
+def _grade(values: Any) -> Grade | None:
+    """The grade in a document, if there is one."""
+    label = values.get("grade")
+    if label is None:
+        return None
+    found = {grade.label: grade for grade in Grade}
+    if label not in found:
+        raise ValueError(f"{label!r} is not a grade")
+    return found[label]
 
 
 def _margin(value: Any) -> float | None:

@@ -9,21 +9,40 @@ import difflib
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from bnverify.errors import BadInput
-from bnverify.storage.tables import TableRecord, parse_tables, read_text
+from bnverify.storage.tables import Table, read_tables, read_text
 from bnverify.targets.backends import BACKENDS
 from bnverify.targets.worker.frameworks import MODULES
 
-ROW_FIELDS = ("name", "module", "keras", "backend", "python", "packages", "env")
-PIN_FIELDS = ("module", "keras", "python", *BACKENDS)
 NAME = re.compile(r"\w[\w.+-]{0,79}")
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """A `[[row]]` table as it stands in a file."""
+
+    name: str = ""
+    module: str = "keras"
+    keras: str = ""
+    backend: str = "tensorflow"
+    python: str = ""
+    packages: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+
+
+PinsTable: Any = make_dataclass(  # a `[[pins]]` table as it stands in a file: packages by backend
+    "PinsTable",
+    [("keras", str), ("python", str), ("module", str, "keras"), *((name, tuple[str, ...], ()) for name in BACKENDS)],
+    frozen=True,
+)
 
 
 @dataclass(frozen=True)
@@ -85,53 +104,56 @@ def find_matrix(hint: str = "; --file names another") -> Path:
 
 def load_matrix(path: Path) -> Matrix:
     """The rows of a file. Raises BadInput with file, line and field."""
-    tables = parse_tables(read_text(path, "--file"), str(path), ("row", "pins"))
+    tables = read_tables(read_text(path, "--file"), str(path), {"row": RowTable, "pins": PinsTable})
     pins = tuple(map(_pins, tables["pins"]))
     rows: dict[str, Row] = {}
-    for record in tables["row"]:
-        row = _row(record, pins, path.resolve().parent)
+    for table in tables["row"]:
+        row = _row(table, pins, path.resolve().parent)
         if row.name in rows:
-            raise record.fail("name", f"{row.name!r} is the name of the row at {rows[row.name].where}, too")
+            raise table.fail("name", f"{row.name!r} is already the name of the row at {rows[row.name].where}")
         rows[row.name] = row
     if not rows:
         raise BadInput(f"{path}: has no [[row]] table")
     return Matrix(path, tuple(rows.values()), pins)
 
 
-def _pins(record: TableRecord) -> Pins:
-    record.check(PIN_FIELDS, ("keras", "python"))
+def _pins(table: Table[Any]) -> Pins:
+    given = table.values
     try:
-        releases = SpecifierSet(record.text("keras"), prereleases=True)
+        releases = SpecifierSet(given.keras, prereleases=True)
     except InvalidSpecifier:
-        raise record.fail("keras", f"{record.text('keras')!r} is no version range; allowed: as >=3.0,<3.5") from None
-    packages = {backend: record.texts(backend, '["jax==0.10.2"]') for backend in BACKENDS if backend in record.values}
-    return Pins(_one_of(record, "module", tuple(MODULES), "keras"), releases, _python(record), packages)
+        raise table.fail("keras", got=given.keras, allowed="a version range as >=3.0,<3.5") from None
+    _check(table, "module", given.module, tuple(MODULES))
+    _check_python(table, given.python)
+    packages = {backend: getattr(given, backend) for backend in BACKENDS if backend in table.given}
+    return Pins(given.module, releases, given.python, packages)
 
 
-def _row(record: TableRecord, pins: Sequence[Pins], folder: Path) -> Row:
-    record.check(ROW_FIELDS, ())
-    version = record.text("keras")
-    if version:
+def _row(table: Table[RowTable], pins: Sequence[Pins], folder: Path) -> Row:
+    given = table.values
+    if given.keras:
         try:
-            Version(version)
+            Version(given.keras)
         except InvalidVersion:
-            raise record.fail("keras", f"{version!r} is no version; allowed: as 3.15.1") from None
-    given = record.texts("packages", '["keras==3.15.1"]')
-    if not all(package.strip() and package.isprintable() and not package.startswith("-") for package in given):
-        raise record.fail("packages", f"must be packages as pip takes them, one line each and no options, is {list(given)!r}")
-    packages = tuple(_absolute(package, folder) for package in given)
-    if not version and not packages:
-        raise record.fail("keras", "missing, and no packages; allowed: a version as 3.15.1, or a list of packages")
-    module, backend = _one_of(record, "module", tuple(MODULES), "keras"), _one_of(record, "backend", BACKENDS, "tensorflow")
-    name = record.text("name") or (f"{module}-{version}-{backend}" if version else "")
+            raise table.fail("keras", got=given.keras, allowed="a version as 3.15.1") from None
+    if not all(package.strip() and package.isprintable() and not package.startswith("-") for package in given.packages):
+        raise table.fail(
+            "packages", got=list(given.packages), allowed="packages as pip takes them, one line each and no options"
+        )
+    packages = tuple(_absolute(package, folder) for package in given.packages)
+    if not given.keras and not packages:
+        raise table.fail("keras", "missing, and no packages", allowed="a version as 3.15.1, or a list of packages")
+    _check(table, "module", given.module, tuple(MODULES))
+    _check(table, "backend", given.backend, BACKENDS)
+    name = given.name or (f"{given.module}-{given.keras}-{given.backend}" if given.keras else "")
     if not NAME.fullmatch(name):
-        raise record.fail("name", f"{name!r} is no name; allowed: 1 to 80 letters, digits and . _ + -")
-    env = record.texts("env", '["JAX_ENABLE_X64=1"]')
-    if not all(re.fullmatch(r"\w+=[^\0\n]*", item) for item in env):
-        raise record.fail("env", f'must be texts NAME=VALUE, as ["JAX_ENABLE_X64=1"], is {list(env)!r}')
-    python = _python(record) if "python" in record.values else ""
-    row = Row(name, module, version, backend, python, packages, env, record.place())
-    return replace(row, python=python or "3.11") if packages else _completed(row, pins, record.place("keras"))
+        raise table.fail("name", got=name, allowed="1 to 80 letters, digits and . _ + -")
+    if not all(re.fullmatch(r"\w+=[^\0\n]*", item) for item in given.env):
+        raise table.fail("env", got=list(given.env), allowed='texts NAME=VALUE, as ["JAX_ENABLE_X64=1"]')
+    if "python" in table.given:
+        _check_python(table, given.python)
+    row = Row(name, given.module, given.keras, given.backend, given.python, packages, given.env, table.place)
+    return replace(row, python=given.python or "3.11") if packages else _completed(row, pins, table.place_of("keras"))
 
 
 def _completed(row: Row, pins: Sequence[Pins], where: str) -> Row:
@@ -143,18 +165,14 @@ def _completed(row: Row, pins: Sequence[Pins], where: str) -> Row:
     raise BadInput(f"{where}: no [[pins]] table says what {row.module} {row.keras} is run with on {row.backend}")
 
 
-def _one_of(record: TableRecord, field: str, allowed: Sequence[str], default: str) -> str:
-    value = record.text(field, default)
+def _check(table: Table[Any], field: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise record.fail(field, f"{value!r} is unknown; allowed: {', '.join(allowed)}")
-    return value
+        raise table.fail(field, got=value, allowed=allowed)
 
 
-def _python(record: TableRecord) -> str:
-    value = record.text("python")
+def _check_python(table: Table[Any], value: str) -> None:
     if not re.fullmatch(r"3\.\d{1,2}", value):
-        raise record.fail("python", f"{value!r} is no Python; allowed: as 3.11")
-    return value
+        raise table.fail("python", got=value, allowed="a Python as 3.11")
 
 
 def _absolute(package: str, folder: Path) -> str:

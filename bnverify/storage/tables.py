@@ -1,55 +1,81 @@
-"""Records that users write: TOML files of one kind of table, and messages that name file, line and field."""
+"""Tables: TOML files that users write, read into dataclasses. Messages name the file, the line and the field."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from bnverify.errors import BadInput
 
+Form = TypeVar("Form")
+HEAD = re.compile(r"\[\[\s*[\"']?([^\"'\]]+?)[\"']?\s*\]\]")
+FIELD = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*=")
+PLACE = re.compile(r" - at `\$\.([\w-]+)(\[.*)?`$")  # where msgspec says that a value is wrong
 
-class TableRecord:
-    """One table of a file, with the place of each of its fields for the messages."""
 
-    def __init__(self, kind: str, values: dict[str, object], number: int, text: str, name: str) -> None:
-        self.kind, self.values, self.number, self._text, self._name = kind, values, number, text, name
+class Source:
+    """A TOML text with the line of each table and of each field."""
 
-    def place(self, field: str = "") -> str:
-        """File and line of a field, or of the table."""
-        return f"{self._name}:{_line(self._text, self.kind, self.number, field)}"
+    def __init__(self, text: str, name: str) -> None:
+        self.text, self.name = text, name
 
-    def fail(self, field: str, problem: str) -> BadInput:
-        """The exception that says what is wrong with a field, and where."""
-        return BadInput(f"{self.place(field)}: {self.kind} {self.number}, field {field}: {problem}")
+    @cached_property
+    def lines(self) -> Mapping[tuple[str, int, str], int]:
+        """Line numbers by kind of table, its number and field; the field "" is the table's first line."""
+        found: dict[tuple[str, int, str], int] = {}
+        counts: dict[str, int] = {}
+        kind = ""
+        for at, line in enumerate(self.text.splitlines(), 1):
+            if line.lstrip().startswith("["):
+                head = HEAD.match(line.strip())
+                kind = head.group(1) if head else ""
+                counts[kind] = counts.get(kind, 0) + 1
+                found.setdefault((kind, counts[kind], ""), at)
+            elif kind and (field := FIELD.match(line)):
+                found.setdefault((kind, counts[kind], field.group(1)), at)
+        return found
 
-    def check(self, allowed: Sequence[str], required: Sequence[str]) -> None:
-        """Raises BadInput for a field that is unknown, or missing."""
-        for field in self.values:
-            if field not in allowed:
-                raise self.fail(field, f"unknown; allowed: {', '.join(allowed)}")
-        for field in required:
-            if not self.values.get(field):
-                raise self.fail(field, "missing")
 
-    def text(self, field: str, default: str = "") -> str:
-        """A field that must be a text."""
-        value = self.values.get(field, default)
-        if not isinstance(value, str):
-            raise self.fail(field, f"must be a text in quotes, is {value!r}")
-        return value
+@dataclass(frozen=True)
+class Table(Generic[Form]):
+    """One table of a file: its place, and its values as a dataclass.
 
-    def texts(self, field: str, example: str) -> tuple[str, ...]:
-        """A field that must be a list of texts."""
-        value = self.values.get(field, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.fail(field, f"must be a list of texts, as {example}, is {value!r}")
-        return tuple(value)
+    kind: the name in its head, as in [[row]]; number: from 1; given: the names of the fields that are there.
+    """
+
+    source: Source
+    kind: str
+    number: int
+    given: frozenset[str]
+    values: Form
+
+    @property
+    def place(self) -> str:
+        """File and line of the table."""
+        return self.place_of("")
+
+    def place_of(self, field: str) -> str:
+        """File and line of a field; of the table where it does not have the field."""
+        return _place(self.source, self.kind, self.number, field)
+
+    def fail(self, field: str, problem: str = "", **parts: Any) -> BadInput:
+        """The exception for a field: a problem in words, or what was got and is allowed, as BadInput takes them."""
+        where = f"{self.place_of(field)}: {self.kind} {self.number}, field {field}"
+        return BadInput(f"{where}: {problem}" if problem else where, **parts)
+
+
+def _place(source: Source, kind: str, number: int, field: str) -> str:
+    lines = source.lines
+    return f"{source.name}:{lines.get((kind, number, field), lines.get((kind, number, ''), 1))}"
 
 
 def read_text(path: Path, option: str) -> str:
-    """The text of a user's file. Raises BadInput where there is none."""
+    """The text of a user's file. Raises BadInput if it cannot be read, or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -58,43 +84,62 @@ def read_text(path: Path, option: str) -> str:
         raise BadInput(f"{option} {path}: not a text file in UTF-8") from None
 
 
-def parse_tables(text: str, name: str, kinds: Sequence[str]) -> dict[str, tuple[TableRecord, ...]]:
-    """The records of a TOML text that holds `[[kind]]` tables of the given kinds and nothing else."""
+def read_tables(text: str, name: str, forms: Mapping[str, type[Any]]) -> dict[str, tuple[Table[Any], ...]]:
+    """The tables of a TOML text by kind, each as an instance of that kind's dataclass.
+
+    forms: by kind, the dataclass; its fields are the table's, and those without a default must be there. A field whose
+    metadata has `internal` is not one of the file's. Raises BadInput for anything else in the text.
+    """
+    document = _toml(text, name)
+    source = Source(text, name)
+    allowed = " and ".join(f"[[{kind}]]" for kind in forms)
+    if extra := sorted(set(document) - set(forms)):
+        raise BadInput(f"{name}:{_first_line(text, extra[0])}: {extra[0]!r} is unknown", allowed=f"{allowed} tables")
+    found = {}
+    for kind, form in forms.items():
+        tables = document.get(kind, [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise BadInput(f"{name}:{_first_line(text, kind)}: {kind!r} must be written as [[{kind}]] tables")
+        found[kind] = tuple(_table(source, kind, number, values, form) for number, values in enumerate(tables, 1))
+    return found
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
     try:
-        document = tomllib.loads(text)
+        return tomllib.loads(text)
     except RecursionError:
         raise BadInput(f"{name}:1: not valid TOML: nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         at = line.group(1) if line else str(text.count("\n") + 1)
         raise BadInput(f"{name}:{at}: not valid TOML: {error}") from None
-    allowed = " and ".join(f"[[{kind}]]" for kind in kinds)
-    extra = sorted(set(document) - set(kinds))
-    if extra:
-        raise BadInput(f"{name}:{_first_line(text, extra[0])}: {extra[0]!r} is unknown; allowed: {allowed} tables")
-    found = {}
-    for kind in kinds:
-        records = document.get(kind, [])
-        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
-            raise BadInput(f"{name}:{_first_line(text, kind)}: {kind!r} must be written as [[{kind}]] tables")
-        found[kind] = tuple(TableRecord(kind, record, number, text, name) for number, record in enumerate(records, 1))
-    return found
+
+
+def _table(source: Source, kind: str, number: int, values: dict[str, Any], form: type[Form]) -> Table[Form]:
+    import msgspec  # 15 ms, which only commands that read tables pay
+
+    def fail(field: str, problem: str, allowed: Sequence[str] | str = ()) -> BadInput:
+        where = f"{_place(source, kind, number, field)}: {kind} {number}, field {field}"
+        return BadInput(f"{where}: {problem}", allowed=allowed if isinstance(allowed, str) else ", ".join(allowed))
+
+    known = [field for field in fields(form) if not field.metadata.get("internal")]  # type: ignore[arg-type]
+    for name in values:
+        if name not in {field.name for field in known}:
+            raise fail(name, "unknown", [field.name for field in known])
+    for field in known:
+        required = field.default is MISSING and field.default_factory is MISSING
+        if required and not values.get(field.name):
+            raise fail(field.name, "missing")
+    try:
+        return Table(source, kind, number, frozenset(values), msgspec.convert(values, form))
+    except msgspec.ValidationError as error:
+        said = str(error)
+    name, item = PLACE.findall(said)[0]
+    allowed = "a list of texts in quotes" if item or "Expected `array`" in said else "a text in quotes"
+    raise fail(name, f"got {values[name]!r}", allowed)
 
 
 def _first_line(text: str, word: str) -> int:
     """The first line that begins with a word, quotes and brackets apart."""
     lines = enumerate(text.splitlines(), 1)
     return next((at for at, line in lines if line.strip().lstrip("[\"' ").startswith(word)), 1)
-
-
-def _line(text: str, kind: str, number: int, field: str) -> int:
-    """The line of a field in the number-th table of a kind, or of the table's head where the field is missing."""
-    table, head, inside = 0, 1, False
-    for at, line in enumerate(text.splitlines(), 1):
-        if line.strip().startswith("["):
-            inside = re.match(rf"\[\[\s*[\"']?{re.escape(kind)}[\"']?\s*\]\]", line.strip()) is not None
-            table += inside
-            head = at if inside and table == number else head
-        elif inside and table == number and field and re.match(rf"\s*[\"']?{re.escape(field)}[\"']?\s*=", line):
-            return at
-    return head

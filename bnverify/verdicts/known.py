@@ -7,7 +7,8 @@ selects some.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from bnverify.errors import BadInput
 from bnverify.numeric.precision import FORMATS, Precision
 from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY as HYPOTHESES
-from bnverify.storage.tables import TableRecord, parse_tables, read_text
+from bnverify.storage.tables import Table, read_tables, read_text
 from bnverify.targets.backends import BACKENDS
 from bnverify.targets.function_targets import function_of
 from bnverify.targets.worker.functions import NAMES
@@ -65,7 +66,7 @@ class Deviation:
     backend: str = ""
     keras: str = ""
     target: str = ""
-    where: str = ""
+    where: str = field(default="", metadata={"internal": True})
 
     def applies(self, environment: Environment) -> bool:
         if self.target and not {environment.target, function_of(environment.target)} & set(self.target.split("|")):
@@ -113,6 +114,7 @@ class Deviation:
         return max(required, Grade[self.grade.upper().replace("-", "_")]) if self.grade else required
 
 
+@cache
 def shipped() -> tuple[Deviation, ...]:
     """The deviations of real Keras that ship with bnverify."""
     source = resources.files("bnverify.verdicts") / "known.toml"
@@ -126,58 +128,53 @@ def load(path: Path) -> tuple[Deviation, ...]:
 
 def parse_known(text: str, name: str) -> tuple[Deviation, ...]:
     """The records of a TOML text with one `[[deviation]]` table each."""
-    return tuple(_deviation(record) for record in parse_tables(text, name, ("deviation",))["deviation"])
+    return tuple(map(_checked, read_tables(text, name, {"deviation": Deviation})["deviation"]))
 
 
-ALLOWED = tuple(field.name for field in fields(Deviation) if field.name != "where")
-REQUIRED = ("clauses", "why", "link", "evidence")
+_FORMATS = ("float16", "bfloat16", "float32")
+_CHOICES: dict[str, tuple[str, ...]] = {  # by field, the values that it may have
+    "backend": BACKENDS,
+    "target": NAMES,
+    "computes": tuple(HYPOTHESES),
+    "arithmetic": _FORMATS,
+    "variable": _FORMATS,
+    "read": _FORMATS,
+    "autocast": _FORMATS,
+    "output": _FORMATS,
+    "grade": ("sequential", "one-pass"),
+    "replicas": ("alone",),
+}
+_SEVERAL = {"target": "|", "computes": "+"}  # by field, what joins several values
 
 
-def _deviation(record: TableRecord) -> Deviation:
-    record.check(ALLOWED, REQUIRED)
-    texts = {field: record.text(field) for field in record.values if field != "clauses"}
-    clauses = _clauses(record)
-    try:
-        SpecifierSet(texts.get("keras", ""))
-    except InvalidSpecifier:
-        raise record.fail("keras", f"{texts['keras']!r} is no version range; allowed: as >=3.0,<3.5") from None
-    if texts.get("backend", BACKENDS[0]) not in BACKENDS:
-        raise record.fail("backend", f"{texts['backend']!r} is unknown; allowed: {', '.join(BACKENDS)}")
-    if not set(texts.get("target", NAMES[0]).split("|")) <= set(NAMES):
-        raise record.fail("target", f"{texts['target']!r} is unknown; allowed: {', '.join(NAMES)}")
-    formats = ("float16", "bfloat16", "float32")
-    choices = {
-        "computes": tuple(HYPOTHESES),
-        "arithmetic": formats,
-        "variable": formats,
-        "read": formats,
-        "autocast": formats,
-        "output": formats,
-        "grade": ("sequential", "one-pass"),
-        "replicas": ("alone",),
-    }
-    for field, allowed in choices.items():
-        if field in texts and not set(texts[field].split("+")) <= set(allowed):
-            raise record.fail(field, f"{texts[field]!r} is unknown; allowed: {', '.join(allowed)}")
-    _check_evidence(record, texts["evidence"], texts.get("case", ""))
-    return Deviation(clauses=clauses, **texts, where=record.place())
-
-
-def _clauses(record: TableRecord) -> tuple[str, ...]:
-    clauses = record.texts("clauses", '["moving-mean"]')
-    for clause in clauses:
+def _checked(table: Table[Deviation]) -> Deviation:
+    """The record with its place. Raises BadInput for a field that names nothing that exists."""
+    record = table.values
+    for clause in record.clauses:
         if clause not in ("numbers", *BY_KEY):
-            raise record.fail("clauses", f"{clause!r} is unknown; allowed: numbers, {', '.join(BY_KEY)}")
-    return tuple(dict.fromkeys(key for clause in clauses for key in (NUMBERS if clause == "numbers" else (clause,))))
-
-
-def _check_evidence(record: TableRecord, case: str, selection: str) -> None:
+            raise table.fail("clauses", got=clause, allowed=("numbers", *BY_KEY))
     try:
-        shown = parse(case)
+        SpecifierSet(record.keras)
+    except InvalidSpecifier:
+        raise table.fail("keras", got=record.keras, allowed="a version range as >=3.0,<3.5") from None
+    for name, allowed in _CHOICES.items():
+        value = getattr(record, name)
+        if name in table.given and not set(value.split(_SEVERAL.get(name))) <= set(allowed):
+            raise table.fail(name, got=value, allowed=allowed)
+    _check_evidence(table)
+    clauses = [key for clause in record.clauses for key in (NUMBERS if clause == "numbers" else (clause,))]
+    return replace(record, clauses=tuple(dict.fromkeys(clauses)), where=table.place)
+
+
+def _check_evidence(table: Table[Deviation]) -> None:
+    """Raises BadInput where the evidence is not a case, or not one that the record selects."""
+    record = table.values
+    try:
+        shown = parse(record.evidence)
     except BadInput as error:
-        raise record.fail("evidence", str(error)) from None
-    for part in selection.split("/") if selection else ():
+        raise table.fail("evidence", str(error)) from None
+    for part in record.case.split("/") if record.case else ():
         if part.split(":")[0] not in (*shown.fields, "rank", "channels") or ":" not in part:
-            raise record.fail("case", f"{part!r} is not field:value with a field of {', '.join(shown.fields)}")
-    if not matches(shown, selection):
-        raise record.fail("evidence", f"the case {shown.id} is not among those that case = {selection!r} selects")
+            raise table.fail("case", got=part, allowed=f"field:value with a field of {', '.join(shown.fields)}")
+    if not matches(shown, record.case):
+        raise table.fail("evidence", f"the case {shown.id} is not among those that case = {record.case!r} selects")

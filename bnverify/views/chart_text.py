@@ -15,14 +15,14 @@ from bnverify.values import Status
 from bnverify.views.text import number, plural, short
 
 CELL_SIGNS = {
-    Status.CONFORMS.value: "✓",
-    Status.KNOWN.value: "k",
-    Status.INCONCLUSIVE.value: "?",
-    Status.UNSUPPORTED.value: "–",
-    Status.UNSTABLE.value: "~",
-    Status.WRONG.value: "✗",
-    Status.CRASHED.value: "!",
-    "": "–",
+    Status.CONFORMS: "✓",
+    Status.KNOWN: "k",
+    Status.INCONCLUSIVE: "?",
+    Status.UNSUPPORTED: "–",
+    Status.UNSTABLE: "~",
+    Status.WRONG: "✗",
+    Status.CRASHED: "!",
+    None: "–",
 }
 CELL_COLOURS = {"✓": "green", "k": "cyan", "?": "yellow", "–": "dim", "~": "yellow", "✗": "bold red", "!": "bold magenta"}
 MARKS = {"✓": "✅", "k": "🔵", "?": "❔", "–": "➖", "~": "🟡", "✗": "❌", "!": "💥"}  # Markdown has no colours
@@ -86,14 +86,14 @@ def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
     if row.record is None:
         return [f"{row.name}: {row.problem}"]
     lines: list[str] = []
-    causes: dict[tuple[str, str], list[tuple[Cell, CellGroup]]] = {}
+    causes: dict[tuple[Status, str], list[tuple[Cell, CellGroup]]] = {}
     for cell in row.cells:
         for group in cell.groups:
             causes.setdefault((group.status, group.cause), []).append((cell, group))
-    for (status, cause), found in sorted(causes.items(), key=lambda item: not Status(item[0][0]).fails):
+    for (status, cause), found in sorted(causes.items(), key=lambda item: not item[0][0].fails):
         titles = ", ".join(f"{cell.clause.title} ({number(len(group.cases))})" for cell, group in found)
         lines.append(f"{row.name}: {status}: {cause or 'no cause named'}: {titles}")
-        if Status(status).fails or verbose:
+        if status.fails or verbose:
             lines += [f"  {mismatch_words(found[0][1])}", f"  see: {reproduce_in_row(row, found[0][1])}"]
     if verbose:
         lines += [f"{row.name}: unsupported ({number(n)}): {reason}" for reason, n in row.unsupported]
@@ -136,7 +136,7 @@ def as_markdown(rows: Sequence[ChartRow], notes: Sequence[str] = ()) -> str:
         else:
             lines.append(_row([_code(row.name), *(MARKS[CELL_SIGNS[cell.status]] for cell in row.cells), _counts(row)]))
     legend = ", ".join(
-        f"{MARKS[sign]} {status or 'no check'}" for status, sign in CELL_SIGNS.items() if status != "unsupported"
+        f"{MARKS[sign]} {status or 'no check'}" for status, sign in CELL_SIGNS.items() if status is not Status.UNSUPPORTED
     )
     lines += ["", f"{chart_conclusion(rows)}. {legend}.", ""]
     lines += [f"{position}. {_text(clause.title)}: {_text(clause.rule)}" for position, clause in enumerate(CLAUSES, 1)]

@@ -63,12 +63,12 @@ def _clause_case(row: ChartRow, cell: Cell) -> TestCase:
         f"{group.status} in {len(group.cases)} cases: {group.cause}\n{reproduce_in_row(row, group)}\n{mismatch_words(group)}"
         for group in cell.groups
     ]
-    if cell.status and Status(cell.status).fails:
-        kind = Error if cell.status == Status.CRASHED.value else Failure
-        case.result = [kind(_legal(f"{cell.clause.title}: {cell.status}"), cell.status)]
+    if cell.status and cell.status.fails:
+        kind = Error if cell.status is Status.CRASHED else Failure
+        case.result = [kind(_legal(f"{cell.clause.title}: {cell.status}"), str(cell.status))]
         case.result[0].text = _legal("\n\n".join(lines))
-    elif cell.status != Status.CONFORMS.value:
-        case.result = [Skipped(_legal("; ".join(lines) or "no check"), cell.status or "no check")]
+    elif cell.status is not Status.CONFORMS:
+        case.result = [Skipped(_legal("; ".join(lines) or "no check"), str(cell.status or "no check"))]
     return case
 
 
