@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Ended, environment
+from support.cli import Ended, environment
 
 from bnverify.cli.main import cli
 from bnverify.matrix.rows import load_matrix, select_rows

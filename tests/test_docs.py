@@ -13,7 +13,7 @@ from types import ModuleType
 
 import click
 import pytest
-from conftest import Cli
+from support.cli import Cli
 
 from bnverify.api import checking as api
 from bnverify.api import explaining as own_numbers

@@ -1,0 +1,329 @@
+"""Cases: ids that read and parse back, suites that nest, fills that are what they say."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from _pytest.mark.expression import Expression
+from hypothesis import given
+from hypothesis import strategies as st
+from support import exact as rational
+
+from bnverify.cases.case import Case
+from bnverify.cases.expression import compile_expression
+from bnverify.cases.fields import FILLS, LAWS, MASKS, WEIGHTS
+from bnverify.cases.file_formats import FILES
+from bnverify.cases.fills import describe, make_inputs
+from bnverify.cases.ids import parse
+from bnverify.cases.layer_config import CONSTRAINTS, INITIALIZERS, REGULARIZERS, LayerConfig
+from bnverify.cases.modes import LAYOUTS, MODES
+from bnverify.cases.steps import Step
+from bnverify.cases.suites import SUITES, choose, matches, smaller_first, suite
+from bnverify.errors import BadInput
+from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES
+from bnverify.reference.machine import trace_case
+
+numbers = st.floats(0, 1, allow_nan=False)
+limits = st.floats(0, 1e6, allow_nan=False)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    shape = draw(st.lists(st.integers(1, 12), min_size=2, max_size=6))
+    rank = len(shape)
+    several = st.lists(st.integers(0, rank - 1), min_size=2, max_size=rank, unique=True).map(tuple)
+    axis = draw(st.integers(-rank, rank - 1) | several)
+    if isinstance(axis, int) and draw(st.booleans()):
+        shape[(axis + 1) % rank] = 0  # a reduced axis may be empty
+    before = [step for step in Step if step not in (Step.OPTIMIZE, Step.SAVE)]
+    steps = draw(st.lists(st.sampled_from(before), max_size=12))
+    last = draw(st.lists(st.just(Step.OPTIMIZE), min_size=not any(step.is_call for step in steps), max_size=1))
+    renorm = draw(st.booleans())
+    clipping = {name: draw(limits) for name in draw(st.sets(st.sampled_from(("rmax", "rmin", "dmax")))) if renorm}
+    if clipping.get("rmin", 0.0) > clipping.get("rmax", 1e6):
+        del clipping["rmin"]
+    mask = draw(st.sampled_from(("", *MASKS)))
+    asked = {
+        Step.TRAIN: {"", *LAWS} - {"epsilon", "threads"} - ({"mask"} if mask != "full" else set()),
+        Step.INFER: {"", "epsilon"},
+    }
+    gradients = draw(st.integers(0, 2))
+    initializer = draw(st.sampled_from(INITIALIZERS))
+    laws = sorted(asked.get((steps + last)[0], {""}))
+    return Case(
+        shape=tuple(shape),
+        steps=tuple(steps + last),
+        config=LayerConfig(
+            axis=axis,
+            momentum=draw(numbers),
+            epsilon=draw(st.floats(0, 1e6)),
+            center=draw(st.booleans()),
+            scale=draw(st.booleans()),
+            gamma_initializer=initializer,
+            trainable=draw(st.booleans()),
+            gamma_regularizer=draw(st.sampled_from(REGULARIZERS)),
+            beta_regularizer=draw(st.sampled_from(REGULARIZERS)),
+            gamma_constraint=draw(st.sampled_from(CONSTRAINTS)),
+            beta_constraint=draw(st.sampled_from(CONSTRAINTS)),
+            renorm=renorm,
+            renorm_clipping=tuple(clipping.items()),
+            renorm_momentum=draw(numbers) if renorm else LayerConfig.renorm_momentum,
+        ),
+        policy=draw(st.sampled_from(sorted(POLICIES))),
+        dtype=draw(st.sampled_from(tuple(FORMATS) if gradients or last else (*FORMATS, *INTEGERS))),
+        fill=draw(st.sampled_from(FILLS)),
+        mask=mask,
+        weights=draw(st.sampled_from(WEIGHTS)) if initializer == "" else "random",
+        gradients=gradients,
+        layout=draw(st.sampled_from(sorted(LAYOUTS))),
+        law=draw(st.sampled_from(laws)),
+    )
+
+
+@given(cases())
+def test_ids_parse_back(case: Case) -> None:
+    """parse(case.id) == case, whatever the case, and the id of that is the same again."""
+    assert parse(case.id) == case
+    assert parse(case.id).id == case.id
+
+
+@given(cases())
+def test_ids_need_no_quoting(case: Case) -> None:
+    """An id is one word for a shell and for pytest's -k."""
+    assert all(c.isalnum() or c in ":/.+-_=" for c in case.id)
+    assert Expression.compile(case.id).evaluate(lambda word, **_: word == case.id)
+
+
+def test_ids_print_only_what_differs_from_the_defaults() -> None:
+    """shape and steps always stand, a default never, and the order of the fields is fixed."""
+    assert Case(shape=(4, 3), steps=(Step.TRAIN,)).id == "shape:4x3/steps:T"
+    given_ = "steps:TI/fill:offset/momentum:0.99/axis:1/shape:2x3/policy:float32/dtype:float16"
+    assert parse(given_).id == "shape:2x3/axis:1/dtype:float16/fill:offset/steps:TI"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "case id '': '' is not field:value"),
+        ("shape:4x3", "no steps; an id needs shape and steps"),
+        ("steps:T", "no shape"),
+        ("shape:4x3/steps:T/fil:normal", "did you mean fill:…?"),
+        ("shape:4x3/steps:T/fill:ofset", "did you mean fill:offset?"),
+        ("shape:4/steps:T", "shape is '4'; allowed: two or more sizes joined by x"),
+        ("shape:4x0/steps:T", "the kept axis has size 0; allowed: sizes of 0 on reduced axes"),
+        ("shape:0x3/axis:0/steps:T", "the kept axis has size 0"),
+        ("shape:4x03/steps:T", "shape is '4x03'"),
+        ("shape:4x3/steps:X", "steps is 'X'; allowed: letters T, I, N, F, U, S"),
+        (
+            "shape:4x3/steps:OT",
+            "steps is 'OT'; allowed: letters T, I, N, F, U, S, each with an optional count",
+        ),
+        ("shape:4x3/steps:TO2", "steps is 'TO2'"),
+        ("shape:4x3/steps:FU", "at least one call"),
+        ("shape:4x3/steps:T/axis:2", "axis 2 is out of range -2…1"),
+        ("shape:4x3/steps:T/axis:1+-1", "names an axis twice"),
+        ("shape:4x3/steps:T/axis:1.5", "axis is '1.5'; allowed: an integer"),
+        ("shape:4x3/steps:T/momentum:2", "momentum is '2'; allowed: a number from 0 to 1"),
+        ("shape:4x3/steps:T/epsilon:nan", "epsilon is 'nan'; allowed: a number from 0 to 1e+06"),
+        ("shape:4x3/steps:T/epsilon:-1e-3", "epsilon is '-1e-3'; allowed: a number from 0 to 1e+06"),
+        ("shape:4x3/steps:T/gradients:3", "gradients is '3'; allowed: one of 0, 1, 2"),
+        ("shape:4x3/steps:T/mask:hiden", "did you mean mask:hidden?"),
+        ("shape:4x3/steps:T/law:shifts", "did you mean law:shift?"),
+        ("shape:4x3/steps:T/law:epsilon", "law:epsilon needs I as its first step; got steps:T"),
+        ("shape:4x3/steps:T/law:mask", "law:mask needs mask:full; got mask:none"),
+        ("shape:4x3/steps:T/gamma_constraint:nonneg", "did you mean gamma_constraint:non_neg?"),
+        ("shape:4x3/steps:T/renorm_clipping:rmax2", "renorm_clipping and renorm_momentum need renorm:True"),
+        ("shape:4x3/steps:T/renorm_momentum:0.5", "renorm_clipping and renorm_momentum need renorm:True"),
+        ("shape:4x3/steps:T/renorm:True/renorm_clipping:rmax1+rmax2", "allowed: rmax, rmin and dmax, each at most once"),
+        ("shape:4x3/steps:T/renorm:True/renorm_clipping:rmin2+rmax1", "rmin <= rmax"),
+        ("shape:4x3/steps:T/renorm:True/renorm_clipping:dmax-1", "allowed: rmax, rmin and dmax"),
+        ("shape:4x3/steps:T/center:true", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
+        ("shape:4x3/steps:T/steps:I", "the field steps stands twice"),
+        ("shape:4x3/steps:TS", "a step S needs a file, and a file needs a step S"),
+        ("shape:4x3/file:keras/steps:T", "a step S needs a file, and a file needs a step S; got file:keras with steps:T"),
+        ("shape:4x3/file:export/steps:TST", "file:export can only infer after S; got steps:TST"),
+        ("shape:4x3/mode:fits/steps:T", "did you mean mode:fit?"),
+        (
+            "shape:4x3/mode:fit/gradients:1/steps:T",
+            "gradients need mode:call or positional; got mode:fit",
+        ),
+        (
+            "shape:4x3/mode:xla/steps:TO",
+            "a step O needs mode:call, positional, fit, on_batch, evaluate, uncompiled; got mode:xla",
+        ),
+        ("shape:4x3/mask:full/mode:fit/steps:T", "mode:fit feeds inputs only, no mask; got mask:full"),
+        ("shape:4x3/fill:nonfinite/mode:fit/steps:T", "mode:fit trains with SGD(0), which needs a finite gradient of gamma"),
+        ("shape:4x3/mode:uncompiled/steps:TFO", "a step O of mode:uncompiled compiles the model; allowed: O without F and U"),
+        ("shape:4x3/mode:unbuilt/steps:T", "mode:unbuilt needs weights:initial"),
+        (
+            "shape:4x3/mode:shared/steps:T3",
+            "mode:shared makes two calls at once, so each call must stand twice in the steps; got steps:T3",
+        ),
+        ("shape:4x3/mode:timedistributed/steps:T", "mode:timedistributed needs three axes or more, axis -1"),
+        ("shape:4x3x2/mask:broadcast/mode:timedistributed/steps:T", "axis -1, and a mask with every time step"),
+        ("shape:4x3x2/mode:masking/steps:T", "mode:masking makes a mask: it needs mask:random"),
+        ("shape:4x3x2/axis:1/mask:full/mode:embedding/steps:T", "mode:embedding needs three axes or more, and axis -1"),
+        ("shape:3x2/mode:mirrored4/steps:T", "mode:mirrored4 needs a batch of 4 or more; got 3"),
+        (
+            "shape:4x3/gamma_initializer:random_normal/weights:initial/steps:T",
+            "weights:initial needs initializers that are not random; gamma is random",
+        ),
+    ],
+)
+def test_bad_ids_say_what_is_allowed(text: str, message: str) -> None:
+    """Each malformed id is one line that names the field, what was got and what is allowed."""
+    with pytest.raises(BadInput) as caught:
+        parse(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_ids_of_the_full_suite_parse_back() -> None:
+    """Ways of running, files and networks among them."""
+    for case in suite("full"):
+        assert parse(case.id) == case, case.id
+
+
+def test_suites_nest() -> None:
+    """smoke ⊂ default ⊂ full, each larger than the one before, no case twice."""
+    smoke, default, full = (set(suite(name)) for name in ("smoke", "default", "full"))
+    assert smoke < default < full
+    assert all(len(set(suite(name))) == len(suite(name)) for name in SUITES)
+
+
+def test_the_default_suite_has_every_axis_of_every_rank() -> None:
+    """Ranks 2 to 6, each axis by both its names."""
+    found = {(len(case.shape), case.config.axis) for case in suite("default")}
+    assert {(rank, axis) for rank in range(2, 7) for axis in range(-rank, rank)} <= found
+
+
+def test_the_default_suite_has_every_value_of_every_field() -> None:
+    """Every fill, policy, input dtype and step; momentum from 0 to 1, epsilon from 1e-12 to 1; one value per channel."""
+    found = suite("default")
+    assert {case.fill for case in found} == set(FILLS)
+    assert {case.policy for case in found} == set(POLICIES)
+    assert {case.dtype for case in found} == {*FORMATS, *INTEGERS}
+    assert {step for case in found for step in case.steps} == set(Step)
+    assert {case.layout for case in found} == set(LAYOUTS)
+    assert {case.file for case in found} == {"", *FILES}
+    assert {case.mode for case in found} >= {mode for mode in MODES if mode != "one_thread" and not mode[-1].isdigit()}
+    assert {0.0, 0.5, 0.99, 1.0} <= {case.config.momentum for case in found}
+    assert {1e-12, 1e-7, 1e-3, 1.0} <= {case.config.epsilon for case in found}
+    assert {(case.config.center, case.config.scale) for case in found} == {(a, b) for a in (True, False) for b in (True, False)}
+    assert any(case.shape == (1, 7) for case in found)
+    assert max(case.shape[0] for case in found) == 150_000
+
+
+def test_every_regression_has_its_cause() -> None:
+    """A regression case says why it exists."""
+    assert all(len(case.cause) > 20 for case in suite("regressions"))
+
+
+WORDS = ("offset", "shape:4x3", "axis:1", "steps:T")
+
+
+@given(
+    st.recursive(
+        st.sampled_from(WORDS),
+        lambda e: e.map("not {}".format) | st.builds("({} {} {})".format, e, st.sampled_from(("and", "or")), e),
+    ),
+    st.sampled_from(suite("smoke")),
+)
+def test_expressions_mean_what_they_mean_to_pytest(expression: str, case: Case) -> None:
+    """-k selects on the command line exactly what pytest's -k selects."""
+    theirs = Expression.compile(expression).evaluate(lambda word, **_: word.lower() in case.id.lower())
+    assert compile_expression(expression)(case.id) == theirs
+
+
+@pytest.mark.parametrize("expression", ["", "(", "offset and", "or", "a b", "not", ")", "(a"])
+def test_malformed_expressions_are_bad_input(expression: str) -> None:
+    """A malformed expression says so."""
+    with pytest.raises(BadInput, match="is malformed"):
+        compile_expression(expression)
+
+
+def test_choosing_nothing_is_bad_input() -> None:
+    """An expression that selects no case is a mistake, not an empty success."""
+    with pytest.raises(BadInput, match="selects nothing in the smoke suite"):
+        choose("smoke", (), "nosuchword")
+
+
+def test_a_selection_matches_defaults_and_alternatives() -> None:
+    """A part of an id selects by the fields it names; `|` gives alternatives; defaults count."""
+    case = parse("shape:4x3/axis:1/steps:T")
+    assert matches(case, "axis:1|2/fill:normal")
+    assert not matches(case, "fill:offset")
+    assert matches(case, "")
+
+
+def test_smaller_cases_come_first() -> None:
+    """The order in which a failure looks for its example."""
+    shuffled = [parse(t) for t in ("shape:8x3/steps:T9", "shape:4x3/steps:T", "shape:2x2/steps:TI")]
+    assert [case.id for case in smaller_first(shuffled)] == ["shape:2x2/steps:TI", "shape:4x3/steps:T", "shape:8x3/steps:T9"]
+
+
+def test_inputs_depend_on_the_id_and_the_seed_alone() -> None:
+    """The same case has the same inputs in every run; another seed gives others."""
+    case = parse("shape:4x3/steps:T")
+    first, again, other = make_inputs(case), make_inputs(parse(case.id)), make_inputs(case, seed=1)
+    np.testing.assert_array_equal(first.batches[0], again.batches[0])
+    assert not np.array_equal(first.batches[0], other.batches[0])
+    # a literal, so that a change of the generator does not pass unseen: records of old runs would no longer reproduce
+    assert first.batches[0].ravel()[:2].tolist() == [-0.2783273458480835, -0.5861745476722717]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 37, 4096])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_the_exact_fill_is_exact(rows: int, dtype: str) -> None:
+    """Mean and variance are small dyadic numbers: plain float32 sums in any order give them bit for bit."""
+    case = parse(f"shape:{rows}x3/dtype:{dtype}/fill:exact/steps:T")
+    batch = make_inputs(case).batches[0]
+    assert batch is not None
+    order = np.random.default_rng(0).permutation(rows)
+    for c, values in rational.channels(batch, 1).items():
+        mean, variance = rational.moments(values)
+        assert mean.denominator <= 2
+        assert variance.denominator <= 4
+        if rows >= 3:
+            assert variance > 0
+        shuffled = batch[order, c].astype(np.float32)
+        total = np.cumsum(shuffled, dtype=np.float32)[-1]
+        assert Fraction(float(total)) / rows == mean
+
+
+def test_fills_have_the_property_that_they_are_made_for() -> None:
+    """offset: mean ≫ spread; constant: no variance; tiny: variance ≪ epsilon; huge, subnormal, nonfinite: as they say."""
+
+    def batch(fill: str) -> np.ndarray:
+        made = make_inputs(parse(f"shape:64x4/fill:{fill}/steps:T")).batches[0]
+        assert made is not None
+        return made.astype(np.float64)
+
+    offset, spike = batch("offset"), batch("spike")
+    assert (np.abs(offset.mean(0)) > 500 * offset.std(0)).all()
+    assert (batch("constant").std(0) == 0).all()
+    assert (batch("tiny").var(0) < 1e-3 / 30).all()
+    assert (np.abs(spike - np.median(spike, 0)).max(0) > 20).all()
+    assert np.abs(batch("huge")).max() > 1e13
+    assert (np.abs(batch("subnormal")) < FORMATS["float32"].smallest_normal).all()
+    nonfinite = np.isfinite(batch("nonfinite")).all(axis=0)
+    assert nonfinite.tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_every_fill_says_what_it_exposes(fill: str) -> None:
+    """The docstring of a fill names the class of faults that it is for."""
+    assert "expose" in describe(fill).lower() or "shows" in describe(fill).lower()
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_initial_weights_are_exact_in_the_format_that_stores_them(policy: str) -> None:
+    """No rounding happens when the weights are set, so none has to be allowed for."""
+    case = parse(f"shape:4x5/policy:{policy}/steps:T")
+    weights = make_inputs(case).weights
+    assert weights is not None
+    for value in weights.values():
+        np.testing.assert_array_equal(FORMATS[POLICIES[policy].variable.name].round(value).astype(float), value)
+    assert len(trace_case(case, make_inputs(case))) == 1

@@ -1,0 +1,67 @@
+"""Ctrl-C: the verdicts so far are told, and nothing is half-written."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from support.cli import Ended, environment
+from support.layers import LAYERS
+
+
+def interrupted(folder: Path, *arguments: str) -> Ended:
+    """A real process that gets SIGINT once the file `reached` is there."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bnverify", *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a CI service may start us with it ignored
+    ) as process:
+        until = time.monotonic() + 60
+        while not (folder / "reached").exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    return Ended(process.returncode, out, err)
+
+
+def test_ctrl_c_in_mid_run(tmp_path: Path) -> None:
+    """Ctrl-C ends a run with the verdicts so far, marked INCOMPLETE, in the reports, too, and with exit code 130."""
+    (tmp_path / "mylayers.py").write_text(LAYERS)
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom mylayers import EpsilonOutside\n"
+        "class Slow(EpsilonOutside):\n"
+        "    calls = 0\n"
+        "    def call(self, inputs, training=None, mask=None):\n"
+        "        Slow.calls += 1\n"
+        "        if Slow.calls == 5:\n"  # the first call of the third case
+        "            Path('reached').touch()\n"
+        "            time.sleep(60)\n"
+        "        return super().call(inputs, training=training)\n"
+    )
+    ids = ["shape:2x2/steps:TI", "shape:3x2/steps:TI", "shape:4x2/steps:TI"]
+    options = [word for id_ in ids for word in ("--case", id_)]
+    ended = interrupted(tmp_path, "run", "--layer", "slow:Slow", *options, "--json", "r.json", "--junit", "r.xml")
+    assert (ended.code, ended.err) == (130, "")
+    assert ended.last == "DEVIATES, INCOMPLETE: 66 checks of 14 clauses in 2 cases; 2 wrong"
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["ok"], report["complete"]) == (False, False)
+    assert [(v["case"], v["status"]) for v in report["verdicts"]] == [(ids[0], "wrong"), (ids[1], "wrong")]
+    junit = ET.parse(tmp_path / "r.xml")
+    assert [case.get("name") for case in junit.iter("testcase")] == ids[:2]
+
+
+def test_ctrl_c_before_any_verdict(tmp_path: Path) -> None:
+    """Ctrl-C while a module is imported ends with one line that says so, and exit code 130."""
+    (tmp_path / "slow.py").write_text("import time\nfrom pathlib import Path\nPath('reached').touch()\ntime.sleep(60)\n")
+    ended = interrupted(tmp_path, "run", "--layer", "slow:Slow", "--json", "r.json")
+    assert (ended.code, ended.out, ended.err.lstrip("\n")) == (130, "", "bnverify: interrupted before any verdict\n")
+    assert not (tmp_path / "r.json").exists()
