@@ -11,7 +11,7 @@ from .watching import Watch
 
 def watch(worker, request):
     """The answer to a request for a network: nothing of the steps themselves, but all calls of its batch normalizations."""
-    answer = {"weights": [], "initial": {}, "config": None, "steps": [], "failure": None, "inner": []}
+    answer = {"weights": [], "initial": {}, "made": None, "config": None, "steps": [], "failure": None, "inner": []}
     stage, before = "constructor", None
     try:
         worker.tell(stage)
