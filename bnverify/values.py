@@ -108,8 +108,8 @@ class StepObservation:
 class InnerCall:
     """A call that was watched inside a step: of a layer in a network, or on a replica.
 
-    label: whose; arguments: the layer's, by Keras' names, empty for the case's own; before: its weights by name; after: what
-    the call left behind; weights: as the layer lists them, empty where nobody asked.
+    label: which layer or replica makes it; arguments: the layer's, by Keras' names, empty for the case's own; before: its
+    weights by name; after: the observation after the call.
     """
 
     label: str
@@ -123,7 +123,6 @@ class InnerCall:
     before: Mapping[str, Array]
     after: StepObservation
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    weights: tuple[WeightInfo, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ def _late(case: Any) -> Iterator[str]:
 def _replicas(case: Any) -> Iterator[str]:
     count, batch = case.how.replicas, case.shape[0]
     if count > max(1, batch):
-        yield f"mode:{case.mode} needs a batch of {count} or more; got {batch}"
+        yield f"mode:{case.mode} needs a batch size of {count} or more; got {batch}"
     if case.how.one_computation and batch % count:
-        yield f"mode:{case.mode} needs a batch that {count} divides; got {batch}"
+        yield f"mode:{case.mode} needs a batch size that is a multiple of {count}; got {batch}"
     if 0 in case.kept:
         yield f"mode:{case.mode} spreads the batch over replicas, so axis 0 cannot be kept"
 

@@ -118,7 +118,7 @@ def _inner(case: Case, call: InnerCall) -> SubCase:
         network="",
     )
     masks = () if call.mask is None else (call.mask,)
-    observation = Observation(call.weights, call.before, None, (call.after,))
+    observation = Observation((), call.before, None, (call.after,))
     return SubCase(call.label, own, Inputs(dict(call.before), (call.x,), masks), observation, (call.step,))
 
 

@@ -121,10 +121,7 @@ def observation(answer: Mapping[str, Any]) -> Observation:
         config=answer["config"],
         steps=tuple(_observed(step) for step in answer["steps"]),
         failure=_failure(answer["failure"]) if answer["failure"] else None,
-        inner=tuple(
-            InnerCall(**{**call, "after": _observed(call["after"]), "weights": _infos(call.get("weights", ()))})
-            for call in answer.get("inner", ())
-        ),
+        inner=tuple(InnerCall(**{**call, "after": _observed(call["after"])}) for call in answer.get("inner", ())),
     )
 
 

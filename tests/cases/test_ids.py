@@ -165,7 +165,7 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3x2/mask:broadcast/mode:timedistributed/steps:T", "axis -1, and a mask with every time step"),
         ("shape:4x3x2/mode:masking/steps:T", "mode:masking makes a mask: it needs mask:random"),
         ("shape:4x3x2/axis:1/mask:full/mode:embedding/steps:T", "mode:embedding needs three axes or more, and axis -1"),
-        ("shape:3x2/mode:mirrored4/steps:T", "mode:mirrored4 needs a batch of 4 or more; got 3"),
+        ("shape:3x2/mode:mirrored4/steps:T", "mode:mirrored4 needs a batch size of 4 or more; got 3"),
         (
             "shape:4x3/gamma_initializer:random_normal/weights:initial/steps:T",
             "weights:initial needs initializers that are not random; gamma is random",

@@ -229,11 +229,11 @@ def test_parts_are_shards_or_the_whole_batch() -> None:
 @pytest.mark.parametrize(
     ("case", "says"),
     [
-        ("shape:4x3/axis:0/mode:mirrored2/steps:T", "its axis 0 cannot be kept"),
-        ("shape:3x3/mode:mirrored4/steps:T", "a batch of 4 or more, got 3"),
-        ("shape:7x3/mode:parallel2/steps:T", "a batch of a multiple of 2, got 7"),
-        ("shape:4x3/mode:mirrored2/file:pickle/steps:TS", "file:keras, weights.h5, h5; got file:pickle"),
-        ("shape:4x3/mode:parallel2/file:keras/steps:TS", "writes no files"),
+        ("shape:4x3/axis:0/mode:mirrored2/steps:T", "so axis 0 cannot be kept"),
+        ("shape:3x3/mode:mirrored4/steps:T", "a batch size of 4 or more; got 3"),
+        ("shape:7x3/mode:parallel2/steps:T", "a batch size that is a multiple of 2; got 7"),
+        ("shape:4x3/mode:mirrored2/file:pickle/steps:TS", "cannot write file:pickle; allowed: keras, weights.h5, h5"),
+        ("shape:4x3/mode:parallel2/file:keras/steps:TS", "cannot write file:keras; allowed: none"),
         ("shape:4x3/mode:mirrored2/gradients:1/steps:T", "got mode:mirrored2"),
     ],
 )
@@ -288,7 +288,7 @@ from bnverify.verdicts.pipeline import verify
 from bnverify.targets.loading import open_target
 from bnverify.targets.target import InProcess
 open_target()
-from bnverify.targets.mutants.replica_layers import EQUIVALENT, MUTANTS
+from bnverify.targets.mutants.replica_layers import REPLICA_EQUIVALENT as EQUIVALENT, REPLICA_MUTANTS as MUTANTS
 cases = [parse("shape:7x4/momentum:0.5/mode:mirrored2/file:weights.h5/steps:TSTI"),
          parse("shape:7x4/momentum:0.5/synchronized:True/mode:mirrored3/steps:T2I"), parse("shape:7x4/steps:T2I")]
 for mutant in (*MUTANTS, *EQUIVALENT):

@@ -117,7 +117,6 @@ Inner call:
     before: {name: array}; the weights before the call
     after: the answer to this call, as for a step
     arguments?: {name: value}; the layer's arguments
-    weights?: [weights]; as the layer lists them
 
 Failure:
 
