@@ -68,5 +68,5 @@ def run_code(name: str, code: str) -> str:
 
 
 def _row(name: str) -> Row:
-    (row,) = select_rows(load_matrix(find_matrix(", and none was installed with bnverify")).rows, (name,))
+    (row,) = select_rows(load_matrix(find_matrix()).rows, (name,))
     return row

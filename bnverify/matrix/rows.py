@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +92,11 @@ class Matrix:
         return _completed(Row(f"{module}-{version}-{backend}", module, version, backend, "", ()), self.pins, str(self.path))
 
 
-def find_matrix(hint: str = "; --file names another") -> Path:
-    """The matrix file: ci/matrix.toml in this folder or one above it, or the one that was installed with bnverify."""
+def find_matrix() -> Path:
+    """The matrix file: ci/matrix.toml in this folder or one above it, else the one that ships with bnverify."""
     here = Path.cwd()
-    installed = Path(sys.prefix) / "share" / "bnverify" / "matrix.toml"
-    for path in (*(folder / "ci" / "matrix.toml" for folder in (here, *here.parents)), installed):
-        if path.is_file():
-            return path
-    raise BadInput(f"no matrix file: there is no ci/matrix.toml in {here} or above{hint}")
+    own = (folder / "ci" / "matrix.toml" for folder in (here, *here.parents))
+    return next(filter(Path.is_file, own), Path(str(resources.files("bnverify.matrix") / "matrix.toml")))
 
 
 def load_matrix(path: Path) -> Matrix:

@@ -10,6 +10,7 @@ import pytest
 from packaging.version import Version
 from support.cli import ROOT, Cli, assert_refused
 
+from bnverify import matrix
 from bnverify.errors import BadInput
 from bnverify.matrix.rows import Matrix, Row, find_matrix, load_matrix, select_rows
 
@@ -280,13 +281,11 @@ def test_listing(cli: Cli, rows: dict[str, Row]) -> None:
         ("--file bad.toml", "bad.toml:2: row 1, field keras: got 1; allowed: a text in quotes"),
         ("--file rows.toml x46", f"row 'x46' is unknown; did you mean x64?{LIST}"),
         ("--file rows.toml --only keras", f"--only 'keras' {CONDITION}"),
-        ("--list", "no matrix file: there is no ci/matrix.toml in {} or above; --file names another"),
     ],
 )
 @pytest.mark.usefixtures("rows")
-def test_refused(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, message: str) -> None:
+def test_refused(cli: Cli, folder: Path, arguments: str, message: str) -> None:
     """Bad rows end the command with one line and exit code 2 before anything is made or run."""
-    monkeypatch.setattr("sys.prefix", str(folder))
     (folder / "bad.toml").write_text("[[row]]\nkeras = 1\n")
     ended = cli("matrix", *arguments.split())
     assert_refused(ended)
@@ -294,14 +293,14 @@ def test_refused(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, argume
 
 
 def test_the_file_that_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows are those of ci/matrix.toml here or above, before those that were installed with bnverify."""
-    installed = folder / "prefix" / "share" / "bnverify" / "matrix.toml"
+    """Rows are those of ci/matrix.toml here or above, else those that ship with bnverify, with a record of each beside them."""
     own = folder / "ci" / "matrix.toml"
-    for path in (installed, own):
-        path.parent.mkdir(parents=True)
-        path.write_text(ROWS)
-    monkeypatch.setattr("sys.prefix", str(folder / "prefix"))
-    monkeypatch.chdir(folder / "prefix")
+    (folder / "below").mkdir()
+    monkeypatch.chdir(folder / "below")
+    shipped = find_matrix()
+    assert shipped.parent == Path(matrix.__file__).parent
+    names = {row.name for row in load_matrix(shipped).rows}
+    assert names == {path.stem for path in (shipped.parent / "baselines").iterdir()}
+    own.parent.mkdir()
+    own.write_text(ROWS)
     assert find_matrix() == own
-    own.unlink()
-    assert find_matrix() == installed
