@@ -4,7 +4,9 @@ Each file format is a pair of functions: `save(caller, model, path)` writes a fi
 loaded model. Formats without a file (weights, config, clone) copy from the layer directly.
 """
 
+import contextlib
 import importlib
+import io
 import logging
 import os
 import pickle
@@ -212,14 +214,8 @@ def export(caller, model, path):
         importlib.import_module("tensorflow")
     except ImportError:
         raise NotHere("exporting needs TensorFlow, which is not installed here")
-    if caller.framework.generation == 3:
-        model.export(path, **quiet(model.export))
-    else:
+    with contextlib.redirect_stdout(io.StringIO()):  # some releases print a summary and have no argument against it
         model.export(path)
-
-
-def quiet(function):
-    return {"verbose": False} if "verbose" in function.__code__.co_varnames[: function.__code__.co_argcount] else {}
 
 
 def serve(caller, path):
