@@ -1,70 +1,57 @@
-"""The notebook views of one's own numbers: tables that read in light and dark themes, with a plot where matplotlib is there."""
+"""The notebook views of a user's own numbers: tables that read in light and dark themes, and a plot with matplotlib."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
-from html import escape
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bnverify.explaining.expected import Answer
 from bnverify.explaining.explanation import Explanation
 from bnverify.explaining.trajectory import Trajectory
-from bnverify.values import Status
 from bnverify.views import explanation_text as text
 from bnverify.views import plots
-from bnverify.views.html import MARK
-from bnverify.views.text import encodable, environment_line
+from bnverify.views.templates import render
+from bnverify.views.text import environment_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def explanation_html(e: Explanation, comparisons: Sequence[Answer] = ()) -> str:
-    """A self-contained fragment: the heading, a row for each step, the conclusion, the plot."""
-    rows = []
-    for quantity in e.quantities:
-        status = quantity.check.status if quantity.check else Status.CONFORMS
-        *texts, margin = text.cells(quantity)
-        mark = "" if quantity.check is None else f" style='border-bottom:2px solid {MARK.get(status, '#4b8bbe')}'"
-        rows.append([*map(escape, texts), f"<span{mark}>{escape(margin)}</span>"])
+    """A self-contained fragment: the heading, a row for each step, the conclusion, and the plot."""
     notes = [line for comparison in comparisons for line in text.comparison_lines(comparison)]
-    head = list(text.heading(e))
-    table = _table(("", "formula", "reference", "the layer's own", "margin"), rows)
-    return _fragment(head, table, [text.explanation_conclusion(e), *notes], lambda: plots.plot_explanation(e))
+    return render(
+        "explanation",
+        head=[_labelled(line) for line in text.heading(e)],
+        names=("", "formula", "reference", "the layer's own", "margin"),
+        rows=[(text.cells(quantity), quantity.check.status if quantity.check else None) for quantity in e.quantities],
+        notes=[text.explanation_conclusion(e), *notes],
+        picture=_picture(lambda: plots.plot_explanation(e)),
+    )
 
 
 def trajectory_html(t: Trajectory) -> str:
-    """A self-contained fragment: some steps as a table, when inference agrees with training, the plot."""
-    rows = [[*map(escape, text.row(t, step))] for step in text.shown_steps(t)]
-    rows.append(["data", text.shown_values(t.data["mean"]), "", text.shown_values(t.data["variance"]), "", ""])
-    names = ("step", "moving_mean", "reference", "moving_variance", "reference", "apart")
-    head = [f"{t.name} · {environment_line(t.environment)}"]
-    return _fragment(head, _table(names, rows), list(text.trajectory_lines(t)), lambda: plots.plot_trajectory(t))
+    """A self-contained fragment: some steps as a table, the step from which inference agrees with training, and the plot."""
+    rows: list[tuple[Any, None]] = [(text.row(t, step), None) for step in text.shown_steps(t)]
+    rows.append((("data", text.shown_values(t.data["mean"]), "", text.shown_values(t.data["variance"]), "", ""), None))
+    return render(
+        "explanation",
+        head=[(f"{t.name} · {environment_line(t.environment)}", "")],
+        names=("step", "moving_mean", "reference", "moving_variance", "reference", "apart"),
+        rows=rows,
+        notes=list(text.trajectory_lines(t)),
+        picture=_picture(lambda: plots.plot_trajectory(t)),
+    )
 
 
-def _table(names: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in names)
-    body = "".join("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _fragment(head: Sequence[str], table: str, notes: Sequence[str], plot: Callable[[], Figure]) -> str:
-    lines = "<br>".join(map(_labelled, head))
-    conclusion = f"<p><b>{escape(notes[0])}</b>{''.join('<br>' + escape(note) for note in notes[1:])}</p>"
-    return encodable(f"<div class='bnverify'><p>{lines}</p>{table}{conclusion}{_picture(plot)}</div>")
-
-
-def _labelled(line: str) -> str:
-    """A line of the heading, with what stands in its first column in bold."""
+def _labelled(line: str) -> tuple[str, str]:
+    """A line of the heading as its label and the rest; a line without a label has no rest."""
     label, gap, rest = line.partition("  ")
-    return f"<b>{escape(label)}</b>&ensp;{escape(rest.strip())}" if gap else escape(line)
+    return (label, rest.strip()) if gap else (line, "")
 
 
 def _picture(plot: Callable[[], Figure]) -> str:
-    """The plot as a picture inside the page; nothing where matplotlib is missing."""
-    if find_spec("matplotlib") is None:
-        return ""
-    data = base64.b64encode(plots.as_png(plot())).decode("ascii")
-    return f"<img alt='' src='data:image/png;base64,{data}'>"
+    """The plot as PNG in base64; empty if matplotlib is not installed."""
+    return "" if find_spec("matplotlib") is None else base64.b64encode(plots.as_png(plot())).decode("ascii")
