@@ -22,6 +22,7 @@ from bnverify.cli import main as command_line
 from bnverify.matrix.difference import difference
 from bnverify.matrix.records import load_record
 from bnverify.matrix.rows import load_matrix
+from bnverify.values import Status
 from bnverify.verdicts.known import parse_known
 
 ROOT = Path(__file__).parent.parent
@@ -106,7 +107,7 @@ def test_every_finding_is_in_the_records() -> None:
         if command == "matrix":
             row, _, case = arguments
             record = load_record(baselines / f"{row}.json", "test")
-            assert record.cases[parse(case).id].status == "known deviation", what
+            assert record.cases[parse(case).id].status == Status.KNOWN, what
         elif command == "diff":
             names = [a if (baselines / f"{a}.json").exists() else f"keras-{a}-tensorflow" for a in arguments]
             old, new = (load_record(baselines / f"{name}.json", "test") for name in names)

@@ -12,14 +12,15 @@ from bnverify.errors import BadInput
 
 @click.command(
     cls=Example,
+    short_help="Find the release of Keras in which a case changed.",
     example="bnverify bisect shape:37x4/policy:float64/dtype:float64/steps:T --good 3.8.0 --bad 3.15.1 --backend torch",
 )
 @click.argument("case")
 @click.option("--good", required=True, metavar="VERSION", help="A release where the case is as it should be.")
 @click.option("--bad", required=True, metavar="VERSION", help="A release where it is not.")
-@click.option("--backend", default="tensorflow", metavar="NAME", help="The backend.  [tensorflow]")
-@click.option("--module", default="keras", type=click.Choice(["keras", "tf_keras"]), help="Which Keras.  [keras]")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@click.option("--backend", default="tensorflow", metavar="NAME", help="The backend.")
+@click.option("--module", default="keras", type=click.Choice(["keras", "tf_keras"]), help="Which Keras.")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
 @matrix_file
 def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int, path: Path | None) -> None:
     """Find the release of Keras in which a case changed."""

@@ -7,10 +7,12 @@ import click
 from bnverify.cli.options import Example
 
 
-@click.command(cls=Example, example="bnverify contract\nbnverify contract --suite smoke")
-@click.option(
-    "--suite", default="default", metavar="NAME", help="Suite to count checks in: smoke, default, full, regressions.  [default]"
+@click.command(
+    cls=Example,
+    short_help="Print the clauses of the contract with their checks.",
+    example="bnverify contract\nbnverify contract --suite smoke",
 )
+@click.option("--suite", default="default", metavar="NAME", help="Suite to count checks in: smoke, default, full, regressions.")
 def contract(suite: str) -> None:
     """Print the clauses of the Keras BatchNormalization contract, and how many checks of a suite stand behind each."""
     from bnverify.views import terminal

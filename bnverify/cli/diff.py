@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Example,
+    short_help="Show what changed from one Keras to another.",
     example="""
         bnverify diff keras-2.15.0-tensorflow keras-3.15.1-tensorflow
         bnverify diff 3.8.0 3.9.2 --backend torch
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("old")
 @click.argument("new")
 @matrix_file
-@click.option("--backend", default="tensorflow", metavar="NAME", help="Backend where OLD and NEW are versions.  [tensorflow]")
+@click.option("--backend", default="tensorflow", metavar="NAME", help="Backend where OLD and NEW are versions.")
 def diff(old: str, new: str, path: Path | None, backend: str) -> None:
     """What changed in BatchNormalization from OLD to NEW: records, names of environments, or Keras versions.
 

@@ -13,6 +13,7 @@ from bnverify.errors import BadInput
 
 @click.command(
     cls=Example,
+    short_help="Explain one call with your own numbers, step by step.",
     example="""
         bnverify explain '[[1, 2], [5, 4]]' --training true
         bnverify explain x.npy --config axis:1/epsilon:1e-05 --weights weights.npz
@@ -24,7 +25,9 @@ from bnverify.errors import BadInput
 @click.argument("x", metavar="X")
 @click.option("--training", type=click.Choice(["true", "false"]), help="The call's argument; where not given, it is not given.")
 @click.option("--config", metavar="CONFIG", help="Arguments of the layer: axis:1/epsilon:1e-05, JSON, or a .json file.")
-@click.option("--weights", metavar="VALUES", help="Its weights by Keras' names: JSON, or a .npz or .json file.  [initial]")
+@click.option(
+    "--weights", metavar="VALUES", show_default="initial", help="Its weights by Keras' names: JSON, or a .npz or .json file."
+)
 @click.option("--model", metavar="FILE", help="A model file of Keras, whose layer is taken.")
 @click.option("--layer", metavar="NAME", help="The layer in it.")
 @click.option("--mask", metavar="VALUES", help="The call's mask, of the axes of X but the last.")

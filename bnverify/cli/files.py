@@ -13,6 +13,7 @@ from bnverify.cli.options import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOT
 
 @click.command(
     cls=Example,
+    short_help="Save under each Keras and load under each other one.",
     example="""
         bnverify files
         bnverify files keras-2.15.0-tensorflow keras-3.15.1-tensorflow
@@ -21,7 +22,7 @@ from bnverify.cli.options import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOT
 )
 @row_selection
 @click.option("--all", "every", is_flag=True, help="All rows, not one of each era.")
-@click.option("--jobs", default=2, type=click.IntRange(1), metavar="N", help="Rows at a time.  [2]")
+@click.option("--jobs", default=2, type=click.IntRange(1), metavar="N", help="Rows at a time.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write what came out to this file.")
 @click.option("-v", "--verbose", is_flag=True, help="Show why something was excused or not tested, too.")
 def files(

@@ -7,7 +7,12 @@ import click
 from bnverify.cli.options import Example, echo_all, selection
 
 
-@click.command("list", cls=Example, example="bnverify list --suite smoke\nbnverify list --suite full -k 'axis:1 and offset'")
+@click.command(
+    "list",
+    cls=Example,
+    short_help="List the ids of cases; nothing is run.",
+    example="bnverify list --suite smoke\nbnverify list --suite full -k 'axis:1 and offset'",
+)
 @selection
 def list_cases(suite: str, ids: tuple[str, ...], select: str) -> None:
     """List the ids of cases; nothing is run."""

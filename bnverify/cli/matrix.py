@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from bnverify.cli.options import (
     selection,
 )
 from bnverify.errors import BadInput
+from bnverify.storage.writing import check_reports, write_whole
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
@@ -34,6 +36,7 @@ SHORTEST = 0.1  # seconds of patience
 
 @click.command(
     cls=Example,
+    short_help="Verify many Keras, each in its own environment.",
     example="""
         bnverify matrix
         bnverify matrix --only 'keras>=3.8' --backend torch
@@ -43,77 +46,97 @@ SHORTEST = 0.1  # seconds of patience
 )
 @row_selection
 @selection
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
 @click.option("--list", "list_only", is_flag=True, help="List the rows; nothing is run.")
 @click.option("--force", is_flag=True, help="Make environments and run rows anew, unchanged or not.")
-@click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), metavar="N", help="Rows at a time.  [cores]")
-@click.option("--patience", default=120.0, type=float, metavar="S", help="Seconds a case may take.  [120]")
+@click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), metavar="N", help="Rows at a time.")
+@click.option("--patience", default=120.0, type=float, metavar="S", help="Seconds a case may take.")
 @click.option("--records", type=click.Path(path_type=Path), help="Write a record for each row into this folder.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Folder of records: fail on regressions from it only.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the chart as Markdown to this file.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the chart as one HTML page to this file.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the numbers of known deviations, and what was not tested.")
-def matrix(
-    rows: tuple[str, ...],
-    path: Path | None,
-    only: str,
-    backends: tuple[str, ...],
-    suite: str,
-    ids: tuple[str, ...],
-    select: str,
-    seed: int,
-    list_only: bool,
-    force: bool,
-    jobs: int,
-    patience: float,
-    records: Path | None,
-    baseline: Path | None,
-    markdown: Path | None,
-    html: Path | None,
-    junit: Path | None,
-    verbose: bool,
-) -> None:
+def matrix(**given: Any) -> None:
     """Verify many Keras side by side, each in an environment of its own.
 
-    A row that cannot be installed ends the command with 2, one whose interpreter is missing here is skipped.
+    Exit code 2 if a row cannot be installed. A row is skipped if this machine does not have its interpreter.
     """
-    from bnverify.cases.suites import choose
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
-    from bnverify.storage.writing import check_reports
 
-    chosen = select_rows(load_matrix(path or find_matrix()).rows, rows, only, backends)
-    if list_only:
+    options = Options(**given)
+    rows = load_matrix(options.path or find_matrix()).rows
+    chosen = select_rows(rows, options.rows, options.only, options.backends)
+    if options.list_only:
         parts = [(row.name, f"Python {row.python}", " ".join(row.packages), " ".join(row.env)) for row in chosen]
         echo_all("  ".join(filter(None, part)) for part in parts)
-        return
-    if not patience >= SHORTEST:
-        raise BadInput(f"--patience {patience}: allowed: {SHORTEST} seconds or more")
-    cases, label = choose(suite, ids, select)
-    reports = {"--markdown": markdown, "--html": html, "--junit": junit}
-    check_reports({option: file for option, file in reports.items() if file})
-    if records and not (records.is_dir() and os.access(records, os.W_OK)):
-        raise BadInput(f"--records {records}: no such folder, or no permission to write into it")
-    before = {row.name: _baseline_of(row.name, baseline) for row in chosen} if baseline else {}
+    else:
+        sys.exit(_verify_rows(options, chosen))
 
+
+@dataclass(frozen=True)
+class Options:
+    """What `bnverify matrix` was given, by the names of its parameters."""
+
+    rows: tuple[str, ...]
+    path: Path | None
+    only: str
+    backends: tuple[str, ...]
+    suite: str
+    ids: tuple[str, ...]
+    select: str
+    seed: int
+    list_only: bool
+    force: bool
+    jobs: int
+    patience: float
+    records: Path | None
+    baseline: Path | None
+    markdown: Path | None
+    html: Path | None
+    junit: Path | None
+    verbose: bool
+
+    @property
+    def reports(self) -> dict[str, Path]:
+        """The reports that are written, by option."""
+        files = {"--markdown": self.markdown, "--html": self.html, "--junit": self.junit}
+        return {option: path for option, path in files.items() if path}
+
+    def check(self) -> None:
+        """Raises BadInput for a patience that is too short, and for files and folders that cannot be written later."""
+        if not self.patience >= SHORTEST:
+            raise BadInput("--patience", got=self.patience, allowed=f"{SHORTEST} seconds or more")
+        check_reports(self.reports)
+        if self.records and not (self.records.is_dir() and os.access(self.records, os.W_OK)):
+            raise BadInput(f"--records {self.records}: no such folder, or no permission to write into it")
+
+
+def _verify_rows(options: Options, rows: Sequence[Row]) -> int:
+    """Runs the rows, shows what came out and writes the reports; the exit code."""
+    from bnverify.cases.suites import choose
     from bnverify.matrix.runs import Job
 
-    job = Job(cases, label, seed, whole=not ids and not select, patience=patience, force=force)
-    outcomes, interrupted = _run(chosen, job, jobs, records)
+    options.check()
+    cases, label = choose(options.suite, options.ids, options.select)
+    before = {row.name: _baseline_of(row.name, options.baseline) for row in rows} if options.baseline else {}
+    whole = not options.ids and not options.select
+    job = Job(cases, label, options.seed, whole=whole, patience=options.patience, force=options.force)
+    outcomes, interrupted = _run(rows, job, options.jobs, options.records)
     notes, worse = _against(outcomes, before)
-    _show(outcomes, notes, verbose or bool(ids))
-    _write_reports(outcomes, notes, reports)
+    _show(outcomes, notes, options.verbose or bool(options.ids))
+    _write_reports(outcomes, notes, options.reports)
     if interrupted:
         ended = {outcome.row.name for outcome in outcomes}
-        click.echo(f"interrupted; not finished: {', '.join(row.name for row in chosen if row.name not in ended)}")
-    sys.exit(INTERRUPTED if interrupted else _exit_code(outcomes, worse if baseline else None))
+        click.echo(f"interrupted; not finished: {', '.join(row.name for row in rows if row.name not in ended)}")
+        return INTERRUPTED
+    return _exit_code(outcomes, worse if options.baseline else None)
 
 
 def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tuple[list[RowOutcome], bool]:
     """The outcomes in the order of the rows, and whether Ctrl-C ended the run. Each row is told as it ends."""
     from bnverify.matrix.records import record_as_text
     from bnverify.matrix.runs import run_rows
-    from bnverify.storage.writing import write_whole
     from bnverify.views.chart_text import outcome_line
     from bnverify.views.terminal import row_status
 
@@ -187,9 +210,8 @@ def _show(outcomes: Sequence[RowOutcome], notes: Sequence[str], verbose: bool) -
     out.print(Text(f"\n{chart_text.chart_conclusion(chart)}", "bold"), soft_wrap=True)
 
 
-def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports: dict[str, Path | None]) -> None:
+def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports: dict[str, Path]) -> None:
     from bnverify.matrix.chart import chart_of
-    from bnverify.storage.writing import write_whole
     from bnverify.views import chart_page, chart_text, junit
 
     chart = chart_of(outcomes)
@@ -199,8 +221,7 @@ def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports
         "--junit": lambda: junit.matrix_as_junit(chart),
     }
     for option, file in reports.items():
-        if file:
-            write_whole(file, makers[option](), option)
+        write_whole(file, makers[option](), option)
 
 
 def _exit_code(outcomes: Sequence[RowOutcome], worse: int | None) -> int:

@@ -10,7 +10,7 @@ import click
 
 Command = Callable[..., None]
 CONFORMS, DEVIATES, BAD_INPUT, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
-CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 
 class Example(click.Command):
@@ -38,17 +38,29 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
 
 
 selection = _together(  # which cases are meant
-    click.option("--suite", default="default", metavar="NAME", help="smoke, default, full or regressions.  [default]"),
+    click.option("--suite", default="default", metavar="NAME", help="smoke, default, full or regressions."),
     click.option("--case", "ids", multiple=True, metavar="ID", help="This case instead of a suite (repeatable)."),
-    click.option("-k", "select", default="", metavar="EXPR", help="Only ids that fit, as 'offset and not axis:1'."),
+    click.option(
+        "-k", "select", default="", show_default=False, metavar="EXPR", help="Only ids that fit, as 'offset and not axis:1'."
+    ),
 )
 matrix_file = click.option(
-    "--file", "path", type=click.Path(path_type=Path), help="File of rows.  [ci/matrix.toml, here or above]"
+    "--file",
+    "path",
+    type=click.Path(path_type=Path),
+    show_default="ci/matrix.toml, here or above, or the one that ships",
+    help="File of rows.",
 )
 row_selection = _together(  # which rows of the matrix are meant
     click.argument("rows", nargs=-1, metavar="[ROW]..."),
     matrix_file,
-    click.option("--only", default="", metavar="CONDITION", help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'."),
+    click.option(
+        "--only",
+        default="",
+        show_default=False,
+        metavar="CONDITION",
+        help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'.",
+    ),
     click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable)."),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from bnverify.cli.options import CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
 from bnverify.errors import BadInput
+from bnverify.storage.writing import check_reports, write_whole
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Example,
+    short_help="Verify a layer: that of the installed Keras, or your own.",
     example="""
         bnverify run
         bnverify run --suite smoke --json report.json
@@ -32,17 +35,17 @@ if TYPE_CHECKING:
     "--target",
     default="keras",
     metavar="NAME",
-    help="Which Keras: keras, tf_keras, tf.keras; or a function as tf.nn.moments, tf.nn.moments@symbolic.  [keras]",
+    help="Which Keras: keras, tf_keras, tf.keras; or a function as tf.nn.moments, tf.nn.moments@symbolic.",
 )
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Backend of Keras 3 (repeatable: one run for each).")
 @click.option("--layer", metavar="MODULE:NAME", help="A layer class, or a factory of layers, instead of Keras' own.")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option(
     "--min-grade",
     default="sequential",
     metavar="GRADE",
-    help="Worst grade that conforms: blocked, sequential, one-pass.  [sequential]",
+    help="Worst grade that conforms: blocked, sequential, one-pass.",
 )
 @click.option(
     "--known", "known_file", type=click.Path(path_type=Path), help="File of known deviations, beside those that ship."
@@ -52,81 +55,106 @@ if TYPE_CHECKING:
 @click.option("--record", type=click.Path(path_type=Path), help="Write verdicts and margins, a baseline, to this file.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="A record: fail on regressions from it only.")
 @click.option("-v", "--verbose", is_flag=True, help="List known deviations and what was not tested, with reasons.")
-def run(
-    suite: str,
-    ids: tuple[str, ...],
-    select: str,
-    target: str,
-    backends: tuple[str, ...],
-    layer: str | None,
-    seed: int,
-    fail_fast: bool,
-    min_grade: str,
-    known_file: Path | None,
-    json_file: Path | None,
-    junit_file: Path | None,
-    record: Path | None,
-    baseline: Path | None,
-    verbose: bool,
-) -> None:
+def run(**given: Any) -> None:
     """Verify the installed keras.layers.BatchNormalization, a function that gives the same numbers, or a layer of yours."""
-    from bnverify.cases.suites import choose
-    from bnverify.matrix.records import load_record, record_as_text, record_of
-    from bnverify.running.run import verify_target
-    from bnverify.storage.writing import write_whole
-    from bnverify.targets.loading import load_layer, open_targets
     from bnverify.values import GRADES
-    from bnverify.verdicts import known
-    from bnverify.views import terminal
 
-    cases, label = choose(suite, ids, select)
-    if min_grade not in GRADES:
-        raise BadInput(f"--min-grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
-    recorded = known.load(known_file) if known_file else ()
-    before = load_record(baseline, "--baseline") if baseline else None
-    files = {"--json": json_file, "--junit": junit_file, "--record": record}
-    _check_files({option: path for option, path in files.items() if path}, baseline, backends)
+    options = Options(**given)
+    if options.min_grade not in GRADES:
+        raise BadInput("--min-grade", got=options.min_grade, allowed=GRADES)
+    before = options.read_baseline()
+    check_reports(options.reports())
     code = CONFORMS
-    with terminal.progress(len(cases)) as start:
-        opened = open_targets(load_layer(layer) if layer is not None else None, layer or "", target, backends)
-        reports = []
-        for each in opened:
-            results = verify_target(
-                each,
-                cases,
-                label=label,
-                seed=seed,
-                min_grade=min_grade,
-                recorded=recorded,
-                with_evidence=not ids and not select,
-                fail_fast=fail_fast,
-                progress=start(label),
-            )
-            reports.append((results, record_of(layer or each.environment.target, results, each.interface)))
-    for results, recording in reports:
-        terminal.show(results, terminal.console(), verbose=verbose)
-        code = max(code, exit_code(results) if before is None else _against(before, recording, results))
-        if json_file:
-            from bnverify.views.json_report import as_json
-
-            write_whole(json_file, as_json(results), "--json")
-        if junit_file:
-            from bnverify.views.junit import as_junit
-
-            write_whole(junit_file, as_junit(results), "--junit")
-        if record:
-            write_whole(record, record_as_text(recording), "--record")
+    for results, recording in _run(options):
+        code = max(code, _report(options, results, recording, before))
     sys.exit(code)
 
 
-def _check_files(files: dict[str, Path], baseline: Path | None, backends: tuple[str, ...]) -> None:
-    """Raises BadInput where a report could not be written later, or would overwrite another."""
-    from bnverify.storage.writing import check_reports
+@dataclass(frozen=True)
+class Options:
+    """What `bnverify run` was given, by the names of its parameters."""
 
-    if len(backends) > 1 and (files or baseline):
-        option = next(iter(files), "--baseline")
-        raise BadInput(f"{option}: is one file, for {len(backends)} backends; allowed: one --backend")
-    check_reports(files)
+    suite: str
+    ids: tuple[str, ...]
+    select: str
+    target: str
+    backends: tuple[str, ...]
+    layer: str | None
+    seed: int
+    fail_fast: bool
+    min_grade: str
+    known_file: Path | None
+    json_file: Path | None
+    junit_file: Path | None
+    record: Path | None
+    baseline: Path | None
+    verbose: bool
+
+    def reports(self) -> dict[str, Path]:
+        """The files that are written, by option. Raises BadInput where several backends would share one."""
+        files = {"--json": self.json_file, "--junit": self.junit_file, "--record": self.record}
+        found = {option: path for option, path in files.items() if path}
+        if len(self.backends) > 1 and (found or self.baseline):
+            option = next(iter(found), "--baseline")
+            raise BadInput(f"{option}: is one file, for {len(self.backends)} backends", allowed="one --backend")
+        return found
+
+    def read_baseline(self) -> Record | None:
+        """The record to compare with. Raises BadInput where the file holds none."""
+        from bnverify.matrix.records import load_record
+
+        return load_record(self.baseline, "--baseline") if self.baseline else None
+
+
+def _run(options: Options) -> list[tuple[Results, Record]]:
+    """The results on each backend, with their records."""
+    from bnverify.cases.suites import choose
+    from bnverify.matrix.records import record_of
+    from bnverify.running.run import verify_target
+    from bnverify.targets.loading import load_layer, open_targets
+    from bnverify.verdicts import known
+    from bnverify.views import terminal
+
+    cases, label = choose(options.suite, options.ids, options.select)
+    recorded = known.load(options.known_file) if options.known_file else ()
+    found = []
+    with terminal.progress(len(cases)) as start:
+        layer = load_layer(options.layer) if options.layer is not None else None
+        for target in open_targets(layer, options.layer or "", options.target, options.backends):
+            results = verify_target(
+                target,
+                cases,
+                label=label,
+                seed=options.seed,
+                min_grade=options.min_grade,
+                recorded=recorded,
+                with_evidence=not options.ids and not options.select,
+                fail_fast=options.fail_fast,
+                progress=start(label),
+            )
+            name = options.layer or target.environment.target
+            found.append((results, record_of(name, results, target.interface)))
+    return found
+
+
+def _report(options: Options, results: Results, recording: Record, before: Record | None) -> int:
+    """Shows the results and writes the files; the exit code."""
+    from bnverify.matrix.records import record_as_text
+    from bnverify.views import terminal
+
+    terminal.show(results, terminal.console(), verbose=options.verbose)
+    code = exit_code(results) if before is None else _against(before, recording, results)
+    if options.json_file:
+        from bnverify.views.json_report import as_json
+
+        write_whole(options.json_file, as_json(results), "--json")
+    if options.junit_file:
+        from bnverify.views.junit import as_junit
+
+        write_whole(options.junit_file, as_junit(results), "--junit")
+    if options.record:
+        write_whole(options.record, record_as_text(recording), "--record")
+    return code
 
 
 def _against(before: Record, now: Record, results: Results) -> int:

@@ -9,9 +9,13 @@ import click
 from bnverify.cli.options import CONFORMS, DEVIATES, Example
 
 
-@click.command(cls=Example, example="bnverify selftest\nbnverify selftest -k epsilon")
-@click.option("-k", "select", default="", metavar="EXPR", help="Only mutants whose key fits.")
-@click.option("--suite", default="smoke", metavar="NAME", help="Suite that must catch them.  [smoke]")
+@click.command(
+    cls=Example,
+    short_help="Plant faults in real layers; each must be caught.",
+    example="bnverify selftest\nbnverify selftest -k epsilon",
+)
+@click.option("-k", "select", default="", show_default=False, metavar="EXPR", help="Only mutants whose key fits.")
+@click.option("--suite", default="smoke", metavar="NAME", help="Suite that must catch them.")
 def selftest(select: str, suite: str) -> None:
     """Verify the verifier: plant faults in real Keras layers and see whether each is caught."""
     from bnverify.running.selftest import selftest_score

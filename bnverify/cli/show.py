@@ -7,9 +7,13 @@ import click
 from bnverify.cli.options import Example
 
 
-@click.command(cls=Example, example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3")
+@click.command(
+    cls=Example,
+    short_help="Explain one case: its inputs, results and bounds.",
+    example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3",
+)
 @click.argument("case")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.  [0]")
+@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
 def show(case: str, seed: int) -> None:
     """Explain a case: the layer, its inputs, what must come out of each step and within what bound."""
     from bnverify.cases.suites import choose

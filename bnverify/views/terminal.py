@@ -15,11 +15,23 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from bnverify.contract import BY_KEY
 from bnverify.values import Results, Status
 from bnverify.verdicts.tally import ClauseTally, by_clause, failures
-from bnverify.views.text import conclusion, encodable, environment_line, group_lines, number, plural, promise_line, short
+from bnverify.views.text import (
+    conclusion,
+    encodable,
+    environment_line,
+    group_lines,
+    mismatch_lines,
+    number,
+    plural,
+    promise_line,
+    short,
+)
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}
+FEW = 3  # cases, up to which -v shows numbers in place of clauses without a check
 ROOMY = 120  # columns from which the table has room for case ids
 WIDTH = 200  # where the output is no terminal, a file or a CI log, say
 
@@ -79,14 +91,38 @@ def show(results: Results, out: Console, *, verbose: bool = False) -> None:
     )
     if results.verdicts:
         tallies = by_clause(results.verdicts)
-        listed = tallies if verbose else tuple(tally for tally in tallies if tally.checks)
-        out.print(clause_table(listed, with_case=out.width >= ROOMY))
+        few = len(results.verdicts) <= FEW
+        listed = tallies if verbose and not few else tuple(tally for tally in tallies if tally.checks)
+        out.print(clause_table(listed, with_case=out.width >= ROOMY and not (few and verbose)))
         if len(listed) < len(tallies):
-            out.print(f"[dim]no check of {plural(len(tallies) - len(listed), 'clause')} (-v lists them)[/dim]")
+            hint = " (-v lists them)" if not verbose else ""
+            out.print(f"[dim]no check of {plural(len(tallies) - len(listed), 'clause')}{hint}[/dim]")
+        if verbose and few:
+            _numbers(results, out)
     show_failures(results, out)
     _not_conforming(results, out, verbose)
     final = conclusion(results)
     out.print(Text(f"\n{final}", f"bold {'green' if results.ok else 'red'}"), soft_wrap=True)
+
+
+def _numbers(results: Results, out: Console) -> None:
+    """Every check that compared numbers, case by case: quantity, step, status, grade and margin."""
+    for verdict in results.verdicts:
+        compared = [check for check in verdict.checks if check.margin is not None]
+        if not compared:
+            continue
+        table = Table(box=None, pad_edge=False, header_style="dim", title=verdict.case.id, title_justify="left")
+        for name in ("clause", "quantity", "step", "status", "grade"):
+            table.add_column(name, no_wrap=True)
+        table.add_column("margin", justify="right")
+        for check in compared:
+            step = "" if check.step is None else f"{check.step} {verdict.case.steps[check.step].value}"
+            status = f"[{COLOURS.get(check.status, 'cyan')}]{check.status.value}[/]"
+            grade = check.grade.label if check.grade is not None else ""
+            cells = (BY_KEY[check.clause].title, escape(check.quantity), step, status, grade, short(check.margin))
+            table.add_row(*cells)
+        out.print()
+        out.print(table)
 
 
 def show_failures(results: Results, out: Console) -> None:
@@ -108,8 +144,10 @@ def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
     for verdict in results.verdicts:
         if verdict.status in quiet and not verdict.checks:
             lines[verdict.status].append(f"{verdict.case.id}: {verdict.reason}")
-        for check in {(c.status, c.reason): c for c in verdict.checks if c.status in quiet}.values():
+        for check in {(c.status, c.reason): c for c in reversed(verdict.checks) if c.status in quiet}.values():
             lines[check.status].append(f"{verdict.case.id}: {check.reason}")
+            if len(results.verdicts) <= FEW and check.mismatch is not None:
+                lines[check.status] += [f"  {line}" for line in mismatch_lines(check, verdict.case.steps)]
     if not verbose and any(lines.values()):
         kinds = ", ".join(f"{len(found)} {status.value}" for status, found in lines.items() if found)
         out.print(f"\n[dim]{kinds} (-v lists them)[/dim]")
