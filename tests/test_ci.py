@@ -255,6 +255,7 @@ def test_the_summary_is_shown_whatever_came_out(run: Shell, tmp_path: Path) -> N
     assert (tmp_path / "GITHUB_STEP_SUMMARY").read_text() == "before\n# chart\n"
 
 
+@pytest.mark.slow
 def test_both_really_verify(run: Shell, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Needs the network, unless BNVERIFY_CACHE names a folder with the environment: both verify Keras on NumPy.
 

@@ -39,6 +39,7 @@ def block(language: str, word: str) -> str:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["check_layer", "bnverify.trace"])
 def test_a_python_example_runs(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The Python blocks of the README run as they stand, and print what they say."""
@@ -56,6 +57,7 @@ def test_the_example_of_explain_is_what_is_shown(cli: Cli) -> None:
     assert [line for line in lines if line not in said] == []
 
 
+@pytest.mark.slow
 def test_the_pytest_example_runs(tmp_path: Path) -> None:
     """The second one is a test file that passes on a layer with that very fault, and fails on one without it."""
     package = tmp_path / "mypackage"
@@ -145,6 +147,7 @@ def test_every_example_in_a_help_text_parses() -> None:
             command_line.cli.commands[used].make_context(used, arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [api, own_numbers])
 def test_docstring_examples_run(module: ModuleType) -> None:
     """The examples of the Python interface give what they say."""

@@ -112,6 +112,8 @@ def test_notebook_is_stored_whole(path: Path) -> None:
         assert private not in text, private
 
 
+@pytest.mark.slow
+@pytest.mark.network
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_and_shows_what_it_stores(path: Path) -> None:
     """Every assertion holds on the records as they are, and the stored outputs are theirs."""

@@ -102,6 +102,7 @@ def test_the_layer_is_left_as_it_was() -> None:
     assert (layer.momentum, layer.trainable) == (0.75, True)
 
 
+@pytest.mark.slow
 def test_axes_are_named() -> None:
     """Which are kept, which reduced, and over how many values."""
     x = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
@@ -229,6 +230,8 @@ def test_a_known_deviation_is_told() -> None:
     assert "a known deviation of this Keras: " in str(e)
 
 
+@pytest.mark.slow
+@pytest.mark.network
 def test_across_eras() -> None:
     """The same call under several Keras; without the interpreter a line says what is missing."""
     rows = ("keras-2.15.0-tensorflow", "keras-3.15.1-tensorflow")

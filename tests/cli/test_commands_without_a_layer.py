@@ -184,6 +184,7 @@ def of_reference(cases: tuple[Case, ...]) -> dict[str, int]:
     return {tally.clause.key: tally.checks for tally in by_clause(verify(cases, ReferenceTarget()).verdicts)}
 
 
+@pytest.mark.slow
 def test_contract_counts_what_a_run_checks(cli: Cli, layers: Path) -> None:
     """`contract` counts the checks of the reference; a run of Keras makes the same, clause by clause.
 
@@ -228,6 +229,7 @@ def test_ctrl_c_in_contract(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended.code == 130
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keras", "folder")
 def test_selftest_catches_a_mutant(cli: Cli) -> None:
     """`selftest` reports the case that caught a mutant and the cause it named, and that a right layer passes: exit code 0."""
@@ -240,6 +242,7 @@ def test_selftest_catches_a_mutant(cli: Cli) -> None:
     assert "\npassed 2 of 2 that must pass " in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_selftest_admits_survivors_and_false_alarms(cli: Cli, keras: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant that no case catches and a right layer that one rejects are reported: exit code 1."""

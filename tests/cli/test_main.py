@@ -104,6 +104,7 @@ def test_markup_in_an_expression_is_text(cli: Cli, monkeypatch: pytest.MonkeyPat
     assert "[/x]" in ended.out
 
 
+@pytest.mark.slow
 def test_a_run_on_a_terminal_of_its_own(shell: Cli, tmp_path: Path) -> None:
     """In a real process a deviating run ends with 1 and TensorFlow writes nothing to standard error."""
     (tmp_path / "mylayers.py").write_text(LAYERS)
@@ -112,12 +113,14 @@ def test_a_run_on_a_terminal_of_its_own(shell: Cli, tmp_path: Path) -> None:
     assert ended.last == f"DEVIATES: {CHECKS} checks of 14 clauses in 1 case; 1 wrong"
 
 
+@pytest.mark.slow
 def test_run_with_standard_error_closed(shell: Cli) -> None:
     """Without a standard error (2>&-) a run does as ever."""
     ended = shell(command=("sh", "-c", f'exec "{sys.executable}" -m bnverify run --case {SMALL} 2>&-'))
     assert (ended.code, ended.last) == (0, f"CONFORMS: {CHECKS} checks of 14 clauses in 1 case")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ["list --suite full", f"run --case {SMALL}"])
 def test_a_reader_that_leaves(tmp_path: Path, arguments: str) -> None:
     """Where the reader of a pipe leaves (as `| head -1` does), nothing deviates and there is no traceback."""

@@ -200,6 +200,7 @@ def test_smoke_catches_the_mutants_by_their_answers(mutant: Any) -> None:
     assert all(failing(BatchNormalization, case) is None for case in caught)
 
 
+@pytest.mark.slow
 def test_no_other_layer_is_caught_by_how_it_answers_mistakes() -> None:
     """Mutants of other groups, and layers that compute the same in other ways, refuse as Keras does: their own fault tells."""
     cases = [case for case in suite("smoke") if case.misuse]

@@ -57,6 +57,7 @@ def test_keras_gives_the_same_in_every_way(keras: InProcess, mode: str) -> None:
     assert ("ways-agree" in judged) == (mode not in ("call", "uncompiled", "unbuilt", "shared", "timedistributed"))
 
 
+@pytest.mark.slow
 def test_a_pinned_layer_trains_all_the_same(keras: InProcess) -> None:
     """Ten lines without bnverify: what the guide to fine-tuning says of training=False does not hold in Keras 3."""
     found = verdict(keras, parse("shape:6x4/mode:pinned/steps:T2I"))
@@ -174,6 +175,7 @@ def test_another_y_the_second_time_is_noticed() -> None:
     assert check.mismatch.index == (0, 0)
 
 
+@pytest.mark.slow
 def test_one_thread_gives_what_many_give(keras: InProcess) -> None:
     """In a process of its own, with Keras' own layer; a layer of one's own cannot be sent there, and that is said."""
     case = parse("shape:65536x2/law:threads/steps:T2I")
@@ -223,6 +225,7 @@ def test_initializers_that_share_their_numbers_are_noticed() -> None:
     assert wrong({**first, "moving_mean": np.ones(4)}, dict(second)) == [("moving_mean", "1")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", MODE_MUTANTS, ids=lambda m: m.key)
 def test_faults_of_one_way_are_caught_by_smoke(mutant) -> None:  # type: ignore[no-untyped-def]
     """Each by a case of the smoke suite in which Keras itself conforms; not by crashing."""

@@ -79,6 +79,7 @@ def test_synchronized_replicas_take_the_batch_of_all_of_them(tensorflow: Isolate
         assert_normalized(call, np.concatenate([call.x for call in calls]))
 
 
+@pytest.mark.slow
 def test_data_parallelism_of_jax_takes_the_whole_batch_on_every_device(jax: Isolated) -> None:
     calls = first_calls(observed(jax, JAX))
     assert [call.x.shape for call in calls] == [(2, 4)] * 4
@@ -277,6 +278,7 @@ print(verify(parse("shape:7x4/mode:mirrored2/steps:TI"), open_target(), 0).verdi
 """
 
 
+@pytest.mark.slow
 def test_a_process_in_which_tensorflow_runs_is_left_as_it_is() -> None:
     found = python(RUNS_ALREADY)
     assert found == "TensorFlow already runs with one logical CPU device in this process"
@@ -297,6 +299,7 @@ for mutant in (*MUTANTS, *EQUIVALENT):
 """
 
 
+@pytest.mark.slow
 def test_mutants_are_caught_on_replicas_and_only_there() -> None:
     lines = python(CAUGHT).splitlines()
     assert lines == ["replicas True False 0"] * 9 + ["equivalent False False 0"]

@@ -147,6 +147,8 @@ def test_no_index(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert_refused(cli("bisect", CASE.id, "--good", "3.8.0", "--bad", "3.15.1"), "the releases of keras cannot be listed")
 
 
+@pytest.mark.slow
+@pytest.mark.network
 def test_a_real_change_is_found(tmp_path: Path) -> None:
     """On real Keras: a float64 layer computes in float32 on NumPy since 3.12.0 (this makes environments)."""
     case = "shape:8x3/policy:float64/dtype:float64/fill:exact/steps:T"

@@ -300,6 +300,7 @@ def test_what_neither_promises() -> None:
 # --- records of runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["epsilon-outside", "no-epsilon", "never-updated"])
 def test_a_fault_that_comes_and_goes(key: str) -> None:
     """A fault that a release brings is told as regressions with its cause, and as improvements where it is mended."""

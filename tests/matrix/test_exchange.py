@@ -13,6 +13,8 @@ from bnverify.matrix.environments import NoInterpreter, find_python
 ROWS = ("keras-2.15.0-tensorflow", "keras-3.15.1-tensorflow")
 
 
+@pytest.mark.slow
+@pytest.mark.network
 def test_two_rows_exchange_files(cli: Cli, tmp_path: Path) -> None:
     """Keras 3 loads the weights and the .h5 that Keras 2 saved; exit code 0."""
     try:

@@ -45,6 +45,7 @@ def test_a_row_is_kept(fake: Row) -> None:
     assert not outcome(fake, FINE, force=True).cached
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id_", [KILLED, HANGS])
 def test_a_row_whose_worker_died_is_run_again(fake: Row, id_: str) -> None:
     """A crash or a time-out may have been passing: it is shown, as that and nothing else, and not kept."""
@@ -65,6 +66,7 @@ def test_a_row_that_cannot_be_kept_is_shown(fake: Row, tmp_path: Path) -> None:
     assert found.note.startswith("not kept: ")
 
 
+@pytest.mark.slow
 def test_what_leaks_from_outside(fake: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller's PYTHONPATH does not reach the environment of a row, which would find another Keras there."""
     (tmp_path / "other" / "keras").mkdir(parents=True)

@@ -10,6 +10,7 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 from support.cli import Ended, environment
 from support.layers import LAYERS
 
@@ -33,6 +34,7 @@ def interrupted(folder: Path, *arguments: str) -> Ended:
     return Ended(process.returncode, out, err)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_mid_run(tmp_path: Path) -> None:
     """Ctrl-C ends a run with the verdicts so far, marked INCOMPLETE, in the reports, too, and with exit code 130."""
     (tmp_path / "mylayers.py").write_text(LAYERS)

@@ -27,6 +27,7 @@ def default_run() -> Results:
     return verify_target(open_target(), suite("default"), label="default suite", with_evidence=True)
 
 
+@pytest.mark.slow
 def test_the_installed_keras_conforms(default_run: Results) -> None:
     """No false alarm in the default suite: nothing worse than sequential sums, the known deviation apart."""
     failing = [verdict.case.id for verdict in default_run.verdicts if verdict.status.fails]
@@ -112,6 +113,7 @@ def test_integers_under_a_float64_policy_are_computed_in_float32() -> None:
     assert abs(float(same.moving_variance.numpy()[0]) - exact) < 1e-15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smoke", "regressions"])
 def test_check_layer_accepts_keras(name: str) -> None:
     """The Python interface agrees: a report that is ok, whose text ends with the conclusion."""
@@ -137,7 +139,7 @@ def test_a_wrong_layer_is_reported_with_its_cause() -> None:
     text = str(caught.value)
     assert "WRONG  epsilon has another value than the one given" in text
     assert re.search(r"\(it acts as 0\.(15000|14999)", text)
-    assert "bnverify run --case shape:8x3/epsilon:0.1/steps:I --layer test_keras:LargerEpsilon" in text
+    assert "bnverify run --case shape:8x3/epsilon:0.1/steps:I --layer {__name__}:LargerEpsilon" in text
     assert isinstance(caught.value, AssertionError)
     assert not caught.value.report.ok
 
@@ -158,6 +160,7 @@ def score() -> Score:
     return selftest_score("", "smoke", lambda label, total: lambda: None)
 
 
+@pytest.mark.slow
 def test_every_mutant_is_caught(score: Score) -> None:
     """At least 40 faults planted in real Keras layers, each caught by the smoke suite."""
     assert [outcome.key for outcome in score.survivors] == []

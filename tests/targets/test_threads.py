@@ -42,6 +42,7 @@ def plant(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "stage", "says"),
     [
@@ -67,6 +68,7 @@ def test_a_failure_with_one_thread_alone_is_wrong(
     assert says in check.mismatch.actual
 
 
+@pytest.mark.slow
 def test_after_a_process_that_died_another_one_is_asked(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = InProcess()
     with monkeypatch.context() as patch:

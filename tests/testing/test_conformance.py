@@ -27,6 +27,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return run_pytest(tmp_path_factory.mktemp("shipped"), "--pyargs", "bnverify.conformance", "-n", "2", "-k", chosen)
 
 
+@pytest.mark.slow
 def test_whole_case_ids_select(shipped: Session) -> None:
     """A whole case id is a -k expression; the ids of the tests are the ids of the cases."""
     names = [name for name in shipped.tests if name.startswith("test_case[")]

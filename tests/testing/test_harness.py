@@ -120,6 +120,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Session:
     )
 
 
+@pytest.mark.slow
 def test_right_layers_pass(own: Session) -> None:
     """A right layer passes, whether class or factory, and has no test but those of its cases."""
     assert {

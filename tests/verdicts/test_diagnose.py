@@ -23,6 +23,7 @@ def verified(hypothesis: Hypothesis) -> Results:
     return run((*suite("smoke"), *map(parse, FIRST_FIT)), ReferenceTarget(hypothesis.formulas))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hypothesis", HYPOTHESES, ids=lambda h: h.key)
 def test_a_fault_is_named(hypothesis: Hypothesis) -> None:
     """All failing cases of the smoke suite, but one in ten or a single one, name this fault as their only cause."""
@@ -31,6 +32,7 @@ def test_a_fault_is_named(hypothesis: Hypothesis) -> None:
     assert causes.total() - causes[hypothesis.cause] <= max(1, 0.1 * causes.total()), causes
 
 
+@pytest.mark.slow
 def test_the_reference_passes_every_case() -> None:
     """The reference, used as a target, conforms in every case of the full suite and the regressions that it can do.
 

@@ -73,6 +73,7 @@ def test_an_empty_batch_makes_the_averages_nan() -> None:
     assert np.isnan(layer.moving_mean.numpy()).all()
 
 
+@pytest.mark.slow
 def test_one_channel_and_a_mask_raise_on_jax() -> None:
     """Squeezed statistics of one channel have no axis left, which JAX, PyTorch and NumPy backends do not take."""
     pytest.importorskip("jax")

@@ -80,6 +80,7 @@ def test_a_stale_record_fails_the_run(cli: Cli, layers: Path) -> None:
     assert (report["ok"], report["stale"]) == (False, [line.removeprefix("STALE  ") for line in lines])
 
 
+@pytest.mark.slow
 def test_a_suite_is_run_with_its_evidence(cli: Cli, layers: Path) -> None:
     """A whole suite on Keras is run with the evidence of what ships and of --known; a selection is run as it stands."""
     evidence = "shape:11x2/steps:TI"
@@ -96,6 +97,7 @@ def test_a_suite_is_run_with_its_evidence(cli: Cli, layers: Path) -> None:
     assert [v["case"] for v in json.loads((layers / "r.json").read_text())["verdicts"]] == regressions
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keras", "folder")
 def test_keras_deviates_as_shipped(cli: Cli) -> None:
     """The evidence of every shipped record that applies shows it on the installed Keras, for several seeds."""

@@ -42,6 +42,7 @@ STAGE = {
 PLAIN = tuple(case for case in suite("smoke") if not case.mask and not case.config.renorm and case.fill == "normal")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "stage"), STAGE.items())
 def test_the_stage_of_a_known_cause(key: str, stage: str) -> None:
     """All wrong cases of a layer with one fault say the stage that its formula is about; inference may show it later."""

@@ -194,7 +194,7 @@ def test_the_heading_counts_in_singular() -> None:
 
 
 def test_the_table_has_the_clauses_that_were_checked() -> None:
-    """A line for each clause with a check; how many have none is said, and with -v each of them stands there and says so."""
+    """A row for each clause with a check, then the number of clauses without; with -v a suite has a row for these, too."""
     text = terminal.results_as_text(results(right("shape:2x2/steps:T")))
     lines = text.splitlines()
     start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["clause"]) + 1
@@ -202,13 +202,23 @@ def test_the_table_has_the_clauses_that_were_checked() -> None:
     assert re.split(r" {2,}", lines[start].strip()) == tested
     assert lines[start + 1] == f"no check of {len(CLAUSES) - 1} clauses (-v lists them)"
     out = Console(width=200, file=io.StringIO())
-    terminal.show(results(right("shape:2x2/steps:T")), out, verbose=True)
+    several = [right(f"shape:{size}x2/steps:T") for size in (2, 3, 4, 5)]
+    terminal.show(results(*several), out, verbose=True)
     whole = out.file.getvalue().splitlines()  # type: ignore[attr-defined]
     rows = [re.split(r" {2,}", line.strip()) for line in whole[start : start + len(CLAUSES)]]
-    assert rows == [
-        tested if clause.key == "training-output" else [str(number), clause.title, "0", "no check"]
-        for number, clause in enumerate(CLAUSES, 1)
-    ]
+    assert [row[:2] for row in rows] == [[str(number), clause.title] for number, clause in enumerate(CLAUSES, 1)]
+    assert [row[2:4] for row in rows if row[1] != "output in training"] == [["0", "no check"]] * (len(CLAUSES) - 1)
+
+
+def test_a_single_case_shows_its_numbers() -> None:
+    """With -v one case shows each check that compared numbers, and clauses without a check only as their number."""
+    out = Console(width=200, file=io.StringIO())
+    terminal.show(results(right("shape:2x2/steps:T")), out, verbose=True)
+    lines = [re.split(r" {2,}", line.strip()) for line in out.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert [f"no check of {len(CLAUSES) - 1} clauses"] in lines
+    heads = lines.index(["clause", "quantity", "step", "status", "grade", "margin"])
+    assert lines[heads - 1] == ["shape:2x2/steps:T"]
+    assert lines[heads + 1] == ["output in training", "y", "0 T", "conforms", "blocked", "0.25"]
 
 
 @pytest.mark.parametrize(
