@@ -139,7 +139,7 @@ def test_a_wrong_layer_is_reported_with_its_cause() -> None:
     text = str(caught.value)
     assert "WRONG  epsilon has another value than the one given" in text
     assert re.search(r"\(it acts as 0\.(15000|14999)", text)
-    assert "bnverify run --case shape:8x3/epsilon:0.1/steps:I --layer {__name__}:LargerEpsilon" in text
+    assert f"bnverify run --case shape:8x3/epsilon:0.1/steps:I --layer {__name__}:LargerEpsilon" in text
     assert isinstance(caught.value, AssertionError)
     assert not caught.value.report.ok
 
