@@ -190,7 +190,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a layer's class declares: the constructor's arguments with their defaults as text, and those of a call.
+    """The declared interface of a layer class: arguments of the constructor with defaults as text, and arguments of a call.
 
     weights: of a layer made with defaults, in order, each as "gamma float32 trainable"; config: its get_config(), plain values.
     """

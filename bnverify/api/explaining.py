@@ -1,4 +1,4 @@
-"""The Python interface to one's own numbers: a call explained step by step, moving statistics followed over batches."""
+"""The Python interface for a user's numbers: explain a call step by step, follow moving statistics over batches."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> 
 def compare(actual: Array, numbers: Numbers) -> Comparison:
     """The most accurate grade whose bounds explain `actual`, and the largest margin under that grade's bounds.
 
-    When none does, the grade is NONE and the margin that of the last one. `actual` must have the shape of `numbers`.
+    When none does, the grade is NONE and the margin is the one under the last grade. `actual` must have the shape of `numbers`.
     """
     margin, grade = 0.0, Grade.NONE
     for grade in BOUNDED_GRADES:

@@ -102,7 +102,7 @@ def follow(case: Case, calls: Sequence[Call], formats: Precision) -> tuple[CallB
 
 
 def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Precision) -> CallBounds:
-    """The bounds of one call, given those of the statistics before it."""
+    """The bounds of one call, from the bounds of the moving statistics before it."""
     arithmetic, used, after = formats.arithmetic, moving, dict(moving)
     per_channel = call.x.size // call.mean.size  # masked positions have gradients, too
     how = Arithmetic(arithmetic, summation_error(max(1, per_channel), arithmetic.unit_roundoff))

@@ -35,7 +35,7 @@ def gradient_numbers(
     formats: Precision,
     dtype: str,
 ) -> dict[str, Gradient]:
-    """The gradients of a call by what they belong to: x, gamma, beta, and second for that of dL/dx in the direction given.
+    """The gradients of a call by name: x, gamma, beta, and second for the gradient of dL/dx in the given direction.
 
     dtype: of x. mean, inverse: bounds of the statistics that normalize; parts: gamma*r, r and d of renorm with their errors.
     """

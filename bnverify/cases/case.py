@@ -17,11 +17,11 @@ from bnverify.cases.steps import Step
 class Case:
     """Layer config + input (shape, dtype, fill, mask, layout) + initial weights + steps + dtype policy + way of running.
 
-    gradients: up to which order the calls are differentiated; law: the law that a second observation is held against;
-    mode: how the calls are made; file: what a step S writes; misuse: a mistake that must be refused; network: the model whose
-    batch normalizations are looked at while it trains, `shape` being that of its batches; posted: the question whose numbers
-    are the input and the weights.
-    `cause` says why a regression case exists; it is no part of the identity.
+    gradients: the highest order of derivatives that are taken, 0 to 2. law: the law that a second call must satisfy.
+    mode: how the calls are made. file: the format that a step S writes. misuse: a mistake that the layer must refuse.
+    network: a network to train; each batch normalization in it is judged, and `shape` is the shape of its batches.
+    posted: a public question; its numbers are the input and the weights. mask, law, file, misuse, network and posted are empty
+    where the case has none. `cause` says why a regression case exists; two cases that differ in it only are equal.
     """
 
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Ids: the case that a text names. What cannot be one is refused with what was got, what is allowed and what is near."""
+"""Ids: parse the text of a case id. A text that is not an id raises BadInput with the allowed values and the nearest one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make 
 
 
 def parse(text: str) -> Case:
-    """The case that an id names. Raises BadInput, saying what was got, what is allowed and what is near."""
+    """The case with this id. Raises BadInput with the text, the allowed values and the nearest one."""
     what = f"case id {text!r}"
     values = parse_fields(text, tuple(FIELDS), what)
     for required in ("shape", "steps"):
@@ -30,7 +30,7 @@ def parse(text: str) -> Case:
 
 
 def parse_fields(text: str, allowed: tuple[str, ...], what: str) -> dict[str, Any]:
-    """The values of `field:value` parts joined by /, by field. Raises BadInput, which begins with what is being read."""
+    """The values of `field:value` parts joined by /, by field. Raises BadInput; its message begins with `what`."""
     values: dict[str, Any] = {}
     for part in text.strip().split("/"):
         name, colon, value = part.partition(":")

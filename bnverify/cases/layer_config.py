@@ -43,7 +43,7 @@ class LayerConfig:
     trainable: bool = True
 
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments that differ from the defaults: what is not passed tests Keras' own default."""
+        """The keyword arguments that differ from the defaults. The others are left out, to test Keras' own defaults."""
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
         if isinstance(self.axis, tuple):
             given["axis"] = list(self.axis)
@@ -61,7 +61,7 @@ class LayerConfig:
         return ("moving_mean", "moving_variance") + RENORM * self.renorm
 
     def initializer(self, name: str) -> str:
-        """The initializer that a weight starts from, by Keras' name; that of `moving_stddev` is made from the variance's."""
+        """The initializer of a weight, by Keras' name. `moving_stddev` starts from the root of the initial moving_variance."""
         source = {"renorm_mean": "moving_mean", "moving_stddev": "moving_variance", "renorm_stddev": "moving_variance"}
         given: str = getattr(self, f"{source.get(name, name)}_initializer")
         return given or ("ones" if INITIAL[name] else "zeros")

@@ -1,4 +1,4 @@
-"""Modes: how the calls of a case are made, and what is true of each mode. How inputs lie in memory."""
+"""Modes: how the calls of a case are made, with the facts about each. Layouts: how inputs lie in memory."""
 
 from __future__ import annotations
 

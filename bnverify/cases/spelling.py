@@ -1,4 +1,4 @@
-"""Spelling: what the values of an id's fields are read from. A ValueError says what is allowed."""
+"""Spelling: how the values of an id's fields are read from text. A ValueError says which texts are allowed."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def matches(case: Case, selection: str) -> bool:
 
     `|` separates alternative values, a leading `!` excludes them.
 
-    Beside the fields of ids, `rank` is that of the shape and `channels` the number of values that each weight has.
+    Beside the fields of ids, `rank` is the rank of the shape, and `channels` the number of values in each weight.
     """
     fields = {**case.fields, "rank": str(len(case.shape)), "channels": str(math.prod(case.channels_shape))}
     parts = (part.partition(":") for part in selection.split("/") if part)

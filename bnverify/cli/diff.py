@@ -53,7 +53,7 @@ def diff(old: str, new: str, path: Path | None, backend: str) -> None:
 
 
 def _is_file(text: str) -> bool:
-    return text.endswith(".json") or os.path.isfile(text)  # which, other than Path, is False for what is no path
+    return text.endswith(".json") or os.path.isfile(text)  # unlike Path.is_file, this is False for a text that cannot be a path
 
 
 def _record_named(text: str, folder: Path | None, backend: str) -> Record:

@@ -1,4 +1,4 @@
-"""The command that explains one's own numbers."""
+"""`bnverify explain`: one call with the user's own numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bnverify.errors import BadInput
     """,
 )
 @click.argument("x", metavar="X")
-@click.option("--training", type=click.Choice(["true", "false"]), help="The call's argument; where not given, it is not given.")
+@click.option("--training", type=click.Choice(["true", "false"]), help="Value of `training`; omit to call without it.")
 @click.option("--config", metavar="CONFIG", help="Arguments of the layer: axis:1/epsilon:1e-05, JSON, or a .json file.")
 @click.option(
     "--weights", metavar="VALUES", show_default="initial", help="Its weights by Keras' names: JSON, or a .npz or .json file."

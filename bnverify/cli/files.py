@@ -1,4 +1,4 @@
-"""The command about files across versions."""
+"""`bnverify files`: save under one Keras and load under another."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("bnverify: interrupted before any verdict", err=True)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # whoever read the output, head say, has seen enough
+    except BrokenPipeError:  # the reader, such as head, closed the output
         _drop_output()
         sys.exit(CONFORMS)
     except OSError as error:
@@ -65,5 +65,5 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """Lets what is still buffered for standard output go nowhere, so that nothing fails while the interpreter ends."""
+    """Discards buffered output, so that the interpreter does not fail while it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -48,7 +48,7 @@ SHORTEST = 0.1  # seconds of patience
 @selection
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
 @click.option("--list", "list_only", is_flag=True, help="List the rows; nothing is run.")
-@click.option("--force", is_flag=True, help="Make environments and run rows anew, unchanged or not.")
+@click.option("--force", is_flag=True, help="Make environments and run rows again, even if nothing changed.")
 @click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), metavar="N", help="Rows at a time.")
 @click.option("--patience", default=120.0, type=float, metavar="S", help="Seconds a case may take.")
 @click.option("--records", type=click.Path(path_type=Path), help="Write a record for each row into this folder.")
@@ -134,7 +134,7 @@ def _verify_rows(options: Options, rows: Sequence[Row]) -> int:
 
 
 def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tuple[list[RowOutcome], bool]:
-    """The outcomes in the order of the rows, and whether Ctrl-C ended the run. Each row is told as it ends."""
+    """The outcomes in the order of the rows, and whether Ctrl-C ended the run. A line is printed as each row ends."""
     from bnverify.matrix.records import record_as_text
     from bnverify.matrix.runs import run_rows
     from bnverify.views.chart_text import outcome_line
@@ -225,7 +225,7 @@ def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports
 
 
 def _exit_code(outcomes: Sequence[RowOutcome], worse: int | None) -> int:
-    """With a baseline only regressions count; without one, whatever deviates."""
+    """The exit code. With a baseline only regressions count; without one every deviation does."""
     tested = [outcome.record for outcome in outcomes if outcome.record is not None and outcome.record.tested]
     if any(outcome.problem and not outcome.skipped for outcome in outcomes):
         return BAD_INPUT

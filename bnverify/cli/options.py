@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, help with examples, and the options that say which cases and rows are meant."""
+"""Shared by the commands: exit codes, help with examples, and the options that select cases and rows."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ row_selection = _together(  # which rows of the matrix are meant
 
 
 def echo_all(lines: Iterable[str]) -> None:
-    """Writes lines to standard output at once; whoever reads them may close it."""
+    """Writes lines to standard output in one piece. Raises BrokenPipeError if the reader has closed it."""
     try:
         click.echo("\n".join(lines))
     except BrokenPipeError:  # click would end with 1; without its errno, this goes on to main

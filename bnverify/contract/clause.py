@@ -1,4 +1,4 @@
-"""What a clause is: a rule with its source and its own check, so that what is asked and how it is judged stand together."""
+"""A clause: a rule of the contract with its source and its check."""
 
 from __future__ import annotations
 

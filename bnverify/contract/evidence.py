@@ -18,12 +18,12 @@ from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Check, Grade, Mismatch, Observation, Status, StepObservation
 
-UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="nobody sees it in this way of running")  # the judge drops it
+UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="not observable in this mode")  # the judge drops it
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the reference says about a case: its calls, each with its bounds; formulas: what is promised of it as a whole."""
+    """What the reference says about a case: its calls, each with its bounds. formulas: the promised ones."""
 
     case: Case
     calls: tuple[Call, ...]

@@ -1,4 +1,4 @@
-"""Clauses about gradients, under a random upstream gradient, and about what is made of them for gamma and beta."""
+"""Clauses on gradients under a random upstream gradient, and on the updates of gamma and beta that follow from them."""
 
 from __future__ import annotations
 

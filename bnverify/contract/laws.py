@@ -1,4 +1,4 @@
-"""Laws: what must hold between two calls, whatever the right numbers are. Each asks for a second observation of its own.
+"""Laws: relations that hold between two calls for any input. Each law needs a second observation.
 
 A case names its law (`law:permutation`). The second call's output, put back into the order of the first, must differ from it by
 no more than the bounds of both, and by what the references of the two differ where an input of the second had to be rounded.
@@ -77,7 +77,7 @@ def first_channel(case: Case, inputs: Inputs) -> Other:
 
 
 def _others(y: Array, own: Array, case: Case) -> Array:
-    """The output with the first channel's own in its place, for nothing is said of that one."""
+    """The second output with the first channel taken from the first output, because the law does not cover that channel."""
     return np.where(_per_channel(case, np.arange(math.prod(case.channels_shape)) == 0), own, y)
 
 

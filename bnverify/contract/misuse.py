@@ -1,4 +1,4 @@
-"""Clauses about mistakes: what a layer must refuse, by an exception of the right type that says what is wrong with what."""
+"""Clauses on misuse: the layer must refuse a mistake with an exception of the right type that names the fault."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def objection(mistake: Misuse, observation: Observation) -> str:
 
 def _faults(mistake: Misuse, failure: Failure) -> Iterator[str]:
     if not {failure.type, *failure.kinds} & set(mistake.raises):
-        yield f"{failure.type} is none of {', '.join(mistake.raises)}"
+        yield f"{failure.type} is not one of {', '.join(mistake.raises)}"
     if not any(name.lower() in failure.text.lower() for name in mistake.names):
         yield f"{mistake.names[0]} is not named"
     if found := UNFILLED.search(failure.text):

@@ -66,7 +66,7 @@ def _close(e: Evidence, clause: str, one: CallEvidence, two: CallEvidence) -> Ch
     """Whether the outputs of two calls that must give the same differ by no more than the bounds of both."""
     y, other = one.observed.y, two.observed.y
     if y is None or other is None or y.shape != e.case.shape or other.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
-        return UNSEEN  # the clauses about y tell
+        return UNSEEN  # the clauses on y report it
     if other.shape != y.shape:
         return e.texts(clause, "y", one.call.index, expected=f"shape {other.shape}", actual=f"shape {y.shape}")
     numbers = weight_numbers(other.astype(one.call.mean.dtype), one.output_bound + two.output_bound, e.formats.output)

@@ -1,4 +1,4 @@
-"""Clauses about files: what is saved and loaded is the same layer, and goes on as if nothing had happened."""
+"""Clauses on saving: a loaded layer equals the saved one, and continues as that would."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def check_initializers(e: Evidence) -> Iterator[Check]:
     first, second = e.observation.made
     for name in e.case.config.weight_names():
         if name not in first or name not in second:
-            continue  # the clause about weights tells
+            continue  # the clause on weights reports it
         if name in drawn:
             values = [first[name], second[name], *(first[other] for other in drawn if other != name)]
             shared = any(v.shape == values[0].shape and np.array_equal(v, values[0]) for v in values[1:])

@@ -1,1 +1,1 @@
-"""Someone's own numbers: explained step by step, compared with what was expected, and followed over batches."""
+"""A user's numbers: explained step by step, compared with expected values, and followed over batches."""

@@ -80,7 +80,7 @@ def _array(name: str, value: object, case: Case) -> Array:
     if array is None:
         raise BadInput(f"expected {name}: got {str(value)[:60]!r}; allowed: numbers")
     if name == "y" and array.shape != case.shape:
-        raise BadInput(f"expected y: got shape {array.shape}; allowed: that of x, {case.shape}")
+        raise BadInput(f"expected y: got shape {array.shape}; allowed: the shape of x, {case.shape}")
     rank = len(case.shape)
     kept = (axes for count in range(rank + 1) for axes in itertools.combinations(range(rank), count))
     sizes = {math.prod(case.shape[axis] for axis in axes) for axes in kept}

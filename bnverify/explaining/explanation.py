@@ -174,7 +174,7 @@ def _count(call: Call, case: Case) -> Array:
 
 
 def _statistics(call: Call, case: Case) -> list[Quantity]:
-    """Mean, variance, what is added and what is divided by."""
+    """Mean, variance, variance + epsilon, and the deviation that divides."""
     shape, epsilon = case.channels_shape, case.config.epsilon
     batch = call.normalizes_with_batch
     masked = " of what the mask counts" if call.mask is not None and batch else ""
@@ -229,7 +229,7 @@ def _own_numbers(observed: Observed, call: Call, target: Target) -> Shown:
     weights = {name: plain[name] if name in ("gamma", "beta") else v.astype(np.float64) for name, v in before.items()}
     probe = replace(case, weights="random", config=replace(case.config, momentum=0.0))
     found = _looked_at(observed, probe, replace(inputs, weights=weights), target)
-    if found is None:  # a layer of somebody's own that holds its momentum elsewhere
+    if found is None:  # a custom layer that keeps its momentum under another name
         found = _looked_at(observed, replace(probe, config=case.config), replace(inputs, weights=weights), target)
     return found or {}
 

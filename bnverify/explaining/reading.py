@@ -1,4 +1,4 @@
-"""Reading what somebody wants explained: values, weights and a layer config, written on the command line or in a file."""
+"""Reading values, weights and a layer config from the command line or from a file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read_config(text: str, option: str) -> dict[str, Any]:
         raise BadInput(f"{option} {_short(text)}: holds no layer config; allowed: {CONFIGS}")
     kind = found.get("class_name", "BatchNormalization")
     if "config" in found and "BatchNorm" not in str(kind):
-        raise BadInput(f"{option} {_short(text)}: is the config of {kind!r}; allowed: that of a BatchNormalization")
+        raise BadInput(f"{option} {_short(text)}: is the config of {kind!r}; allowed: the config of a BatchNormalization")
     inner = found.get("config", found)
     if not isinstance(inner, Mapping):
         raise BadInput(f"{option} {_short(text)}: holds no layer config; allowed: {CONFIGS}")
@@ -77,7 +77,7 @@ def _written(text: str, option: str, allowed: str) -> Any:
             return _json(path.read_text(encoding="utf-8"), option, text, allowed)
         if path.suffix in (".csv", ".txt"):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of a file without values, which is told below
+                warnings.simplefilter("ignore")  # NumPy warns about an empty file; a message below says so
                 return np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
     except OSError as error:
         raise BadInput(f"{option} {text}: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""Subjects: what somebody wants explained, as a case and its inputs. Whatever does not fit together is one clear line."""
+"""Subjects: a layer and its inputs, as a user gives them, turned into a case."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OF_WEIGHTS = tuple(
     }.items()
     for weight in weights
 )
-HARMLESS = ("name", "dtype", *OF_WEIGHTS)  # they say nothing of a call
+HARMLESS = ("name", "dtype", *OF_WEIGHTS)  # they do not change what a call computes
 OLD = ("fused", "virtual_batch_size", "adjustment")  # further ones that get_config() of Keras 2 may write
 OTHERWISE = ("virtual_batch_size", "adjustment")  # of these, the ones that change the numbers
 
@@ -180,7 +180,7 @@ def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dic
         raise BadInput(f"weights: got {type(weights).__name__}; allowed: a dict by {', '.join(case.config.weight_names())}")
     names, count = case.config.weight_names(), math.prod(case.channels_shape)
     if unknown := [name for name in weights if name not in names]:
-        raise BadInput(f"weight {unknown[0]!r} is none of this layer's; allowed: {', '.join(names)}")
+        raise BadInput(f"weight {unknown[0]!r} is not a weight of this layer; allowed: {', '.join(names)}")
     found = {}
     for name in names:
         value = weights.get(name, case.config.initial(name))

@@ -27,7 +27,7 @@ SAME_MARGINS = 1.5  # factor up to which margins of different elements count as 
 
 
 class Kind(enum.Enum):
-    """What a change is about."""
+    """The kinds of changes."""
 
     PROMISE = "promises"
     INTERFACE = "arguments and weights"
@@ -157,7 +157,7 @@ CaseOutcome = tuple[Status, str]  # a check's status, and why
 
 
 def _clauses(old: Record, new: Record) -> Iterator[Change]:
-    """Cases whose checks came out differently, in groups of the same change and cause, whatever the clause."""
+    """Cases whose checks came out differently, in groups with the same change and cause over all clauses."""
     groups: dict[tuple[CaseOutcome, CaseOutcome], dict[str, list[str]]] = {}
     for clause in CLAUSES:
         for id_ in _common(old, new):

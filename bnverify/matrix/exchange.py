@@ -74,7 +74,7 @@ TellRow = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Saved:
-    """What a row saved of a case: the file, and what was observed before; or why there is none."""
+    """What a row saved for a case: the file and the observation before it, or the reason why there is no file."""
 
     case: Case
     environment: Environment
@@ -221,7 +221,7 @@ def save(case: Case, target: Isolated) -> Saved:
 
 
 def promised(saver: Environment, loader: Environment) -> bool:
-    """Whether a Keras promises to load what another has saved: what is no newer than itself."""
+    """Whether a Keras promises to load a file: only files saved by the same release or an older one."""
     return keras_version(saver.keras).release[:2] <= keras_version(loader.keras).release[:2]
 
 
@@ -255,7 +255,7 @@ def _joined(case: Case, saved: Observation, loaded: Observation) -> Observation:
 
 
 def _arguments(config: Mapping[str, object], case: Case) -> dict[str, object]:
-    """The constructor's arguments in a configuration; an axis that is another name of the case's by that of the case."""
+    """The constructor's arguments in a config. An axis that equals the case's axis is written as in the case."""
     found = {f.name: config[f.name] for f in fields(LayerConfig) if f.name in config}
     axis = found.get("axis")
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
@@ -298,7 +298,7 @@ SEVERITY = ("ok", "known deviation", "cannot load", "wrong")
 
 
 def _told(verdict: Verdict) -> tuple[str, str]:
-    """The outcome of one layer, and what is wrong, in words."""
+    """The outcome of one layer, and the problem in words."""
     failed = verdict.failures
     if not failed:
         excuse = [c for c in verdict.checks if c.status is Status.KNOWN and c.clause in OF_FILES]

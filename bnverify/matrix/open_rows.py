@@ -1,4 +1,4 @@
-"""Opening a row: its environment, made where there is none yet, with a worker that stays for the next question, or for code."""
+"""Open rows: the environment of a row with a worker that stays for further questions."""
 
 from __future__ import annotations
 

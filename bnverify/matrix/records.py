@@ -213,7 +213,7 @@ def _written(record: ClauseRecord | CaseRecord | CheckRecord) -> dict[str, Any]:
 
 
 def load_record(path: Path, option: str) -> Record:
-    """The record in a file. Raises BadInput with the file and what is wrong with it."""
+    """The record in a file. Raises BadInput with the file and the problem."""
     try:
         return parse_record(json.loads(read_text(path, option)))
     except json.JSONDecodeError as error:
@@ -224,7 +224,7 @@ def load_record(path: Path, option: str) -> Record:
 
 
 def parse_record(document: Any) -> Record:
-    """The record that a document stands for. Raises KeyError, TypeError or ValueError where it is none."""
+    """The record in a JSON document. Raises KeyError, TypeError or ValueError if the document is not a record."""
     if document["schema"] != RECORD_SCHEMA:
         raise ValueError(f"schema {document['schema']!r}, not {RECORD_SCHEMA}")
     if document["era"] not in {era.name for era in ERAS}:

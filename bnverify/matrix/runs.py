@@ -108,7 +108,7 @@ def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> RowOutcom
         return taken(record=record, note=_keep(record, kept))
     except Interrupted:
         raise
-    except Exception as error:  # whatever happens in one row must not end the others
+    except Exception as error:  # an exception in one row must not end the others
         return taken(problem=_problem(error), skipped=isinstance(error, NoInterpreter))
 
 

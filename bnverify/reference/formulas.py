@@ -62,7 +62,7 @@ def moving_variance(xp: Any, moving: Tensor, batch: Tensor, momentum: float, n: 
 
 
 def told(training: bool | None, pinned: bool | None) -> bool | None:
-    """What a layer is told of `training`: what the call inside a model was made with, before what the model is called with."""
+    """The `training` that reaches a layer in a model: the value given when the model was made, else the model's own."""
     return training if pinned is None else pinned
 
 

@@ -103,7 +103,7 @@ class Call:
         return np.asarray(y if self.mask is None else self.formulas.masked_output(np, y, x, self.mask[index]))
 
     def gradients(self) -> dict[str, Array]:
-        """The gradients by what they belong to: x, gamma, beta, and "second", that of dL/dx in the direction given."""
+        """The gradients by name: x, gamma, beta, and "second", the gradient of dL/dx in the given direction."""
         if self.backward is None:
             return {}
         with np.errstate(all="ignore"):
@@ -120,7 +120,7 @@ class Call:
 
 
 def _heard(case: Case, index: int, formulas: Formulas) -> bool:
-    """Whether the calls hear of a change of `trainable` in step `index`; a model that is not compiled again may not."""
+    """Whether a freeze at `index` affects later calls; a model that is not recompiled keeps the old value."""
     trained = any(step.is_call and step.training for step in case.steps[:index])
     return not case.how.freezes_late or formulas.settles == "never" or (formulas.settles == "fit" and not trained)
 

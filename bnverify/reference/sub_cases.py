@@ -182,7 +182,7 @@ def _means(case: Case, fed: Fed) -> Iterator[Array]:
 
 
 def _slices(case: Case, inputs: Inputs, observation: Observation) -> SubCase:
-    """A call for each slice along axis 1; nobody sees the weights between them."""
+    """A call for each slice along axis 1; the weights between them cannot be observed."""
     times = case.shape[1]
     steps: list[Step] = []
     batches: list[Array | None] = []

@@ -1,4 +1,4 @@
-"""The backends of Keras 3, and what is true of each."""
+"""The backends of Keras 3, with the facts about each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Existing layer: a target that is one particular layer, built and trained by somebody; it is left as it was."""
+"""Existing layer: a target that is one built layer of the user. It is left as it was."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ REQUIRED_ARGUMENTS = ("axis", "momentum", "epsilon")
 class ExistingLayer:
     """A Keras layer, an instance, as a target. Raises BadInput for anything that is no batch normalization with weights.
 
-    A layer of somebody's own counts as one where it holds moving_mean and moving_variance and says axis, momentum and epsilon,
-    as attributes or in get_config().
+    A custom layer counts as a batch normalization if it has the weights moving_mean and moving_variance, and axis, momentum and
+    epsilon as attributes or in get_config().
     """
 
     def __init__(self, layer: Any) -> None:
@@ -50,7 +50,7 @@ class ExistingLayer:
         """The constructor's arguments as the layer holds them, else as get_config() gives them."""
         try:
             config = dict(self.layer.get_config())
-        except Exception:  # a layer of somebody's own may have none
+        except Exception:  # a custom layer may have no get_config()
             config = {}
         found = {name: getattr(self.layer, name, config.get(name)) for name in ARGUMENTS if name != "trainable"}
         given = {name: value for name, value in found.items() if value is not None and not name.endswith(_OBJECTS)}
@@ -79,14 +79,14 @@ class ExistingLayer:
             raise BadInput(f"x: got {rank} axes; allowed: {built}, as layer {self.name} was built for")
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
-        """What the layer does with the inputs, its weights being those of `inputs` and its momentum the case's meanwhile."""
+        """The observation of the layer with the weights of `inputs` and the momentum of the case; both are put back."""
         own = self.arguments.get("momentum")
         momentum = case.config.momentum if case.config.momentum != own else None
         asked: Mapping[str, Any] = {**request(case, inputs), "mode": "existing", "momentum": momentum}
         return observation(self._worker.observe(asked))
 
 
-_OBJECTS = ("_initializer", "_regularizer", "_constraint")  # arguments that say nothing of a single call
+_OBJECTS = ("_initializer", "_regularizer", "_constraint")  # arguments that do not change a single call
 
 
 def _module_of(layer: Any) -> str:

@@ -1,4 +1,4 @@
-"""What can be asked of the routes of `targets.worker.routes`: `--target NAME`. Limits are data here, with their reasons."""
+"""Function targets: the functions that `--target NAME` tests inside a layer, and what each of them lacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FUSED_LACKS = {  # by need, why no fused function has it
 
 
 def is_function_target(target: str) -> bool:
-    """Whether a target, by its name, is a route and no layer."""
+    """Whether the name is a function target's."""
     return target in NAMES
 
 
@@ -42,7 +42,7 @@ def function_lacks(target: str) -> dict[str, str]:
 
 
 def check_target(name: str) -> None:
-    """Raises BadInput for a `--target` that is neither a Keras nor a route, naming what is near."""
+    """Raises BadInput for a `--target` that is neither a Keras nor a function target, with the nearest name."""
     if name in MODULES or is_function_target(name):
         return
     near = difflib.get_close_matches(name, (*MODULES, *NAMES), n=1)

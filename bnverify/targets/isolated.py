@@ -78,7 +78,7 @@ class Isolated:
             self.interface = interface(said["interface"])
         except (_Ended, KeyError, TypeError) as ended:
             self.close()
-            raise WorkerLost(ended.text if isinstance(ended, _Ended) else "the worker says nothing of where it runs") from None
+            raise WorkerLost(ended.text if isinstance(ended, _Ended) else "the worker did not send its environment") from None
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         """The observation of a case; where the worker does not survive it, one that says so, and the next worker starts."""
@@ -94,7 +94,7 @@ class Isolated:
             self.close()
             self._lost += 1
             if self._lost >= IN_A_ROW:
-                raise WorkerLost(f"{IN_A_ROW} cases in a row ended their worker, the last one thus: {ended.text}") from None
+                raise WorkerLost(f"{IN_A_ROW} cases in a row crashed their worker; the last: {ended.text}") from None
             self._start()
             return Observation(failure=Failure(self._stage, ended.kind, ended.text))
         self._lost = 0
@@ -119,7 +119,7 @@ class Isolated:
             raise self._end() from None
 
     def _receive(self, patience: float) -> dict[str, Any]:
-        """The next message that is no news of a stage. Raises _Ended where there is none in time."""
+        """The next message that is not a stage. Raises _Ended if none comes in time."""
         assert self._process.stdout is not None
         late = threading.Event()
 
@@ -173,7 +173,7 @@ class Isolated:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Ends the worker, and whatever it started."""
+        """Ends the worker and all processes that it started."""
         self._kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:

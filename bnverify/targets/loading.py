@@ -85,7 +85,7 @@ def check_backend_installed(backend: str) -> None:
 
 
 def choose_backend(backend: str) -> None:
-    """Makes Keras use a backend when it is imported. Raises BadInput where it is none, or Keras already has another."""
+    """Makes Keras use a backend when it is imported. Raises BadInput for an unknown one, or if Keras already has another."""
     check_backend(backend)
     keras = sys.modules.get("keras")
     if keras is not None and (has := keras.backend.backend()) != backend:
@@ -96,7 +96,7 @@ def choose_backend(backend: str) -> None:
 
 
 def load_held(path: str, name: str) -> Any:
-    """The layer of that name in a model file of Keras. Raises BadInput where there is none."""
+    """The layer of that name in a Keras model file. Raises BadInput if there is none."""
     if not os.path.isfile(path):
         raise BadInput(f"--model {path}: no such file")
     target = open_target()
@@ -107,7 +107,7 @@ def load_held(path: str, name: str) -> Any:
         raise BadInput(f"--model {path}: Keras cannot load it: {type(error).__name__}: {_one_line(error)}") from None
     if name not in layers:
         own = ", ".join(each for each, layer in layers.items() if target.is_batch_normalization(layer))
-        raise BadInput(f"--layer {name!r}: the model has none of that name; its batch normalizations: {own or 'none'}")
+        raise BadInput(f"--layer {name!r}: the model has no layer of that name; its batch normalizations: {own or 'none'}")
     return layers[name]
 
 

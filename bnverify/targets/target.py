@@ -52,13 +52,13 @@ class InProcess:
         return isinstance(thing, self._worker.keras.layers.BatchNormalization)
 
     def load_layers(self, path: str) -> dict[str, Any]:
-        """The layers of a model file by name, those of nested models, too. Raises whatever Keras does."""
+        """The layers of a model file by name, including nested models. Lets Keras' exceptions through."""
         model = self._worker.keras.models.load_model(path, compile=False)
         return {layer.name: layer for layer in model._flatten_layers(include_self=False)}
 
 
 def environment(said: Mapping[str, Any], name: str = "") -> Environment:
-    """Where a worker says that it runs; `name` is that of a layer which is neither Keras' own nor a route's."""
+    """The environment in a worker's message. name: the layer's, if it is neither Keras' own nor a function target."""
     return Environment(**{"target": name or f"{said['module']}.layers.BatchNormalization", **said})
 
 
@@ -113,7 +113,7 @@ def misused(case: Case, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def observation(answer: Mapping[str, Any]) -> Observation:
-    """The worker's answer as frozen values. Raises KeyError, TypeError or ValueError where it is none."""
+    """The worker's answer as frozen values. Raises KeyError, TypeError or ValueError if it is malformed."""
     return Observation(
         weights=_infos(answer["weights"]),
         initial=answer["initial"],

@@ -27,7 +27,7 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 class Harness:
-    """A layer, opened when the first test runs, and what is expected to fail on it, by case or by clause."""
+    """A layer, opened when the first test runs, and its expected failures, by case or by clause."""
 
     def __init__(
         self,

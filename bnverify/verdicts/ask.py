@@ -1,4 +1,4 @@
-"""Ask: whether a case can be asked of a target."""
+"""Ask: can this case be tested on this target?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judge: compare an observation with what is promised, clause by clause. It never raises for anything that a target did."""
+"""Judge: compare an observation with the promises, clause by clause. Nothing that a target does makes it raise."""
 
 from __future__ import annotations
 

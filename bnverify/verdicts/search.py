@@ -123,7 +123,7 @@ def _narrower(verdict: Verdict, observed: Observed, right: Expectation) -> Itera
 
 @np.errstate(all="ignore")
 def _regular(observed: Observed, right: Expectation) -> bool:
-    """Whether the errors of y are none of rounding's: one line a + b*y over all channels, or in few channels only."""
+    """Whether rounding cannot explain the errors of y: they follow one line a + b*y, or are in a few channels only."""
     c = next((c for c in Evidence(right, observed.observation, Grade.SEQUENTIAL).calls), None)
     case = observed.case
     if c is None or c.observed.y is None or c.observed.y.shape != c.call.x.shape or np.prod(case.channels_shape) < 3:

@@ -27,7 +27,7 @@ SAME_REFERENCE = 1e-9  # relative, between two references in float64
 
 
 def stage_of(verdict: Verdict, observed: Observed, observe: Observe, formulas: Formulas | None) -> str:
-    """The first quantity that is off; empty where no number is. formulas: those of the cause, where it is a known one."""
+    """The first quantity that is off; empty if no number is. formulas: the formulas of the cause, if one was named."""
     failing = [check for check in verdict.failures if check.grade is not None and check.step is not None]
     if not failing:
         return ""
@@ -60,7 +60,7 @@ def _by_formulas(observed: Observed, step: int, wrong: Formulas) -> str:
 
 
 def _same(a: Array | None, b: Array | None) -> bool:
-    """Whether two intermediates agree; one that is not made at all says nothing."""
+    """Whether two intermediates agree; a missing one counts as equal."""
     return a is None or b is None or bool(np.allclose(a, b, rtol=SAME_REFERENCE, atol=0.0, equal_nan=True))
 
 

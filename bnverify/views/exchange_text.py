@@ -35,7 +35,7 @@ def legend() -> str:
 
 
 def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
-    """Why, once for each reason: what fails, with `verbose` also what is excused, unsupported or not tested."""
+    """One line for each reason why an exchange fails; with `verbose` also why one is excused, unsupported or not tested."""
     for format in EXCHANGED_FORMATS:
         by_reason: dict[tuple[str, str], list[Exchange]] = {}
         for one in found.found:

@@ -1,4 +1,4 @@
-"""The text views of one's own numbers: a call explained, what was expected, and moving statistics over batches."""
+"""The text views of a user's numbers: an explained call, expected values, and moving statistics over batches."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def heading(e: Explanation) -> Iterator[str]:
     yield f"statistics  {OWN if e.source == 'batch' else 'the moving ones'}: {e.why}"
     era = era_of(e.environment)
     if era.rules:
-        yield f"promises    those of {era.name}"
+        yield f"promises    judged by those of {era.name}"
 
 
 def axis_words(e: Explanation) -> str:
@@ -193,7 +193,7 @@ def trajectory_lines(t: Trajectory) -> Iterator[str]:
     found = {t.momentum: t.needed, **{m: t.needed_with(m) for m in MOMENTA}}
     told = ", ".join(f"{momentum:g}: {needed_words(steps)}" for momentum, steps in sorted(found.items()))
     if t.needed is None and t.shrunk < 1:
-        yield f"Never, because the batches differ: their variances are {t.shrunk:.2g} of that of all their values, on average."
+        yield f"Never, because the batches differ: on average their variance is {t.shrunk:.2g} of the variance of all values."
     yield f"Steps needed to agree {within}, if all batches were alike, by momentum: {told}."
 
 

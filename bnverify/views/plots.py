@@ -31,7 +31,7 @@ STYLE: dict[str, Any] = {
 
 
 def use_style() -> None:
-    """Makes the style that of all later figures in this process, as in a notebook."""
+    """Applies the style to all later figures in this process, for notebooks."""
     _matplotlib().rcParams.update(STYLE)
 
 

@@ -11,7 +11,7 @@ from bnverify.views.text import plural
 
 
 def show_score(score: Score, out: Console) -> None:
-    """Prints a table of all mutants, then the score and what is wrong with it."""
+    """Prints a table of all mutants, then the score, survivors and false alarms."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("mutant", "group", "fault", "caught by", "cause named"):
         table.add_column(name, overflow="fold")

@@ -37,7 +37,7 @@ WIDTH = 200  # where the output is no terminal, a file or a CI log, say
 
 
 class _Output(Console):
-    """A console that leaves it to the command line what to do when nobody reads any more."""
+    """A console that raises BrokenPipeError when the reader closes the output, so that the command line can end."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -146,7 +146,7 @@ def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
             lines[verdict.status].append(f"{verdict.case.id}: {verdict.reason}")
         for check in {(c.status, c.reason): c for c in reversed(verdict.checks) if c.status in quiet}.values():
             lines[check.status].append(f"{verdict.case.id}: {check.reason}")
-            if len(results.verdicts) <= FEW and check.mismatch is not None:
+            if verbose and len(results.verdicts) <= FEW and check.mismatch is not None:
                 lines[check.status] += [f"  {line}" for line in mismatch_lines(check, verdict.case.steps)]
     if not verbose and any(lines.values()):
         kinds = ", ".join(f"{len(found)} {status.value}" for status, found in lines.items() if found)

@@ -130,11 +130,11 @@ def test_a_mask_and_another_keras(cli: Cli) -> None:
         ("'[[1, 2]]' --config list.json", "--config 'list.json': holds no layer config; allowed: axis:1/epsilon:1e-05, "),
         (
             "'[[1, 2]]' --config dense.json",
-            "--config 'dense.json': is the config of 'Dense'; allowed: that of a BatchNormalization",
+            "--config 'dense.json': is the config of 'Dense'; allowed: the config of a BatchNormalization",
         ),
         ("'[[1, 2]]' --config no.json", "--config no.json: No such file or directory"),
         ("'[[1, 2]]' --weights '[1]'", "--weights '[1]': holds no named values; allowed: "),
-        ("'[[1, 2]]' --weights '{\"gama\": 1}'", "weight 'gama' is none of this layer's; allowed: gamma, beta, "),
+        ("'[[1, 2]]' --weights '{\"gama\": 1}'", "weight 'gama' is not a weight of this layer; allowed: gamma, beta, "),
         ("'[[1, 2]]' --weights '{\"gamma\": [1, 2, 3]}'", "gamma of shape (3,) does not fit x: x has 2 channels along axis -1"),
         ("'[[1, 2]]' --model m.keras", "--model and --layer: go together"),
         ("'[[1, 2]]' --model no.keras --layer b", "--model no.keras: no such file"),

@@ -119,6 +119,7 @@ def test_the_worker_is_python_3_6_syntax(path: Path) -> None:
         "contextlib",
         "importlib",
         "inspect",
+        "io",
         "json",
         "os",
         "logging",

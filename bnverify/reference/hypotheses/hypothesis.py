@@ -17,6 +17,6 @@ class Hypothesis:
 
     @property
     def backward(self) -> bool:
-        """Whether it is about gradients alone."""
+        """Whether the fault changes gradients only."""
         f = self.formulas
         return f.gradients is not KERAS.gradients or f.second_gradient is not KERAS.second_gradient

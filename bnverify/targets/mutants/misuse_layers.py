@@ -1,4 +1,4 @@
-"""Keras layers that answer a mistake wrongly: in silence, by another exception, or with a message that does not tell."""
+"""Keras layers that answer a mistake wrongly: not at all, by another exception, or with an unclear message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keras layers whose fault shows over several replicas alone: what is reduced over them, how, and what each one keeps."""
+"""Keras layers with faults that show only over several replicas."""
 
 from __future__ import annotations
 

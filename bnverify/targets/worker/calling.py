@@ -1,4 +1,4 @@
-"""Ways of running: how a layer is made, built and called. Each is a class whose docstring says what it does.
+"""Callers: each class makes, builds and calls a layer in one mode.
 
 `run` takes the next steps, as many as `together` says, and gives an answer for each.
 """
@@ -17,7 +17,7 @@ class Caller(object):
 
     late = False  # whether the layer is built by its first call
     inner = ()  # the calls that were watched inside the steps
-    own_class = False  # whether the model is of a class that nobody else can make
+    own_class = False  # whether the model is of a custom class that cannot be loaded
     built_by_call = False  # whether the model is built by its first call
     makes_inputs = False  # whether the model makes the layer's inputs itself
     sliced = False  # whether the layer sees the inputs without their axis 1

@@ -1,4 +1,4 @@
-"""A layer that somebody holds: called as it is, and left as it was."""
+"""An existing layer: it is called as it is, and its weights are put back afterwards."""
 
 from .calling import Caller
 from .recording import short_name, values
@@ -14,7 +14,7 @@ class Existing(Caller):
         self.kept = values(self.framework, self.layer)
         self.trainable = self.layer.trainable
         if self.request.get("momentum") is not None:
-            self.momentum = self.layer.momentum  # AttributeError where a layer of somebody's own has none by that name
+            self.momentum = self.layer.momentum  # AttributeError if a custom layer has no such attribute
             self.layer.momentum = self.request["momentum"]
 
     def build(self):

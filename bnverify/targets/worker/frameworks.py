@@ -28,7 +28,7 @@ def open_framework(name):
         module = importlib.import_module(MODULES[name])
     digits = re.match(r"(\d+)\.(\d+)", module.__version__)
     if not digits:
-        raise ImportError("its version is %r, which is none" % module.__version__)
+        raise ImportError("its version %r is not a version number" % module.__version__)
     generation = tuple(int(n) for n in digits.groups())
     if generation < (2, 4) and name == "keras":
         return Keras2Graph(module)
@@ -137,7 +137,7 @@ class Keras3(object):
         variable.assign(value)
 
     def float64(self):
-        """Whether what is asked for in float64 comes in float64."""
+        """Whether a tensor requested in float64 has float64."""
         return bool(self.dtype(self.tensor(np.ones(1), "float64")) == "float64")
 
     def device(self):

@@ -106,7 +106,7 @@ def function_layer(name, keras):
             return ops.cast(y, self.compute_dtype)
 
         def entry(self, dtype):
-            """What the function is given: halves only where it says that it computes with them in float32."""
+            """The dtype of the function's input: a half format only if the function is documented to compute it in float32."""
             if self.compute_dtype == "float64":
                 return "float64"
             return dtype if piece == "fused" and dtype in HALVES else "float32"
@@ -151,7 +151,7 @@ def at_once(keras, function, settings, tensors):
 
 
 def in_function(keras, function, settings, tensors):
-    """Traced by tf.function, anew for each call: a cache of many shapes would only grow."""
+    """Traced by tf.function once per call, because a cache over many shapes would only grow."""
     graph = tensorflow().function(lambda tensors: function(keras, *settings, **tensors), autograph=False)
     return graph.get_concrete_function(tensors)(tensors)
 

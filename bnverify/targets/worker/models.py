@@ -10,7 +10,7 @@ from .training import entering, keeper, set_policy, sgd, synchronize, weighted_s
 
 
 class InModel(Caller):
-    """The base of all ways that call a model with the layer in it. The model is made in `model`."""
+    """The base of all callers that call a model with the layer in it. `model` makes the model."""
 
     freezes = "layer"
 

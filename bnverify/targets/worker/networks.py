@@ -10,7 +10,7 @@ from .watching import Watch
 
 
 def watch(worker, request):
-    """The answer to a request for a network: nothing of the steps themselves, but all calls of its batch normalizations."""
+    """The answer to a request for a network: every call of its batch normalizations, and empty steps."""
     answer = {"weights": [], "initial": {}, "made": None, "config": None, "steps": [], "failure": None, "inner": []}
     stage, before = "constructor", None
     try:

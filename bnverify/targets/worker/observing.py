@@ -72,7 +72,7 @@ class Worker(object):
                 "%s %s%s" % (w["name"], w["dtype"], " trainable" if w["trainable"] else "")
                 for w in structure(self.framework, made)
             ]
-        except Exception:  # then the cases will tell
+        except Exception:  # the cases will report the same exception
             pass
         return found
 
@@ -133,7 +133,7 @@ class Worker(object):
     def elsewhere(self, request):
         """The answer of a process that computes with one thread, made when it is first asked."""
         if not self.own:
-            text = "a layer of one's own cannot be handed to another process"
+            text = "a custom layer cannot be sent to another process"
             return dict(empty(), failure={"stage": "start", "type": "NotHere", "text": text})
         try:
             self.child = self.child or Child(self.function or self.name, ONE_THREAD)

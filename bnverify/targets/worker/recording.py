@@ -1,4 +1,4 @@
-"""Recording: what is read off a layer, and off an exception, in plain values."""
+"""Recording: read a layer, and an exception, into plain values."""
 
 import re
 

@@ -122,7 +122,7 @@ def built(caller, layer):
     """The layer, built for what it sees, unless the caller does that."""
     shape = list(caller.request["shape"])
     if caller.framework.generation == "graph" and not hasattr(caller, "whole"):
-        small(caller, layer)  # which, other than build(), gives weights a scope of their own for their names
+        small(caller, layer)  # unlike build(), a call gives the weights a name scope
     elif not caller.own_class:
         layer.build(tuple(shape[:1] + shape[2:] if caller.sliced else shape))
     return layer
@@ -149,7 +149,7 @@ def adopt(caller, model):
 
 
 def layers_of(model):
-    """The layers of a model, those of models and wrappers in it, too."""
+    """The layers of a model, including the layers of models and wrappers in it."""
     for layer in getattr(model, "layers", None) or ([model.layer] if hasattr(model, "layer") else []):
         yield layer
         for inner in layers_of(layer):
@@ -181,7 +181,7 @@ def custom_objects(caller):
 
 def whole_model(caller, model, path):
     if caller.own_class:
-        raise NotHere("only the weights of a class that nobody else knows are saved")
+        raise NotHere("a model of a custom class is saved by its weights only")
     said = path.endswith(".keras") and caller.framework.generation == 2
     model.save(path, **({"save_format": "keras_v3"} if said else {}))  # which Keras 2.12 takes for granted not yet
 
@@ -219,7 +219,7 @@ def export(caller, model, path):
 
 
 def serve(caller, path):
-    """From here on the calls are those of the exported function; nobody sees its weights."""
+    """From here on the caller calls the exported function, whose weights cannot be observed."""
     tensorflow = importlib.import_module("tensorflow")
     artifact = tensorflow.saved_model.load(path)
 
@@ -272,14 +272,14 @@ def by_clone(caller):
 def hand_over(layer, weights):
     """The weights of one layer, or model, are set on another that has as many of the same shapes.
 
-    One that has not keeps its own: its configuration is not that of the first, and what it says of it is to be seen.
+    If the shapes differ, the other layer keeps its weights, so that its different configuration can be observed.
     """
     if [value.shape for value in layer.get_weights()] == [value.shape for value in weights]:
         layer.set_weights(weights)
 
 
 def fresh(caller, layer):
-    """The weights of a layer that none were given to yet, beside those of one that is made by its constructor; as texts."""
+    """The initial weights of the loaded layer beside those of a newly constructed one, as texts."""
     if caller.request.get("made") or caller.own_class:
         return {}
     framework = caller.framework

@@ -45,7 +45,10 @@ class Watch(object):
         x, y = (framework.array(around.kept) for around in place.around)
         seen, made = (around.dtype_seen for around in place.around)
         if not all(holds(kept, name) for kept, name in ((x, seen), (y, made))):
-            raise NotHere("what is compiled keeps more than %s holds between layers: nobody sees what reaches one" % seen)
+            raise NotHere(
+                "the compiled model keeps values more precise than %s between layers, so a layer's input cannot be observed"
+                % seen
+            )
         after = after_call(framework, place.layer, None)
         after.update(y=y, y_dtype=made, hidden=["gradients"])
         if training and trainable:

@@ -1,4 +1,4 @@
-"""Messages between the worker and whoever asks it: arrays without pickle.
+"""Messages between the worker and its client: arrays without pickle.
 
 A message is a line with two decimal lengths, a JSON document of the first length, and the bytes of its arrays, of the second
 length. In the document an array stands as {"array": [offset, dtype, shape]}; bfloat16 travels as float32.
