@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from packaging.specifiers import SpecifierSet
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs, make_inputs
@@ -24,6 +23,7 @@ from bnverify.contract import saving as files
 from bnverify.contract.eras import era_of, keras_version
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import NoInterpreter, find_uv, make_environment
+from bnverify.matrix.known_files import KnownFile, known_files, stale
 from bnverify.matrix.rows import Row
 from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
 from bnverify.targets.target import request
@@ -55,20 +55,6 @@ ROWS = (  # one of each era, unless others are asked for
     "keras-3.15.1-torch",
 )
 OLDER = "no release promises to load what a newer one has saved"
-KNOWN = (  # formats, Keras that saved, Keras that loads, why the file cannot be loaded
-    (
-        ("keras",),
-        "<3",
-        ">=3",
-        "the file names modules of Keras 2 (keras.src.engine.functional), which Keras 3 has no more",
-    ),
-    (
-        ("keras", "weights.h5"),
-        "==2.12.*",
-        ">=2.13,<3",
-        "Keras 2.12 writes a layer's weights to another place than later Keras 2 look for them in",
-    ),
-)
 TellRow = Callable[[str, str], None]
 
 
@@ -88,7 +74,7 @@ class Exchange:
     """A file format from one row to another: how it came out, and why where it is not "ok".
 
     outcome: ok, known deviation, wrong, cannot load, unsupported, or not tested.
-    promised: whether the loading Keras promises to.
+    promised: whether the loading Keras promises to. known_by: file and line of the record that covers this file, if any.
     """
 
     format: str
@@ -97,6 +83,7 @@ class Exchange:
     outcome: str
     reason: str = ""
     promised: bool = True
+    known_by: str = ""
 
     @property
     def fails(self) -> bool:
@@ -121,12 +108,19 @@ class Exchanges:
         return any(exchange.tested for exchange in self.found)
 
     @cached_property
+    def stale(self) -> tuple[str, ...]:
+        """Records of known files that no exchange shows any more."""
+        return stale((exchange.known_by, exchange.outcome) for exchange in self.found)
+
+    @cached_property
     def ok(self) -> bool:
-        return not any(exchange.fails for exchange in self.found)
+        return not self.stale and not any(exchange.fails for exchange in self.found)
 
     def document(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         found = [{**asdict(exchange), "fails": exchange.fails} for exchange in self.found]
+        for one in found:
+            del one["known_by"]
         return {"rows": list(self.rows), "exchanges": found, "problems": dict(self.problems)}
 
 
@@ -276,21 +270,17 @@ def _outcome(saver: str, loader: str, format: str, files: Sequence[Saved], targe
     expected = promised(files[0].environment, environment)
     outcomes = [_told(load_and_judge(file, target)) for file in files]
     outcome, reason = max(outcomes, key=lambda one: SEVERITY.index(one[0]))
-    if outcome == "cannot load":
-        known_as = _known(format, files[0].environment, environment)
-        outcome, reason = ("known deviation", known_as) if known_as else (outcome, reason)
+    known = _known(format, files[0].environment, environment)
+    if outcome == "cannot load" and known:
+        outcome, reason = "known deviation", known.why
     if outcome == "cannot load" and not expected:
         reason += f"; {OLDER}"
-    return Exchange(format, saver, loader, outcome, reason, expected)
+    return Exchange(format, saver, loader, outcome, reason, expected, known.where if known else "")
 
 
-def _known(format: str, saver: Environment, loader: Environment) -> str:
-    """Why it is known that a file cannot be loaded; empty where it is not."""
-    pair = keras_version(saver.keras), keras_version(loader.keras)
-    for formats, saving, loading, why in KNOWN:
-        if format in formats and all(SpecifierSet(r).contains(v) for r, v in zip((saving, loading), pair, strict=True)):
-            return why
-    return ""
+def _known(format: str, saver: Environment, loader: Environment) -> KnownFile | None:
+    """The record of a file that is known not to load."""
+    return next((known for known in known_files() if known.covers(format, saver.keras, loader.keras)), None)
 
 
 OF_FILES = ("returns", *(clause.key for clause in files.CLAUSES))

@@ -46,6 +46,8 @@ def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
             more = f" and {len(ones) - 3} more" if len(ones) > 3 else ""
             yield f"{format}: {outcome}: {reason}"
             yield f"  {pairs}{more}"
+    for line in found.stale:
+        yield f"STALE  {line}"
     for row, problem in found.problems.items():
         yield f"{row}: {'skipped' if row in found.skipped else 'not started'}: {problem}"
 

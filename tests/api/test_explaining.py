@@ -293,7 +293,10 @@ def test_across_eras() -> None:
         (lambda: bnverify.explain({"center": 3}, X), "center: got 3; allowed: True, False"),
         (lambda: bnverify.explain({"dtype": "int8"}, X), "dtype: got 'int8'; allowed: float32, "),
         (lambda: bnverify.explain({"axis": [0, 1]}, X[None]), "Keras 3 takes one integer as axis"),
-        (lambda: bnverify.explain({}, X, weights={"gama": 1}), "weight 'gama' is not a weight of this layer; allowed: gamma, beta, "),
+        (
+            lambda: bnverify.explain({}, X, weights={"gama": 1}),
+            "weight 'gama' is not a weight of this layer; allowed: gamma, beta, ",
+        ),
         (lambda: bnverify.explain({}, X, weights={"gamma": [1, 2]}), "gamma of shape (2,) does not fit x"),
         (lambda: bnverify.explain({}, X, weights={"gamma": "x"}), "weight gamma: got 'x'; allowed: numbers"),
         (lambda: bnverify.explain({}, X, row="keras-9"), "row 'keras-9' is unknown"),
