@@ -60,6 +60,7 @@ import numpy as np
 
 from bnverify.bounds.gradients import Gradient, gradient_numbers
 from bnverify.bounds.running import Arithmetic, Running
+from bnverify.bounds.stored import reread, stored
 from bnverify.cases.case import Case
 from bnverify.cases.layer_config import LayerConfig
 from bnverify.cases.steps import RATE, Step
@@ -285,21 +286,3 @@ def moving_error(
         carried, weighted = of_old * error + of_new * batch_error, 3 * u * (of_old * a + of_new * b)
     total = carried + np.maximum(weighted, corrected) + u * np.abs(new) + arithmetic.smallest_normal
     return np.where(np.isnan(total) & np.isfinite(new), np.inf, total)
-
-
-def reread(value: Array, error: Array, formats: Precision) -> Array:
-    """The bound of a weight once read: where reading rounds, a value with an error may be rounded the other way."""
-    if formats.read is None:
-        return error
-    u, step = formats.read.unit_roundoff, formats.read.smallest_step
-    return np.where(error > 0, error + 2 * u * (np.abs(value) + error) + step, error)
-
-
-def stored(value: Array, error: Array, formats: Precision) -> Array:
-    """The bound of a moving statistic once stored, in a format that may be narrower than the arithmetic."""
-    variable = formats.variable
-    if variable.bits >= formats.arithmetic.bits:
-        return error
-    u = variable.unit_roundoff
-    reach = (np.abs(value) + error) * (1 + u)
-    return np.where(reach * (1 + u) >= variable.largest, np.inf, error + u * reach + variable.smallest_step)

@@ -24,10 +24,10 @@ Screen = Callable[[Array, Index], float]
 
 def output_screen(call: Call, slope: Array, offset: Array) -> Screen | None:
     """The screen of one call's output under one grade; None where its assumptions do not hold."""
-    scale = np.abs(call.inverse * call.gamma)
+    signed = call.inverse * call.gamma
+    scale = np.abs(signed)
     if not (np.all(slope <= FLATTEST * scale) and np.all((offset > 1e-30) & (offset < 1e30)) and np.all(scale < 1e30)):
         return None
-    signed = call.inverse * call.gamma
     wide = (signed, call.beta - call.mean * signed)
     single = (slope / scale, -call.beta * slope / scale, offset)
 

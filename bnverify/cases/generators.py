@@ -34,6 +34,13 @@ def smoke() -> Iterator[str]:
     yield "shape:1x4/steps:TI"
     yield "shape:5x1/steps:TI"
     yield "shape:2x2/steps:TI"
+    yield from _formats()
+    yield "shape:4x3/weights:initial/steps:FTUT"
+    yield from _small()
+
+
+def _formats() -> Iterator[str]:
+    """Fills, policies and dtypes, a few cases of each."""
     yield from each("shape:37x4/fill:{}/steps:TI", SPECIAL)
     yield "shape:4x3x11x2/axis:1/fill:exact/steps:TI"
     yield "shape:4x3x11x2/axis:1/fill:offset/steps:TI"
@@ -48,8 +55,6 @@ def smoke() -> Iterator[str]:
     yield "shape:20x4/dtype:int32/steps:TI"
     yield "shape:20x4/dtype:float16/steps:TI"
     yield "shape:20x4/dtype:float64/steps:TI"
-    yield "shape:4x3/weights:initial/steps:FTUT"
-    yield from _small()
 
 
 def _small() -> Iterator[str]:

@@ -38,18 +38,7 @@ from bnverify.errors import BadInput
 @click.option(
     "--row", metavar="NAME", help="Make the layer in an environment of the version matrix (`bnverify matrix --list`)."
 )
-def explain(
-    x: str,
-    training: str | None,
-    config: str | None,
-    weights: str | None,
-    model: str | None,
-    layer: str | None,
-    mask: str | None,
-    expected: str | None,
-    backend: str | None,
-    row: str | None,
-) -> None:
+def explain(x: str, training: str | None, backend: str | None, **given: str | None) -> None:
     """Explain one call of a batch normalization step by step, with your own numbers.
 
     X is what reaches the layer: numbers in JSON, or a file .npy, .json, .csv.
@@ -59,13 +48,17 @@ def explain(
     from bnverify.targets.loading import choose_backend, load_held
     from bnverify.views import explanation_text, terminal
 
+    model, layer, row = given["model"], given["layer"], given["row"]
+    config, weights, mask, expected = (given[name] for name in ("config", "weights", "mask", "expected"))
     if (model is None) != (layer is None):
         raise BadInput("--model and --layer: go together, as --model model.keras --layer batch_normalization")
     taken = {"--config": config, "--weights": weights, "--row": row}
     if model and (other := next((option for option, value in taken.items() if value), None)):
-        raise BadInput(f"{other}: a layer out of a model has its own; allowed: --model without it")
+        raise BadInput(
+            f"{other} cannot be used with --model yet: the layer keeps the Keras, arguments and weights of its model"
+        )
     if row and backend:
-        raise BadInput("--backend: a row has its own; allowed: --row without it")
+        raise BadInput("--backend cannot be used with --row: the row has a backend of its own")
     options: dict[str, Any] = {
         "training": None if training is None else training == "true",
         "mask": reading.read_values(mask, "--mask") if mask else None,

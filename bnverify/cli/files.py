@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bnverify.cli.options import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, row_selection
+
+if TYPE_CHECKING:
+    from bnverify.matrix.exchange import Exchanges
 
 
 @click.command(
@@ -39,12 +43,10 @@ def files(
 
     Formats: .keras, .weights.h5 and the legacy .h5. Without rows, one of each era.
     """
-    from rich.text import Text
-
-    from bnverify.matrix.exchange import EXCHANGED_FORMATS, ROWS, exchange
+    from bnverify.matrix.exchange import ROWS, exchange
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
     from bnverify.storage.writing import check_reports, write_whole
-    from bnverify.views import exchange_text, terminal
+    from bnverify.views import terminal
 
     known = load_matrix(path or find_matrix()).rows
     few = [row for row in known if row.name in ROWS]
@@ -55,6 +57,21 @@ def files(
             found = exchange(chosen, jobs, status.tell)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    _show(found, verbose)
+    if json_file:
+        write_whole(json_file, json.dumps(found.document(), indent=1) + "\n", "--json")
+    if set(found.problems) - found.skipped:
+        sys.exit(BAD_INPUT)
+    sys.exit(NOTHING_TESTED if not found.tested else CONFORMS if found.ok else DEVIATES)
+
+
+def _show(found: Exchanges, verbose: bool) -> None:
+    """Prints a table for each format, the reasons and the conclusion."""
+    from rich.text import Text
+
+    from bnverify.matrix.exchange import EXCHANGED_FORMATS
+    from bnverify.views import exchange_text, terminal
+
     out = terminal.console()
     for format in EXCHANGED_FORMATS:
         out.print(exchange_text.exchange_table(found, format))
@@ -62,8 +79,3 @@ def files(
     for line in exchange_text.exchange_lines(found, verbose):
         out.print(Text(line), soft_wrap=True)
     out.print(Text(f"\n{exchange_text.exchange_conclusion(found)}", "bold"), soft_wrap=True)
-    if json_file:
-        write_whole(json_file, json.dumps(found.document(), indent=1) + "\n", "--json")
-    if set(found.problems) - found.skipped:
-        sys.exit(BAD_INPUT)
-    sys.exit(NOTHING_TESTED if not found.tested else CONFORMS if found.ok else DEVIATES)

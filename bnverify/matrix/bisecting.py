@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from packaging.version import InvalidVersion, Version
 
@@ -82,48 +82,68 @@ def find_release(
     Each is run with its own pins. Where the release before the change and the one after it have different ones, the older is
     run with those of the newer, too: the change may be the framework's. Raises BadInput where the ends do not differ.
     """
-    records: dict[int, Record] = {}
-    untried: dict[int, str] = {}
-    tried: list[tuple[str, str]] = []
-
-    def observe(row: Row) -> Record:
-        python = make_environment(row)
-        return run_row(row, python, Job((case,), "1 case", seed, whole=False))
-
-    def record(index: int) -> Record | None:
-        if index not in records and index not in untried:
-            try:
-                row = matrix.release(candidates[index], backend, module)
-                records[index] = observe(row)
-                how = _how(records[index], case)
-                tried.append((candidates[index], how))
-            except (BadInput, NoInterpreter, WorkerLost) as error:
-                untried[index] = how = str(error)
-            tell(candidates[index], how)
-        return records.get(index)
-
+    search = _Search(case, matrix, candidates, backend, module, seed, tell)
     good, bad = 0, len(candidates) - 1
     for end in (good, bad):
-        if record(end) is None:
-            raise BadInput(f"{module} {candidates[end]} cannot be run: {untried[end]}")
+        if search.record(end) is None:
+            raise BadInput(f"{module} {candidates[end]} cannot be run: {search.untried[end]}")
+    records = search.records
     if not _changed(records[good], records[bad]):
         raise BadInput(f"the case comes out alike in {candidates[good]} and {candidates[bad]}: {_how(records[good], case)}")
-    while (middle := _middle(good, bad, untried)) is not None:
-        found = record(middle)
+    while (middle := _middle(good, bad, search.untried)) is not None:
+        found = search.record(middle)
         if found is not None:
             good, bad = (middle, bad) if not _changed(records[0], found) else (good, middle)
+    framework = search.framework(good, bad)
+    inside = tuple((candidates[i], why) for i, why in sorted(search.untried.items()) if good <= i <= bad)
     changes = difference(records[good], records[bad])
-    rows = [matrix.release(candidates[index], backend, module) for index in (good, bad)]
-    framework = ""
-    if rows[0].packages[1:] != rows[1].packages[1:] and rows[0].python == rows[1].python:
-        mixed = replace(rows[0], packages=(rows[0].packages[0], *rows[1].packages[1:]), name=f"{rows[0].name}-mixed")
+    return Found(candidates[good], candidates[bad], changes, tuple(search.tried), inside, framework)
+
+
+@dataclass
+class _Search:
+    """The releases that were run so far, by index: their records, or why they cannot be run."""
+
+    case: Case
+    matrix: Matrix
+    candidates: Sequence[str]
+    backend: str
+    module: str
+    seed: int
+    tell: Callable[[str, str], None]
+    records: dict[int, Record] = field(default_factory=dict)
+    untried: dict[int, str] = field(default_factory=dict)
+    tried: list[tuple[str, str]] = field(default_factory=list)
+
+    def observe(self, row: Row) -> Record:
+        """The record of the case in an environment, which is made first."""
+        return run_row(row, make_environment(row), Job((self.case,), "1 case", self.seed, whole=False))
+
+    def record(self, index: int) -> Record | None:
+        """The record of a release, which is run once; None if it cannot be run."""
+        if index not in self.records and index not in self.untried:
+            release = self.candidates[index]
+            try:
+                self.records[index] = self.observe(self.matrix.release(release, self.backend, self.module))
+                how = _how(self.records[index], self.case)
+                self.tried.append((release, how))
+            except (BadInput, NoInterpreter, WorkerLost) as error:
+                self.untried[index] = how = str(error)
+            self.tell(release, how)
+        return self.records.get(index)
+
+    def framework(self, good: int, bad: int) -> str:
+        """The framework's packages, if the older Keras changes in the same way when it runs with those of the newer one."""
+        older, newer = (self.matrix.release(self.candidates[index], self.backend, self.module) for index in (good, bad))
+        if older.packages[1:] == newer.packages[1:] or older.python != newer.python:
+            return ""
+        packages = " ".join(newer.packages[1:])
+        mixed = replace(older, packages=(older.packages[0], *newer.packages[1:]), name=f"{older.name}-mixed")
         try:
-            if _changed(records[good], observe(mixed)):
-                framework = " ".join(rows[1].packages[1:])
+            return packages if _changed(self.records[good], self.observe(mixed)) else ""
         except (BadInput, NoInterpreter, WorkerLost) as error:
-            untried[good] = f"with {' '.join(rows[1].packages[1:])}: {error}"
-    inside = [(candidates[i], why) for i, why in sorted(untried.items()) if good <= i <= bad]
-    return Found(candidates[good], candidates[bad], changes, tuple(tried), tuple(inside), framework)
+            self.untried[good] = f"with {packages}: {error}"
+            return ""
 
 
 def _middle(good: int, bad: int, untried: dict[int, str]) -> int | None:

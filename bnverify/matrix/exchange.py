@@ -54,7 +54,6 @@ ROWS = (  # one of each era, unless others are asked for
     "keras-3.15.1-jax",
     "keras-3.15.1-torch",
 )
-OLDER = "no release promises to load what a newer one has saved"
 TellRow = Callable[[str, str], None]
 
 
@@ -103,7 +102,7 @@ class Exchanges:
     problems: Mapping[str, str]
     skipped: frozenset[str]
 
-    @cached_property
+    @property
     def tested(self) -> bool:
         return any(exchange.tested for exchange in self.found)
 
@@ -274,7 +273,7 @@ def _outcome(saver: str, loader: str, format: str, files: Sequence[Saved], targe
     if outcome == "cannot load" and known:
         outcome, reason = "known deviation", known.why
     if outcome == "cannot load" and not expected:
-        reason += f"; {OLDER}"
+        reason += "; no release promises to load what a newer one has saved"
     return Exchange(format, saver, loader, outcome, reason, expected, known.where if known else "")
 
 

@@ -41,35 +41,51 @@ def run(
     if with_evidence:
         cases = tuple(dict.fromkeys((*cases, *evidence(strict))))
     started = time.perf_counter()
-    verdicts: list[Verdict] = []
-    failing: dict[int, JudgedCase] = {}
-    complete, interrupted = True, False
+    found = _Found()
+    interrupted = False
     try:
         for case in cases:
             judged = excuse(verify(case, target, seed, required), (*strict, *lenient), required)
-            verdict = judged.verdict
-            verdicts.append(verdict)
-            if verdict.status.fails:
-                failing[len(verdicts) - 1] = judged if judged.size <= TRIED else JudgedCase(verdict)  # large arrays are dropped
-            progress(verdict)
-            if fail_fast and verdict.status.fails:
-                complete = len(verdicts) == len(cases)
+            progress(judged.verdict)
+            if found.add(judged) and fail_fast:
                 break
-        for index, verdict in zip(failing, name_causes(list(failing.values()), target.observe), strict=True):
-            verdicts[index] = verdict
+        found.name_causes(target)
     except KeyboardInterrupt:
-        complete, interrupted = False, True
+        interrupted = True
+    complete = len(found.verdicts) == len(cases) and not interrupted
     return Results(
         environment=target.environment,
         suite=suite,
         seed=seed,
-        verdicts=tuple(verdicts),
+        verdicts=tuple(found.verdicts),
         required=required,
-        stale=stale(strict, verdicts) if complete and required <= Grade.SEQUENTIAL else (),
+        stale=stale(strict, found.verdicts) if complete and required <= Grade.SEQUENTIAL else (),
         complete=complete,
         interrupted=interrupted,
         seconds=time.perf_counter() - started,
     )
+
+
+class _Found:
+    """The verdicts so far, and the failing cases by their index, with the arrays that naming their causes needs."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+        self._failing: dict[int, JudgedCase] = {}
+
+    def add(self, judged: JudgedCase) -> bool:
+        """Adds the verdict on the next case; whether it fails."""
+        fails = judged.verdict.status.fails
+        if fails:  # the arrays of a large case would fill the memory, and are never searched
+            self._failing[len(self.verdicts)] = judged if judged.size <= TRIED else JudgedCase(judged.verdict)
+        self.verdicts.append(judged.verdict)
+        return fails
+
+    def name_causes(self, target: Target) -> None:
+        """Names the causes of all failing cases together: a cause that fits several cases is the likelier one."""
+        named = name_causes(list(self._failing.values()), target.observe)
+        for index, verdict in zip(self._failing, named, strict=True):
+            self.verdicts[index] = verdict
 
 
 def verify_target(

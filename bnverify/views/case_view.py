@@ -18,7 +18,7 @@ from bnverify.cases.steps import Step
 from bnverify.contract import BY_KEY, CLAUSES
 from bnverify.contract.evidence import Expectation, expect
 from bnverify.contract.laws import LAW_CHECKS
-from bnverify.numeric.precision import Array
+from bnverify.numeric.precision import Array, precision
 from bnverify.reference.formulas import count
 from bnverify.reference.machine import Call
 from bnverify.reference.sub_cases import shards, sub_cases_of, together
@@ -38,24 +38,8 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
     if case.network:
         yield from _network_lines(case, inputs)
         return
-    expectation = expect(case, inputs)
-    formats = expectation.formats
-    reduced = tuple(axis for axis in range(len(case.shape)) if axis not in case.kept)
-    arguments = {**case.config.arguments(), **({"dtype": case.policy} if case.policy != "float32" else {})}
-    yield case.id
-    if case.cause:
-        yield f"  regression of  {case.cause}"
-    yield f"  layer     BatchNormalization({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
-    yield f"  input     {case.dtype} of shape {case.shape}; {_source(case)}"
-    yield (
-        f"  axes      kept {_axes(case.kept)}, reduced {_axes(reduced)}: "
-        f"each statistic over {plural(count(case.shape, reduced), 'value')}{' of all shards' * (case.how.replicas > 1)}"
-    )
-    yield (
-        f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
-        f"reference in {np.dtype(formats.wide).name}"
-    )
-    yield from _way_lines(case)
+    yield from _head_lines(case)
+    yield from _mode_lines(case)
     for name, value in (inputs.weights or {}).items():
         yield f"  {name:<15} {_values(value)}"
     if case.how.replicas > 1:
@@ -63,10 +47,43 @@ def case_lines(case: Case, seed: int) -> Iterator[str]:
         if not together(case):
             yield from _shard_lines(case, inputs)
             return
-    places = tuple(range(len(case.steps)))
+    yield from _step_lines(case, inputs)
+
+
+def _head_lines(case: Case) -> Iterator[str]:
+    """The layer, the input, the axes and the formats."""
+    formats = precision(case.policy, case.dtype)
+    arguments = {**case.config.arguments(), **({"dtype": case.policy} if case.policy != "float32" else {})}
+    yield case.id
+    if case.cause:
+        yield f"  regression of  {case.cause}"
+    yield f"  layer     BatchNormalization({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+    yield f"  input     {case.dtype} of shape {case.shape}; {_source(case)}"
+    yield f"  axes      {_axes_line(case)}"
+    yield (
+        f"  formats   computed in {formats.arithmetic.name}, stored in {formats.variable.name}, y in {formats.output.name}; "
+        f"reference in {np.dtype(formats.wide).name}"
+    )
+
+
+def _axes_line(case: Case) -> str:
+    """Which axes are kept and reduced, and over how many values each statistic of a call is taken."""
+    reduced = tuple(axis for axis in range(len(case.shape)) if axis not in case.kept)
+    values, which = count(case.shape, reduced), ""
     if case.how.calls_per_step == "slices":
-        (part,) = sub_cases_of(case, inputs, Observation(), True) or ()
-        expectation, places = expect(part.case, part.inputs), part.steps
+        values, which = values // max(1, case.shape[1]), " of a slice along axis 1"
+        reduced = tuple(axis for axis in reduced if axis != 1)
+    elif case.how.replicas > 1:
+        which = " of all shards" if together(case) else " of all shards; each replica uses its own shard"
+    return f"kept {_axes(case.kept)}, reduced {_axes(reduced)}: each statistic over {plural(values, 'value')}{which}"
+
+
+def _step_lines(case: Case, inputs: Inputs) -> Iterator[str]:
+    """Each step, and what its calls must give."""
+    expectation, places = expect(case, inputs), tuple(range(len(case.steps)))
+    if case.how.calls_per_step == "slices":
+        (sub_case,) = sub_cases_of(case, inputs, Observation(), slices=True) or ()
+        expectation, places = expect(sub_case.case, sub_case.inputs), sub_case.steps
     found = _found(expectation)
     for index, place in enumerate(places):
         which = f", slice {index - places.index(place)}" if places.count(place) > 1 else ""
@@ -82,7 +99,7 @@ def _source(case: Case) -> str:
     return f"{case.fill}: {describe(case.fill)}"
 
 
-def _way_lines(case: Case) -> Iterator[str]:
+def _mode_lines(case: Case) -> Iterator[str]:
     """What is not plain about how the calls are made."""
     if case.mode != "call":
         yield f"  mode      {case.mode}: {case.how.words}"

@@ -279,7 +279,10 @@ def test_across_eras() -> None:
             "mask: got shape (1, 2); allowed for x of shape (3, 3): (3,), or 1",
         ),
         (lambda: bnverify.explain(built(), X, mask=["a"] * 3), "mask: got <U1; allowed: booleans, or numbers 1 and 0"),
-        (lambda: bnverify.explain(built(), X, expected=X[:2]), "expected y: got shape (2, 3); allowed: that of x, (3, 3)"),
+        (
+            lambda: bnverify.explain(built(), X, expected=X[:2]),
+            "expected y: got shape (2, 3); allowed: the shape of x, (3, 3)",
+        ),
         (
             lambda: bnverify.explain(built(), X, expected={"z": X}),
             "expected: got 'z'; allowed: an array as y, or a dict of y, mean, ",

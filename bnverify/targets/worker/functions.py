@@ -112,7 +112,7 @@ def function_layer(name, keras):
             return dtype if piece == "fused" and dtype in HALVES else "float32"
 
         def normalize(self, x, axes, trains, given):
-            mean, variance = self.textbook_moments(x, axes) if trains else (given["moving_mean"], given["moving_variance"])
+            mean, variance = textbook_moments(ops, x, axes) if trains else (given["moving_mean"], given["moving_variance"])
             tensors = {"x": x, "mean": mean, "variance": variance, "offset": given.get("beta"), "scale": given.get("gamma")}
             return run(keras, function, (self.axis, self.epsilon), tensors), mean, variance
 
@@ -120,7 +120,7 @@ def function_layer(name, keras):
             mean, variance = given["moving_mean"], given["moving_variance"]
             if trains:
                 mean, variance = run(keras, function, (axes,), {"x": x})
-            return self.textbook_output(x, axes, mean, variance, given), mean, variance
+            return textbook_output(ops, self, x, axes, mean, variance, given), mean, variance
 
         def fused(self, x, axes, trains, given):
             tensors = {"x": x, "scale": given.get("gamma"), "offset": given.get("beta")}
@@ -131,19 +131,21 @@ def function_layer(name, keras):
                 tensors.update(mean=given["moving_mean"], variance=given["moving_variance"])
             return run(keras, function, (trains, self.epsilon), tensors)
 
-        def textbook_moments(self, x, axes):
-            mean = ops.mean(x, axis=axes, keepdims=True)
-            variance = ops.mean(ops.square(x - mean), axis=axes)
-            return ops.reshape(mean, variance.shape), variance
-
-        def textbook_output(self, x, axes, mean, variance, given):
-            shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-            mean, variance = (ops.reshape(ops.cast(v, x.dtype), shape) for v in (mean, variance))
-            y = (x - mean) * (1.0 / ops.sqrt(variance + self.epsilon))
-            y = y * ops.reshape(given["gamma"], shape) if self.scale else y
-            return y + ops.reshape(given["beta"], shape) if self.center else y
-
     return WithFunction
+
+
+def textbook_moments(ops, x, axes):
+    mean = ops.mean(x, axis=axes, keepdims=True)
+    variance = ops.mean(ops.square(x - mean), axis=axes)
+    return ops.reshape(mean, variance.shape), variance
+
+
+def textbook_output(ops, layer, x, axes, mean, variance, given):
+    shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+    mean, variance = (ops.reshape(ops.cast(v, x.dtype), shape) for v in (mean, variance))
+    y = (x - mean) * (1.0 / ops.sqrt(variance + layer.epsilon))
+    y = y * ops.reshape(given["gamma"], shape) if layer.scale else y
+    return y + ops.reshape(given["beta"], shape) if layer.center else y
 
 
 def at_once(keras, function, settings, tensors):

@@ -91,8 +91,7 @@ class Worker(object):
             return watch(self, request)
         if request.get("mode") == "one_thread":
             return self.elsewhere(request)
-        answer = empty()
-        stage = "constructor"
+        answer, stage = empty(), "constructor"
 
         def enter(name):
             self.tell(name)
@@ -116,18 +115,16 @@ class Worker(object):
                     stage = enter("setting weights")
                     self.assign(caller.layer, request["weights"])
                 answer["initial"] = values(self.framework, caller.layer)
-                done, steps = 0, request["steps"]
-                while done < len(steps):
+                steps = request["steps"]
+                while len(answer["steps"]) < len(steps):
+                    done = len(answer["steps"])
                     stage = enter("step %d" % done)
-                    found = caller.run(steps[done : done + caller.together(steps[done:])])
-                    answer["steps"].extend(found)
+                    answer["steps"].extend(caller.run(steps[done : done + caller.together(steps[done:])]))
                     answer["inner"] = caller.inner
-                    done += len(found)
                 if caller.late:
                     answer["weights"] = structure(self.framework, caller.layer)
         except (Exception, SystemExit) as error:  # whatever a layer raises is an observation
-            kinds = [kind.__name__ for kind in type(error).__mro__[1:] if kind not in (Exception, BaseException, object)]
-            answer["failure"] = {"stage": stage, "type": type(error).__name__, "text": one_line(error), "kinds": kinds}
+            answer["failure"] = failure(stage, error)
         return answer
 
     def elsewhere(self, request):
@@ -160,6 +157,11 @@ def silence():
             yield
     finally:
         logger.setLevel(level)
+
+
+def failure(stage, error):
+    kinds = [kind.__name__ for kind in type(error).__mro__[1:] if kind not in (Exception, BaseException, object)]
+    return {"stage": stage, "type": type(error).__name__, "text": one_line(error), "kinds": kinds}
 
 
 def empty():
