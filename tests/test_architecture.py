@@ -38,7 +38,7 @@ ROOMS = (
 )
 MUTANTS_MAY_IMPORT_KERAS = {
     "targets.mutants",
-    *(f"targets.mutants.{name}_layers" for name in ("file", "formula", "misuse", "mode", "network", "replica")),
+    *(f"targets.mutants.{name}_layers" for name in ("file", "format", "formula", "misuse", "mode", "network", "replica")),
     "targets.mutants.layers",
 }
 

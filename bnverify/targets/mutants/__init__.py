@@ -18,6 +18,7 @@ from bnverify.reference.formulas import KERAS
 from bnverify.reference.hypotheses import HYPOTHESES
 from bnverify.targets.mutants import mode_layers, replica_layers
 from bnverify.targets.mutants.file_layers import FAULTS as FILE_FAULTS
+from bnverify.targets.mutants.format_layers import InComputeDtype, InHalf, InSingle, InTenBits, rounded_to
 from bnverify.targets.mutants.formula_layers import FormulaLayer, GradientLayer, KerasLayer, formula_layer
 from bnverify.targets.mutants.layers import (
     AlwaysBeta,
@@ -28,10 +29,6 @@ from bnverify.targets.mutants.layers import (
     FlatOutput,
     FloatOutput,
     FlowingRenorm,
-    InComputeDtype,
-    InHalf,
-    InSingle,
-    InTenBits,
     KeepsFrozen,
     MaskedInference,
     MaskOfFirstSample,
@@ -52,7 +49,6 @@ from bnverify.targets.mutants.layers import (
     WithoutGradient,
     WithoutRegularizer,
     WrongAxisForImages,
-    rounded_to,
 )
 from bnverify.targets.mutants.misuse_layers import MISUSE_MUTANTS
 from bnverify.targets.mutants.mutant import Mutant

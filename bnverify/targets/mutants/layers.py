@@ -9,43 +9,8 @@ from keras import ops
 
 from bnverify.reference import formulas as reference
 from bnverify.reference.formulas import KERAS
+from bnverify.targets.mutants.format_layers import rounded_to
 from bnverify.targets.mutants.formula_layers import FormulaLayer, GradientLayer, KerasLayer
-
-
-def rounded_to(x: Any, dtype: str) -> Any:
-    """x as it comes back from a narrower dtype."""
-    return ops.cast(ops.cast(x, dtype), x.dtype)
-
-
-class InHalf(FormulaLayer):
-    """Everything in float16."""
-
-    def enter(self, inputs: Any) -> Any:
-        return ops.cast(inputs, "float16")
-
-
-class InComputeDtype(FormulaLayer):
-    """Statistics and normalization in the policy's compute dtype: half under half policies."""
-
-    def enter(self, inputs: Any) -> Any:
-        return ops.cast(inputs, self.compute_dtype)
-
-
-class InSingle(FormulaLayer):
-    """float32 under a float64 policy, too."""
-
-    def enter(self, inputs: Any) -> Any:
-        return ops.cast(inputs, "float32")
-
-
-class InTenBits(FormulaLayer):
-    """Inputs rounded to TF32's 11 bits of significand before the arithmetic."""
-
-    def enter(self, inputs: Any) -> Any:
-        x = super().enter(inputs)
-        scale = ops.cast(2.0**13 + 1.0, x.dtype)
-        high = x * scale
-        return high - (high - x)
 
 
 class FloatOutput(KerasLayer):
