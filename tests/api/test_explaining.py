@@ -220,6 +220,7 @@ def test_lists_are_taken_in_the_layers_dtype() -> None:
     assert e.explanation.case.dtype == "float32"
 
 
+@pytest.mark.slow
 def test_a_known_deviation_is_told() -> None:
     """The fused kernel of Keras 2 moves with n-1; that is known, and said."""
     x = np.random.default_rng(0).normal(size=(2, 3, 3, 2)).astype(np.float32)

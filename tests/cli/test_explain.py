@@ -93,6 +93,7 @@ def test_what_was_expected(cli: Cli) -> None:
     assert "expected mean: exactly these numbers come out if the statistics are taken over axis 1, " in ended.out
 
 
+@pytest.mark.slow
 def test_a_mask_and_another_keras(cli: Cli) -> None:
     """A mask on the line, and the layer made in an environment of the matrix."""
     ended = cli("explain", "[[[1, 2], [3, 4]]]", "--mask", "[[true, false]]", "--training", "true")

@@ -21,6 +21,8 @@ from bnverify.matrix.environments import NoInterpreter, find_python
 from bnverify.matrix.records import load_record
 from bnverify.matrix.rows import load_matrix
 
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
 NEWEST = ("keras-3.15.1-tensorflow", "keras-3.15.1-jax", "keras-3.15.1-numpy")
 OLD = ("keras-2.15.0-tensorflow", "keras-2.1.2-tensorflow")
 BASELINES = ROOT / "ci" / "baselines"
@@ -79,8 +81,6 @@ def first(matrix: Matrix) -> Ran:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.network
 @pytest.mark.parametrize("name", [*NEWEST, *OLD])
 def test_no_regression_from_the_committed_baseline(first: Ran, name: str) -> None:
     """A row comes out as its committed record says; one whose interpreter is missing here says so."""
@@ -96,8 +96,6 @@ def test_no_regression_from_the_committed_baseline(first: Ran, name: str) -> Non
     assert regressions(difference(known, record)) == ()
 
 
-@pytest.mark.slow
-@pytest.mark.network
 def test_a_second_run_takes_the_rows_from_the_cache(first: Ran, matrix: Matrix) -> None:
     """Nothing has changed, so nothing is run again, in a fraction of the time; --force runs a row again."""
     names = [name for name in (*NEWEST, *OLD) if available(name)]
@@ -115,8 +113,6 @@ def test_reports(first: Ran) -> None:
         assert all(name in text for name in (*NEWEST, *OLD)), kind
 
 
-@pytest.mark.slow
-@pytest.mark.network
 def test_an_interrupted_matrix_keeps_what_is_finished(first: Ran, matrix: Matrix) -> None:
     """Ctrl-C ends the matrix with 130 and no orphans; the finished row is not run again."""
     assert first.ended.code in (0, 1)
@@ -146,8 +142,6 @@ def test_an_interrupted_matrix_keeps_what_is_finished(first: Ran, matrix: Matrix
     assert again.ended.err.count("(unchanged)") == 1
 
 
-@pytest.mark.slow
-@pytest.mark.network
 def test_pins_that_do_not_resolve_are_a_row_that_says_so(first: Ran, matrix: Matrix) -> None:
     """A row that cannot be installed is one line and exit code 2; the other row is run all the same."""
     assert first.folder.is_dir()
@@ -165,8 +159,6 @@ def test_pins_that_do_not_resolve_are_a_row_that_says_so(first: Ran, matrix: Mat
     assert "Traceback" not in ran.ended.err
 
 
-@pytest.mark.slow
-@pytest.mark.network
 def test_a_source_tree_is_a_row(first: Ran, matrix: Matrix) -> None:
     """Whoever changes Keras can test the branch: a broken copy of Keras' layer, as a wheel of its own, is found out."""
     python = next(Path(matrix.env["BNVERIFY_CACHE"]).glob("environments/*/lib/python3.11/site-packages/jax")).parents[3]
@@ -200,8 +192,6 @@ def two_backends(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.mark.slow
-@pytest.mark.network
 def test_run_on_two_backends(two_backends: Ended) -> None:
     """Each backend has its own process and its own report, and both conform."""
     assert two_backends.code == 0, two_backends.out + two_backends.err
@@ -210,8 +200,6 @@ def test_run_on_two_backends(two_backends: Ended) -> None:
     assert two_backends.out.count("\nCONFORMS: ") == 2
 
 
-@pytest.mark.slow
-@pytest.mark.network
 def test_run_on_one_other_backend(tmp_path: Path) -> None:
     """One backend is run in this process; its record says which, and is a baseline for the next run."""
     command = [sys.executable, "-m", "bnverify", "run", "--suite", "smoke", "--backend", "numpy"]

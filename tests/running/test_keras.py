@@ -21,13 +21,14 @@ from bnverify.targets.loading import open_target
 from bnverify.values import Grade, Results, Status
 from bnverify.verdicts.tally import by_clause
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def default_run() -> Results:
     return verify_target(open_target(), suite("default"), label="default suite", with_evidence=True)
 
 
-@pytest.mark.slow
 def test_the_installed_keras_conforms(default_run: Results) -> None:
     """No false alarm in the default suite: nothing worse than sequential sums, the known deviation apart."""
     failing = [verdict.case.id for verdict in default_run.verdicts if verdict.status.fails]
@@ -113,7 +114,6 @@ def test_integers_under_a_float64_policy_are_computed_in_float32() -> None:
     assert abs(float(same.moving_variance.numpy()[0]) - exact) < 1e-15
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smoke", "regressions"])
 def test_check_layer_accepts_keras(name: str) -> None:
     """The Python interface agrees: a report that is ok, whose text ends with the conclusion."""
@@ -160,7 +160,6 @@ def score() -> Score:
     return selftest_score("", "smoke", lambda label, total: lambda: None)
 
 
-@pytest.mark.slow
 def test_every_mutant_is_caught(score: Score) -> None:
     """At least 40 faults planted in real Keras layers, each caught by the smoke suite."""
     assert [outcome.key for outcome in score.survivors] == []

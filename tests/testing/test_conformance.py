@@ -36,6 +36,7 @@ def test_whole_case_ids_select(shipped: Session) -> None:
     )
 
 
+@pytest.mark.slow
 def test_keras_passes(shipped: Session) -> None:
     """Cases in which Keras conforms pass, and the run as a whole does."""
     assert shipped.code == 0

@@ -128,6 +128,7 @@ def test_right_layers_pass(own: Session) -> None:
     } == {f"{test}[{id_}]": "passed" for test in ("test_right", "test_factory") for id_ in (SMALL, CENTERLESS)}
 
 
+@pytest.mark.slow
 def test_failures_read_as_the_report_does(own: Session) -> None:
     """A failing test shows the environment and the report's paragraph, with what reproduces it, and no traceback."""
     outcome = own.tests[f"test_wrong[{SMALL}]"]
