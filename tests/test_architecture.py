@@ -138,6 +138,7 @@ def test_no_framework_is_imported(code: str) -> None:
     assert frameworks_after(code) == ""
 
 
+@pytest.mark.slow
 def test_the_probe_for_frameworks_can_fail() -> None:
     """The test above would notice: importing the mutants does import Keras."""
     assert (

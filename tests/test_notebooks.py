@@ -130,6 +130,7 @@ def notebook_of(*sources: str) -> Any:
     return new_notebook(cells=cells, metadata=METADATA)
 
 
+@pytest.mark.slow
 def test_a_false_assertion_is_noticed() -> None:
     """A notebook runs in this interpreter and in the root; one that claims what is not so does not pass."""
     where = "from pathlib import Path\nimport sys\nprint(sys.prefix)\nassert Path('ci/matrix.toml').is_file()"

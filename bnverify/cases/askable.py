@@ -34,17 +34,20 @@ def missing_need(case: Case, lacks: Mapping[str, str]) -> str:
 
 
 def needs(case: Case) -> Iterator[str]:
-    """What an era, a backend and a target must have for the case."""
+    """What an era, a backend and a target must have for the case, in the order in which a lack is reported."""
     if case.misuse:
         yield "a misuse"
         yield f"misuse:{case.misuse}"
+    yield from (need for need, needed in NEEDS_OF_INPUTS.items() if needed(case))
+    yield f"policy:{case.policy}"
+    yield from (need for need, needed in NEEDS_OF_LAYERS.items() if needed(case))
     if case.mode != "call":
         yield f"mode:{case.mode}"
         yield from case.how.needs
+    yield from (need for need, needed in NEEDS_OF_CALLS.items() if needed(case))
     if case.file:
         yield f"file:{case.file}"
-    yield f"policy:{case.policy}"
-    yield from (need for need, needed in NEEDS.items() if needed(case))
+    yield from (need for need, needed in NEEDS_OF_NUMBERS.items() if needed(case))
 
 
 def _trains(case: Case) -> bool:
@@ -59,19 +62,26 @@ def _mistake(case: Case) -> Misuse:
     return MISUSES.get(case.misuse, NO_MISUSE)
 
 
-NEEDS: dict[str, CaseTest] = {
+NEEDS_OF_INPUTS: dict[str, CaseTest] = {
     "several axes": lambda case: isinstance(case.config.axis, tuple),
     "integer inputs": lambda case: case.dtype in INTEGERS,
+}
+NEEDS_OF_LAYERS: dict[str, CaseTest] = {
     "a mask": lambda case: bool(case.mask or case.law == "mask" or _mistake(case).mask is not None),
     "renorm": lambda case: case.config.renorm or case.law == "renorm" or "renorm" in _mistake(case).layer,
+}
+NEEDS_OF_CALLS: dict[str, CaseTest] = {
     "synchronized": lambda case: case.config.synchronized,
     "fit of bfloat16": lambda case: case.how.trains_model and case.dtype == "bfloat16",
     "fit": lambda case: case.how.trains_model and _trains(case),
     "a network": lambda case: bool(case.network),
     "data of scikit-learn": lambda case: bool(case.network) and NETWORKS[case.network].data in SCIKIT_LEARN,
     "gradients of another dtype": lambda case: case.gradients > 0 and case.dtype != case.policy,
+}
+NEEDS_OF_NUMBERS: dict[str, CaseTest] = {
     "training": _trains,
     "gradients": _differentiates,
+    "a float64 policy": lambda case: case.policy == "float64",
     "gradients of float64": lambda case: (case.gradients > 0 or Step.OPTIMIZE in case.steps) and case.dtype == "float64",
     "rank other than 4 and 5": lambda case: len(case.shape) not in (4, 5),
     "channels before the last axis": lambda case: case.kept != (len(case.shape) - 1,),

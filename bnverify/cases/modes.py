@@ -19,7 +19,7 @@ class Mode:
     """How the calls of a case are made, and every fact that other code needs about that.
 
     words: the mode in words, for reports.
-    needs: what an era or a backend must have for it, by the words of `cases.askable.NEEDS`; the mode's name is always one.
+    needs: what an era or a backend must have for it, by the words of `cases.askable.needs`; the mode's name is always one.
     differentiates: whether gradients can be taken of its calls.
     trains_model: whether a step T trains a compiled model, with fit or train_on_batch.
     freezes_late: whether the model is not compiled again when it is frozen, so that Keras promises the freeze only later.

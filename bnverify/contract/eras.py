@@ -219,6 +219,6 @@ def _no_float64(environment: Environment) -> dict[str, str]:
         return {}
     name = environment.backend
     return {
-        "policy:float64": f"{name} computes in float32 here: jax_enable_x64 is off",
+        "a float64 policy": f"{name} computes in float32 here: jax_enable_x64 is off",
         "gradients of float64": f"{name} holds no float64 here, and so no gradient in it: jax_enable_x64 is off",
     }

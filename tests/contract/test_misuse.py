@@ -255,9 +255,9 @@ def test_any_reasonable_wording_is_right(mistake: Misuse, text: str) -> None:
         (FRACTION, "1.5 is no integer", "TypeError", "axis is not named"),
         (FRACTION, "axis must be an integer", "TypeError", "1.5 is not shown"),
         (FRACTION, "axis is 1.57", "TypeError", "1.5 is not shown"),
-        (FRACTION, "axis 1.5", "AttributeError", "AttributeError is none of ValueError, TypeError"),
+        (FRACTION, "axis 1.5", "AttributeError", "AttributeError is not one of ValueError, TypeError"),
         (RANGE, "tuple index out of range", "IndexError", "axis is not named, 2 is not shown"),
-        (RANGE, "axis 2", "TypeError", "TypeError is none of ValueError, IndexError"),
+        (RANGE, "axis 2", "TypeError", "TypeError is not one of ValueError, IndexError"),
     ],
 )
 def test_each_fault_of_an_answer_is_told(mistake: Misuse, text: str, type_: str, told: str) -> None:

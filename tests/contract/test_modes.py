@@ -44,6 +44,7 @@ def keras() -> InProcess:
     return open_target()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", TRACED)
 def test_keras_gives_the_same_in_every_way(keras: InProcess, mode: str) -> None:
     """Outputs and moving statistics are held against the reference in each way of running, and conform."""

@@ -65,6 +65,7 @@ def assert_normalized(call: InnerCall, batch: np.ndarray) -> None:
     np.testing.assert_allclose(after.weights["moving_variance"], before["moving_variance"] / 2 + variance / 2, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_each_replica_has_a_shard_of_its_own_and_the_shards_may_be_unequal(tensorflow: Isolated) -> None:
     calls = first_calls(observed(tensorflow, OWN))
     assert [call.x.shape for call in calls] == [(4, 4), (3, 4)]
@@ -99,6 +100,7 @@ def test_keras_conforms_on_replicas(tensorflow: Isolated, case: str) -> None:
     assert {"replicas-equal", "replicas-read"} <= {check.clause for check in verdict.checks}
 
 
+@pytest.mark.slow
 def test_keras_conforms_on_devices_of_jax(jax: Isolated) -> None:
     results = run((parse(JAX), parse("shape:8x4x3/mask:random/mode:parallel2/steps:TI")), jax)
     assert [verdict.status for verdict in results.verdicts] == [Status.CONFORMS] * 2

@@ -146,4 +146,4 @@ def test_never_is_given_a_reason() -> None:
     batches = [RNG.normal(10 * (i % 2), 1, (2, 2)).astype(np.float32) for i in range(20)]
     text = str(bnverify.trace({}, batches))
     assert "0.99: never" in text
-    assert "Never, because the batches differ: their variances are 0.0" in text
+    assert "Never, because the batches differ: on average their variance is 0.0" in text

@@ -131,6 +131,7 @@ def test_a_subnormal_variance_is_nothing_beside_epsilon() -> None:
     assert np.array_equal(trace_case(case, inputs)[0].y(), trace_case(case, flushed)[0].y())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "float64/dtype:float64", "float16/dtype:float16", "bfloat16/dtype:bfloat16"])
 def test_a_thousand_steps(policy: str) -> None:
     """After T1000 the statistics are those of the recursion, the reference passes, and the bounds have not run away."""
@@ -161,6 +162,7 @@ def test_the_moving_average_after_a_thousand_steps() -> None:
     np.testing.assert_allclose(last.after.weights["moving_mean"].ravel(), expected.astype(float), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_an_early_fault_shows_after_many_steps() -> None:
     """With momentum 0.999 a statistic that is off by 1e-3 after the first step is still wrong after 300."""
 

@@ -203,6 +203,7 @@ def test_malformed_target(name: str) -> None:
         routes.check_target(name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_tensorflow_functions_run_on_tensorflow_alone(cli: Cli) -> None:
     """Another backend is refused in one line, named on the command line or by the environment."""
@@ -237,6 +238,7 @@ def test_a_function_on_several_backends(cli: Cli) -> None:
     assert len(re.findall(r"· (tensorflow|jax) (\S+) on", ended.out)) == 2
 
 
+@pytest.mark.slow
 def test_the_worker_starts_with_a_route() -> None:
     """In a process of its own, too, where the worker's name is the route's."""
     with Isolated(module="tf.nn.moments") as target:

@@ -148,6 +148,7 @@ def test_a_worker_that_gets_half_a_request(fake: dict[str, str]) -> None:
     assert b"message cut off" in ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("momentum", "kind", "words"),
     [

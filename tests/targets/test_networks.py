@@ -28,6 +28,8 @@ from bnverify.verdicts.known import Deviation, shipped
 from bnverify.verdicts.pipeline import verify
 from bnverify.views.case_view import case_lines
 
+pytestmark = pytest.mark.slow
+
 SMALL = "shape:8x64/network:no-bias/steps:T2I"
 KERAS = InProcess()
 
@@ -40,7 +42,6 @@ def quantities(found: Verdict) -> set[str]:
     return {check.quantity for check in found.failures}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id_", "layers", "calls"),
     [
@@ -150,7 +151,6 @@ def test_what_is_known_of_a_layer_excuses_it_in_a_network() -> None:
     assert excuse(one, (elsewhere,)).verdict.status is Status.WRONG
 
 
-@pytest.mark.slow
 def test_one_of_keras_applications_conforms() -> None:
     found = verdict("shape:2x32x32x3/network:mobilenet/steps:TI")
     assert found.status is Status.CONFORMS

@@ -64,6 +64,7 @@ def bits(value: Any) -> Any:
 # --- the same in another process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id_", CASES)
 def test_the_same_there_as_here(here: InProcess, there: Isolated, id_: str) -> None:
     """The worker as a subprocess, started by path, observes a case as it does in this process, bit for bit."""

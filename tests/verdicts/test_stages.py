@@ -52,6 +52,7 @@ def test_the_stage_of_a_known_cause(key: str, stage: str) -> None:
     assert set(stages) <= {stage}, stages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "stage"), STAGE.items())
 def test_the_stage_found_by_a_second_look(key: str, stage: str) -> None:
     """Without knowing the cause, the layer's own numbers give the same stage, in nine of ten cases."""
