@@ -208,18 +208,34 @@ LAW_CHECKS = (
 )
 _SAME = KERAS_DOC + " (each channel is normalized over all other axes)"
 _WORDS = {
-    "shift": ("shift invariance in training", "a constant added to every value of a channel does not change y", PAPER),
-    "scale": ("scale invariance in training", "4*x with 16*epsilon gives the y of x with epsilon", PAPER + ", section 3.3"),
-    "permutation": ("permutations of the batch", "values in another order give the same y in that order", _SAME),
-    "channels": ("independence of channels", "what a channel holds changes no other channel's y", _SAME),
-    "transposition": ("transposed inputs", "with the kept axis, and `axis`, elsewhere y is the same, transposed", _SAME),
-    "axes": ("merged axes", "reduced axes that are merged into one give the same y, reshaped", _SAME),
+    "shift": ("shift invariance in training", "adding a constant to every value of a channel does not change y", PAPER),
+    "scale": (
+        "scale invariance in training",
+        "4*x with 16*epsilon gives the same y as x with epsilon",
+        PAPER + ", section 3.3",
+    ),
+    "permutation": ("permutations of the batch", "permuting the values of the batch permutes y in the same way", _SAME),
+    "channels": ("independence of channels", "changing one channel of x does not change any other channel of y", _SAME),
+    "transposition": (
+        "transposed inputs",
+        "moving the kept axis, and `axis` with it, transposes y and changes nothing else",
+        _SAME,
+    ),
+    "axes": ("merged axes", "merging reduced axes into one reshapes y and changes nothing else", _SAME),
     "epsilon": ("epsilon beside the variance", "training=False: moving_variance+d and epsilon-d give the same y", KERAS_DOC),
-    "statistics": ("training as inference", "training=False with the batch's statistics loaded gives training's y", KERAS_DOC),
-    "mask": ("a mask that masks nothing", "training with a mask that is true everywhere gives the y without a mask", KERAS_DOC),
+    "statistics": (
+        "training as inference",
+        "training=False with the batch's statistics loaded gives the same y as training=True",
+        KERAS_DOC,
+    ),
+    "mask": (
+        "a mask that masks nothing",
+        "training with a mask that is true everywhere gives the same y as training without a mask",
+        KERAS_DOC,
+    ),
     "renorm": (
         "renorm that corrects nothing",
-        "renorm with r clipped to 1 and d to 0 gives the y without",
+        "renorm with r clipped to 1 and d to 0 gives the same y as no renorm",
         KERAS_DOC,
     ),
 }

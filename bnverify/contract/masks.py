@@ -36,22 +36,22 @@ CLAUSES = (
     Clause(
         "masked-training",
         "output in training under a mask",
-        "training=True: mean and variance are taken over the positions where the mask is true, whatever the others hold; all "
-        "positions are normalized with them",
+        "training=True: mean and variance are taken over the positions where the mask is true, independent of the "
+        "other values; all positions are normalized with them",
         MASK,
         check_masked_training,
     ),
     Clause(
         "masked-statistics",
         "moving statistics under a mask",
-        "the moving statistics move towards mean and biased variance of the positions where the mask is true",
+        "the moving statistics are updated with the mean and the biased variance of the positions where the mask is true",
         MASK,
         check_masked_statistics,
     ),
     Clause(
         "masked-inference",
         "output in inference under a mask",
-        "training=False: a mask changes nothing, the moving statistics normalize all positions",
+        "training=False: a mask changes nothing; the moving statistics normalize all positions",
         MASK + " (“during training”)",
         check_masked_inference,
     ),

@@ -67,65 +67,71 @@ def _clause(key: str, title: str, rule: str, source: str) -> Clause:
     return Clause(key, title, rule, source, _check(key))
 
 
-_HOW = "is refused: ValueError or TypeError, whose message names it and shows what was given"
-_NUMBER = "a number from 0 to 1"
-
 CLAUSES = (
     _clause(
         "refuses-axis",
         "a wrong axis is refused",
-        "an axis that the input does not have, or that is no integer, " + _HOW + " (IndexError will do for one out of range)",
+        "an axis that the input does not have, or that is not an integer, raises ValueError or TypeError with a "
+        "message that names it and shows what was given (IndexError is accepted for an axis out of range)",
         KERAS_DOC + " (axis: “Integer, the axis that should be normalized (typically the features axis)”)",
     ),
     _clause(
         "refuses-momentum",
         "a wrong momentum is refused",
-        f"a momentum that is not {_NUMBER}, in which moving_mean would be no average, {_HOW}",
+        "a momentum that is not a number from 0 to 1 raises ValueError or TypeError with a message that names it "
+        "and shows what was given; moving_mean would not be an average",
         KERAS_DOC + " (momentum: “Momentum for the moving average”; no range is documented: it follows from “average”)",
     ),
     _clause(
         "refuses-epsilon",
         "a wrong epsilon is refused",
-        "an epsilon that is negative or no number " + _HOW,
+        "an epsilon that is negative or not a number raises ValueError or TypeError with a message that names it "
+        "and shows what was given",
         KERAS_DOC + " (epsilon: “Small float added to variance to avoid dividing by zero”; no range is documented: it follows "
         "from the purpose); " + PAPER + ", algorithm 1",
     ),
     _clause(
         "refuses-renorm-clipping",
         "a wrong renorm_clipping is refused",
-        f"a renorm_clipping of unknown keys, with rmax below rmin, a negative dmax, or limits that are no numbers {_HOW}",
+        "a renorm_clipping with unknown keys, rmax below rmin, a negative dmax, or limits that are not numbers "
+        "raises ValueError or TypeError with a message that names it and shows what was given",
         RENORM_PAPER + " (renorm_clipping: “Maps optional keys "
         '"rmax", "rmin", "dmax" to floats”; “with `r` clipped to `[rmin, rmax]`, and `d` to `[-dmax, dmax]`”)',
     ),
     _clause(
         "refuses-renorm-momentum",
         "a wrong renorm_momentum is refused",
-        f"with renorm, a renorm_momentum that is not {_NUMBER} {_HOW}",
+        "with renorm, a renorm_momentum that is not a number from 0 to 1 raises ValueError or TypeError with a "
+        "message that names it and shows what was given",
         RENORM_PAPER + " (renorm_momentum: “Momentum used to update the moving means and standard deviations with renorm”)",
     ),
     _clause(
         "refuses-unknown",
         "unknown arguments are refused",
-        f"an argument that there is not, and the name of an initializer, regularizer or constraint that there is not, {_HOW}",
+        "an unknown argument, initializer, regularizer or constraint raises ValueError or TypeError with a message "
+        "that names it and shows what was given",
         KERAS_DOC + " (**kwargs: “Base layer keyword arguments (e.g. `name` and `dtype`)”); "
         "https://keras.io/api/layers/initializers/",
     ),
     _clause(
         "refuses-undefined-channels",
         "undefined channels are refused",
-        "building for an input whose size along `axis` is None " + _HOW,
+        "building for an input whose size along `axis` is None raises ValueError or TypeError with a message that "
+        "names it and shows what was given",
         KERAS_LAYER_DOC + ", build(); " + KERAS_DOC + ", `axis`",
     ),
     _clause(
         "refuses-input",
         "inputs of other form are refused",
-        "an input of another rank, or with other channels, than the layer was built for " + _HOW,
+        "an input of another rank or another number of channels than the layer was built for raises ValueError or "
+        "TypeError with a message that names it and shows what was given",
         "keras.layers.InputSpec, https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/input_spec.py; " + KERAS_DOC,
     ),
     _clause(
         "refuses-mask",
         "a mask that does not fit is refused",
-        "a mask of the wrong rank, size or type " + _HOW,
+        "a mask of the wrong rank, size or type raises ValueError or TypeError with a message that names it and "
+        "shows what was given",
         KERAS_DOC
         + " (mask: “Binary tensor of shape broadcastable to `inputs` tensor”), and the layer's own message: “The mask "
         "provided should be one dimension less than the inputs”",

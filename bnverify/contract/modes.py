@@ -114,8 +114,8 @@ CLAUSES = (
     Clause(
         "pinned",
         "training=False inside a model",
-        "a layer that was called with training=False when its model was made infers and updates nothing, whatever "
-        "`training` the model, or fit, is called with",
+        "a layer that was called with training=False when its model was made infers and updates nothing, for any "
+        "`training` that the model, or fit, is called with",
         TRANSFER + " (“the layer will be run in inference mode … even after unfreezing”)",
         check_pinned,
     ),
@@ -129,7 +129,7 @@ CLAUSES = (
     Clause(
         "ways-agree",
         "all ways of running agree",
-        "called by a model, by fit and predict, compiled or stateless, a layer gives what it gives when it is called",
+        "a layer gives the same output in every mode: called by a model, by fit and predict, compiled, or stateless",
         KERAS_MODEL_DOC + "; " + KERAS_DOC,
         check_agree,
         companion=by_plain_calls,
@@ -137,7 +137,7 @@ CLAUSES = (
     Clause(
         "repeatable",
         "the same call twice",
-        "a layer made, fed and called in the same way gives the same bits: y, weights and gradients",
+        "two layers that are made, fed and called in the same way give the same bits: y, weights and gradients",
         DETERMINISM,
         check_repeatable,
         companion=again,
@@ -145,7 +145,7 @@ CLAUSES = (
     Clause(
         "thread-counts",
         "any number of threads",
-        "with one thread y is what it is with many, within the bounds of both",
+        "y with one thread equals y with many threads, within the bounds of both",
         DETERMINISM,
         check_threads,
         companion=one_thread,

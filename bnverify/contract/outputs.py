@@ -65,7 +65,7 @@ CLAUSES = (
     Clause(
         "training-not-given",
         "output, training not given",
-        "called on its own without `training`, the layer infers",
+        "a call without `training`, outside a model, is inference",
         KERAS_DOC + " (training=False “is the default”)",
         check_not_given,
     ),

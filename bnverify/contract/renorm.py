@@ -36,8 +36,8 @@ CLAUSES = (
     Clause(
         "renorm-statistics",
         "moving statistics with renorm",
-        "moving_mean and moving_stddev move with momentum, renorm_mean and renorm_stddev with renorm_momentum; "
-        "moving_variance = max(moving_stddev^2-epsilon, 0)",
+        "moving_mean and moving_stddev are updated with momentum, renorm_mean and renorm_stddev with "
+        "renorm_momentum; moving_variance = max(moving_stddev^2-epsilon, 0)",
         RENORM_PAPER,
         check_renorm_statistics,
     ),

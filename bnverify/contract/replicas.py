@@ -96,16 +96,17 @@ CLAUSES = (
     Clause(
         "replicas-batch",
         "which batch a replica normalizes with",
-        "in training each replica normalizes with its own shard; with synchronized=True, and under keras.distribution, all of "
-        "them with the batch of all replicas: sums over all values divided by their number",
+        "in training each replica normalizes with its own shard; with synchronized=True, and under "
+        "keras.distribution, each replica normalizes with the batch of all replicas: sums over all values divided "
+        "by their number",
         f"{KERAS_DOC} (synchronized); {KERAS_GUIDE}",
         check_batch,
     ),
     Clause(
         "replicas-equal",
         "what is equal on all replicas",
-        "gamma and beta, and with synchronized=True or under keras.distribution the moving statistics, too, are bit for bit "
-        "the same on all replicas",
+        "gamma and beta have the same bits on all replicas; with synchronized=True or under keras.distribution the "
+        "moving statistics do as well",
         f"{GUIDE} (mirrored variables “are kept in sync with each other”); {KERAS_DOC} (synchronized)",
         check_equal,
     ),
@@ -120,7 +121,7 @@ CLAUSES = (
     Clause(
         "replicas-file",
         "what a file holds of replicas",
-        "a file holds what get_weights() gives, bit for bit, and every replica goes on with that once it is loaded",
+        "a file holds what get_weights() returns, bit for bit, and every replica continues from there after loading",
         GUIDE + " (saving and loading)",
         check_file,
     ),

@@ -121,22 +121,22 @@ CLAUSES = (
     Clause(
         "file-config",
         "files keep the configuration",
-        "what get_config() says of a layer is the same, argument by argument, after it was saved and loaded",
+        "get_config() is the same before saving and after loading, argument by argument",
         SAVING,
         check_config,
     ),
     Clause(
         "file-weights",
         "files keep the weights",
-        "after saving and loading, or get_weights() and set_weights(), each weight has its name, place, dtype and bits",
+        "after saving and loading, or get_weights() and set_weights(), each weight has the same name, place, dtype and bits",
         SAVING + "; " + WEIGHTS_DOC,
         check_saved_weights,
     ),
     Clause(
         "file-goes-on",
         "a loaded layer goes on",
-        "calls of the loaded layer give the bits, and leave the weights, that those of the layer that was saved would; "
-        "compiled anew, or exported, within the bounds",
+        "calls of the loaded layer give the same bits, and leave the same weights, as calls of the saved layer "
+        "would; within the bounds if the loaded layer is compiled again or exported",
         SAVING + "; " + "“the model's weights, and its optimizer's state: restarting training exactly where you left off”",
         check_goes_on,
         companion=unsaved,
@@ -144,7 +144,7 @@ CLAUSES = (
     Clause(
         "fresh-weights",
         "copies start fresh",
-        "a cloned layer, or one from a configuration, has the weights of one that was just made until they are set",
+        "a cloned layer, or a layer made from a config, has the initial weights of a new layer until its weights are set",
         CLONING,
         check_fresh,
     ),

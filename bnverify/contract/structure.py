@@ -115,22 +115,22 @@ CLAUSES = (
     Clause(
         "returns",
         "construction and calls return",
-        "the layer is made, is built and returns from every call, for inputs of any rank, size and dtype, with no exception",
+        "the constructor, build() and every call return without an exception, for inputs of any rank, size and dtype",
         KERAS_DOC + " (inputs: “Input tensor (of any rank)”)",
         check_returns,
     ),
     Clause(
         "arguments",
         "arguments and defaults",
-        "get_config() holds axis, momentum, epsilon, center and scale as given, or else -1, 0.99, 0.001, True, True",
+        "get_config() holds axis, momentum, epsilon, center and scale as given, and the defaults -1, 0.99, 0.001, True, True",
         KERAS_DOC,
         check_arguments,
     ),
     Clause(
         "weights",
         "weights, their names and order",
-        "gamma if scale, beta if center, then moving_mean and moving_variance; with renorm moving_stddev, renorm_mean and "
-        "renorm_stddev besides; nothing else",
+        "the weights are gamma if scale, beta if center, moving_mean, moving_variance, and with renorm "
+        "moving_stddev, renorm_mean and renorm_stddev, in this order; the layer has no other weights",
         KERAS_DOC,
         check_weights,
     ),
@@ -151,22 +151,22 @@ CLAUSES = (
     Clause(
         "trainable-weights",
         "trainable weights",
-        "gamma and beta are trainable, the moving statistics never; a frozen layer lists none",
+        "gamma and beta are trainable, the moving statistics are not; a frozen layer lists no trainable weights",
         KERAS_DOC + "; " + KERAS_LAYER_DOC,
         check_trainable_weights,
     ),
     Clause(
         "initial-values",
         "initial values",
-        "gamma 1, beta 0, moving_mean 0, moving_variance 1, or what the initializers say; with renorm renorm_mean 0, "
-        "moving_stddev and renorm_stddev 1",
+        "gamma starts at 1, beta at 0, moving_mean at 0, moving_variance at 1, unless initializers say otherwise; "
+        "with renorm renorm_mean starts at 0, moving_stddev and renorm_stddev at 1",
         KERAS_DOC,
         check_initial_values,
     ),
     Clause(
         "initializers",
         "initializers",
-        "each weight starts from its own initializer; random ones draw other numbers for each value, weight and layer",
+        "each weight uses its own initializer; random initializers draw different numbers for each value, weight and layer",
         KERAS_DOC + "; keras.initializers, https://keras.io/api/layers/initializers/",
         check_initializers,
     ),
