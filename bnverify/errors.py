@@ -28,7 +28,7 @@ class BadInput(Exception):
         parts = [what if got is _NOTHING else f"{what}: got {shortened(repr(got))}"]
         parts += [f"allowed: {self.allowed}"] if self.allowed else []
         parts += [self.hint] if self.hint else []
-        super().__init__(one_line("; ".join(parts)))
+        super().__init__(on_one_line("; ".join(parts)))
 
 
 def did_you_mean(text: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
@@ -37,7 +37,7 @@ def did_you_mean(text: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
-def one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
     """The text with line breaks turned into spaces."""
     return " ".join(line.strip() for line in text.splitlines()) if "\n" in text or "\r" in text else text
 

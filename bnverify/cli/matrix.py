@@ -64,7 +64,7 @@ def matrix(**given: Any) -> None:
     """
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
 
-    options = Options(**given)
+    options = MatrixOptions(**given)
     rows = load_matrix(options.path or find_matrix()).rows
     chosen = select_rows(rows, options.rows, options.only, options.backends)
     if options.list_only:
@@ -75,7 +75,7 @@ def matrix(**given: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Options:
+class MatrixOptions:
     """What `bnverify matrix` was given, by the names of its parameters."""
 
     rows: tuple[str, ...]
@@ -112,7 +112,7 @@ class Options:
             raise BadInput(f"--records {self.records}: no such folder, or no permission to write into it")
 
 
-def _verify_rows(options: Options, rows: Sequence[Row]) -> int:
+def _verify_rows(options: MatrixOptions, rows: Sequence[Row]) -> int:
     """Runs the rows, shows what came out and writes the reports; the exit code."""
     from bnverify.cases.suites import choose
     from bnverify.matrix.runs import Job

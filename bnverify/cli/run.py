@@ -59,7 +59,7 @@ def run(**given: Any) -> None:
     """Verify the installed keras.layers.BatchNormalization, a function that gives the same numbers, or a layer of yours."""
     from bnverify.values import GRADES
 
-    options = Options(**given)
+    options = RunOptions(**given)
     if options.min_grade not in GRADES:
         raise BadInput("--min-grade", got=options.min_grade, allowed=GRADES)
     before = options.read_baseline()
@@ -71,7 +71,7 @@ def run(**given: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """What `bnverify run` was given, by the names of its parameters."""
 
     suite: str
@@ -106,7 +106,7 @@ class Options:
         return load_record(self.baseline, "--baseline") if self.baseline else None
 
 
-def _run(options: Options) -> list[tuple[Results, Record]]:
+def _run(options: RunOptions) -> list[tuple[Results, Record]]:
     """The results on each backend, with their records."""
     from bnverify.cases.suites import choose
     from bnverify.matrix.records import record_of
@@ -137,7 +137,7 @@ def _run(options: Options) -> list[tuple[Results, Record]]:
     return found
 
 
-def _report(options: Options, results: Results, recording: Record, before: Record | None) -> int:
+def _report(options: RunOptions, results: Results, recording: Record, before: Record | None) -> int:
     """Shows the results and writes the files; the exit code."""
     from bnverify.matrix.records import record_as_text
     from bnverify.views import terminal

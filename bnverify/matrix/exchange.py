@@ -23,7 +23,7 @@ from bnverify.contract import saving as files
 from bnverify.contract.eras import era_of, keras_version
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import NoInterpreter, find_uv, make_environment
-from bnverify.matrix.known_files import KnownFile, known_files, stale
+from bnverify.matrix.known_files import KnownFile, known_files, stale_files
 from bnverify.matrix.rows import Row
 from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
 from bnverify.targets.target import request
@@ -109,7 +109,7 @@ class Exchanges:
     @cached_property
     def stale(self) -> tuple[str, ...]:
         """Records of known files that no exchange shows any more."""
-        return stale((exchange.known_by, exchange.outcome) for exchange in self.found)
+        return stale_files((exchange.known_by, exchange.outcome) for exchange in self.found)
 
     @cached_property
     def ok(self) -> bool:

@@ -40,7 +40,7 @@ def known_files() -> tuple[KnownFile, ...]:
     return tuple(map(_checked, read_tables(text, "known_files.toml", {"file": KnownFile})["file"]))
 
 
-def stale(outcomes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def stale_files(outcomes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """A line for each record that covers some exchanges and is shown by none of them.
 
     outcomes: for each exchange, the place of the record that covers it, and its outcome.

@@ -21,7 +21,7 @@ from bnverify.verdicts.judged_case import Observed
 SAME_MARGIN = 0.01  # a hypothesis closer than this share of its bounds to the right numbers changes nothing in the case
 NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to be that format's
 REGULAR = 0.1  # share of the squared errors that a line may leave over
-FEW = 0.5  # share of the channels that rounding to a narrower format would reach, at least
+FEW_CHANNELS = 0.5  # share of the channels that rounding to a narrower format would reach, at least
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _regular(observed: Observed, right: Expectation) -> bool:
     fit, *_ = np.linalg.lstsq(line, error.ravel(), rcond=None)
     left = error.ravel() - line @ fit
     channels = off.any(axis=tuple(axis for axis in range(y.ndim) if axis not in case.kept))
-    return bool(left @ left < REGULAR * (error.ravel() @ error.ravel()) or channels.mean() < FEW)
+    return bool(left @ left < REGULAR * (error.ravel() @ error.ravel()) or channels.mean() < FEW_CHANNELS)
 
 
 def _closer(calls: Sequence[Call], verdict: Verdict) -> bool:
