@@ -9,12 +9,14 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
+from support.cli import ROOT
 
 import bnverify
 from bnverify.cases.case import Case
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.suites import suite
 from bnverify.contract import gradients, laws, misuse
+from bnverify.matrix.records import load_record, record_of
 from bnverify.running.run import verify_target
 from bnverify.running.selftest import Score, selftest_score
 from bnverify.targets.loading import open_target
@@ -35,6 +37,18 @@ def test_the_installed_keras_conforms(default_run: Results) -> None:
     assert failing == []
     assert default_run.stale == ()
     assert default_run.ok
+
+
+def test_the_default_suite_comes_out_as_recorded(default_run: Results) -> None:
+    """Every case has the status, and every clause the number of checks, that the committed record of this Keras has."""
+    record = load_record(ROOT / "ci" / "baselines" / "keras-3.15.1-tensorflow.json", "test")
+    if default_run.environment.keras != record.environment.keras:
+        pytest.skip(f"the record is of Keras {record.environment.keras}, installed is {default_run.environment.keras}")
+    now = record_of(record.name, default_run, record.interface)
+    assert {id_: case.status for id_, case in now.cases.items()} == {id_: case.status for id_, case in record.cases.items()}
+    assert {key: clause.checks for key, clause in now.clauses.items()} == {
+        key: clause.checks for key, clause in record.clauses.items()
+    }
 
 
 # Clauses with fewer than five checks that conform: how many, and why there are no more.
