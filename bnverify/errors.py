@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 _NOTHING = object()
@@ -33,6 +32,8 @@ class BadInput(Exception):
 
 def did_you_mean(text: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
     """A question that names the choice nearest to `text`; empty where none is near."""
+    import difflib  # only where something is refused, as every command imports this module
+
     near = difflib.get_close_matches(text, list(choices), n=1, cutoff=cutoff)
     return f"did you mean {near[0]}?" if near else ""
 

@@ -1,1 +1,1 @@
-"""What is asked: cases, their ids, the fills that make their inputs, and the suites."""
+"""Test cases: their ids, the fills that make their inputs, and the suites."""

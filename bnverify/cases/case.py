@@ -1,4 +1,4 @@
-"""A case: what is asked of a layer. Its id is readable, prints only what differs from the defaults, and parses back."""
+"""A case: one test of a layer. Its id is readable, omits defaults, and parses back to an equal case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Case:
 
     shape: tuple[int, ...]
     steps: tuple[Step, ...]
-    config: LayerConfig = LayerConfig()  # noqa: RUF009, as frozen as any value
+    config: LayerConfig = LayerConfig()  # noqa: RUF009, a frozen default is safe to share
     policy: str = "float32"
     dtype: str = "float32"
     fill: str = "normal"
@@ -44,34 +44,34 @@ class Case:
 
     @cached_property
     def id(self) -> str:
-        """Readable name, e.g. `shape:2x3x5x7/axis:1/fill:offset/steps:T3`; `parse(case.id) == case`."""
+        """The readable name, e.g. `shape:2x3x5x7/axis:1/fill:offset/steps:T3`. `parse(case.id) == case`."""
         shown = self.fields.items()
         return "/".join(f"{name}:{text}" for name, text in shown if text != DEFAULT_TEXTS.get(name))
 
     @cached_property
     def fields(self) -> dict[str, str]:
-        """Every field of the id with its text, defaults included, in the order in which ids print them."""
+        """The text of every field of the id, including defaults, in the order of ids."""
         return {name: spell(_value_of(self, name)) for name, (spell, _) in FIELDS.items()}
 
     @property
     def all_fields(self) -> str:
-        """The id with the defaults written out: as a selection of cases it matches this one alone."""
+        """The id including defaults. Used as a selection, it matches only this case."""
         return "/".join(map(":".join, self.fields.items()))
 
     @property
     def how(self) -> Mode:
-        """The facts about the mode."""
+        """The record of the mode."""
         return MODES[self.mode]
 
     @cached_property
     def kept(self) -> tuple[int, ...]:
-        """The kept axes, non-negative and sorted; all others are reduced."""
+        """The kept axes, non-negative and sorted. All other axes are reduced."""
         axes = self.config.axis if isinstance(self.config.axis, tuple) else (self.config.axis,)
         return tuple(sorted(axis % len(self.shape) for axis in axes))
 
     @cached_property
     def channels_shape(self) -> tuple[int, ...]:
-        """The shape of the weights: the sizes of the kept axes; for several, full rank with ones (Keras 2)."""
+        """The shape of the weights: (channels,), or for several kept axes the rank of x with 1 on reduced axes (Keras 2)."""
         if not isinstance(self.config.axis, tuple):
             return (self.shape[self.kept[0]],)
         return tuple(n if axis in self.kept else 1 for axis, n in enumerate(self.shape))
@@ -81,7 +81,7 @@ def _value_of(case: Case, name: str) -> Any:
     return getattr(case if name not in CONFIG_FIELDS else case.config, name)
 
 
-DEFAULT_TEXTS = {  # by field, the text of its default, which ids leave out
+DEFAULT_TEXTS = {  # the text of each field's default, which ids omit
     f.name: FIELDS[f.name][0](f.default)
     for f in (*dataclasses.fields(Case), *dataclasses.fields(LayerConfig))
     if f.name in FIELDS and f.default is not dataclasses.MISSING

@@ -13,7 +13,7 @@ from bnverify.cases.layer_config import LayerConfig
 from bnverify.errors import BadInput
 
 LARGEST_RANK = 16
-LARGEST = 2**28  # values in all batches: 2 GB in float64, which the fills make before they round
+LARGEST = 2**28  # values in all batches: 2 GB, because fills make float64 values and then round them
 
 
 def parse(text: str) -> Case:
@@ -39,7 +39,7 @@ def parse_fields(text: str, allowed: tuple[str, ...], what: str) -> dict[str, An
             hint = f"; did you mean {near[0]}:…?" if near else ""
             raise BadInput(f"{what}: {part!r} is not field:value with a field of {', '.join(allowed)}{hint}")
         if name in values:
-            raise BadInput(f"{what}: the field {name} stands twice")
+            raise BadInput(f"{what}: the field {name} is given twice")
         try:
             values[name] = FIELDS[name][1](value)
         except ValueError as error:
@@ -51,7 +51,7 @@ def parse_fields(text: str, allowed: tuple[str, ...], what: str) -> dict[str, An
 
 
 def _check(case: Case, text: str) -> None:
-    """Raises BadInput for a case that is too large, or that cannot exist."""
+    """Raises BadInput if the case is too large or cannot exist."""
     rank = len(case.shape)
     values = math.prod(case.shape) * len(case.steps)
     if rank > LARGEST_RANK or values > LARGEST:

@@ -1,4 +1,4 @@
-"""Misuse: what a layer must refuse, and how: by an exception of the right type that names the argument and what it got."""
+"""Misuse: mistakes that a layer must refuse with an exception of the right type that names the argument and its value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ NAN = float("nan")
 class Misuse:
     """One mistake of a user.
 
-    words: what is done; clause: the clause that says how it must be answered. layer: arguments of the constructor that replace
-    the case's; build: the shape to build for, in place of the case's, None for undefined sizes; call: the shape of the input
-    of the calls, in place of the case's; mask: the mask of the calls, an array's shape and dtype or any other value. shape: the
-    shape that a case must have for the mistake to be one, None for any.
-    raises: the types of exceptions, of which one is right, or a type derived from it; names: what is wrong, by the words of
-    which the message must hold one; shows: what was got, in the ways of which the message must hold one, empty for none.
+    words: the mistake in words. clause: the key of the clause that requires the refusal.
+    layer: constructor arguments that replace those of the case. build: the input shape to build for, None on undefined axes;
+    None builds for the case's shape. call: the shape of the input in calls; None for the case's shape.
+    mask: the mask in calls: an array's (shape, dtype), or any other value. shape: the only shape of a case in which this is
+    a mistake; None for any shape.
+    raises: the right exception types; a subclass is right as well. names: words for the wrong argument; the message must
+    contain one of them. shows: texts of the wrong value; the message must contain one of them; empty if it need not.
     """
 
     words: str
@@ -34,18 +35,18 @@ class Misuse:
 
     @property
     def wanted(self) -> str:
-        """The right answer in words."""
+        """The expected refusal in words."""
         shown = f" and shows {self.shows[0]}" if self.shows else ""
         return f"{' or '.join(self.raises)} that names {self.names[0]}{shown}"
 
     @property
     def steps(self) -> str:
-        """The calls that may notice it: of what only training reads, one in training."""
+        """The steps in which the layer can detect the mistake: with a training call if only training reads the value."""
         return "TI" if self.mask is not None or self.clause.endswith(("momentum", "clipping")) else "I"
 
     @property
     def stage(self) -> str:
-        """Where the mistake is made."""
+        """The stage that makes the mistake."""
         return "build" if self.build is not None else "step 0" if self.call or self.mask is not None else "constructor"
 
 
@@ -82,9 +83,7 @@ def _clipping(words: str, value: Any, names: tuple[str, ...], *shows: str) -> Mi
 
 
 def _unknown(argument: str, value: Any, *names: str) -> Misuse:
-    return Misuse(
-        f"{argument}={value!r}: there is none of that name", "refuses-unknown", names, (str(value),), {argument: value}
-    )
+    return Misuse(f"{argument}={value!r}: not a known value", "refuses-unknown", names, (str(value),), {argument: value})
 
 
 def _input(words: str, shape: tuple[int, ...], call: tuple[int, ...], *shows: str, **layer: Any) -> Misuse:
@@ -95,7 +94,7 @@ def _input(words: str, shape: tuple[int, ...], call: tuple[int, ...], *shows: st
 
 def _undefined(build: tuple[int | None, ...], shape: tuple[int, ...], **layer: Any) -> Misuse:
     names = ("axis", "dim", "shape", "channel")
-    told = f"built for {build}: how many channels there are is undefined"
+    told = f"built for {build}: the number of channels is undefined"
     return Misuse(told, "refuses-undefined-channels", names, ("None", "undefined"), layer, build=build, shape=shape)
 
 
@@ -107,46 +106,46 @@ def _mask(words: str, mask: Any, *shows: str, shape: tuple[int, ...] = (5, 4, 3)
 MISUSES: dict[str, Misuse] = {
     "axis-range": _out_of_range(2),
     "axis-range-negative": _out_of_range(-3),
-    "axis-fraction": _axis("no whole number", 1.5, "1.5", "float"),
-    "axis-bool": _axis("no number", True, "True", "bool"),
-    "axis-word": _axis("no number", "channels", "channels", "str"),
+    "axis-fraction": _axis("not an integer", 1.5, "1.5", "float"),
+    "axis-bool": _axis("not a number", True, "True", "bool"),
+    "axis-word": _axis("not a number", "channels", "channels", "str"),
     "axis-digits": _axis("a string", "1", "'1'", '"1"', "str"),
-    "axis-none": _axis("no number", None, "None", "NoneType"),
-    "axis-list": _axis("several axes are not taken", [1], "[1]", "list"),
-    "momentum-negative": _number("momentum", "not from 0 to 1", -0.5),
-    "momentum-large": _number("momentum", "not from 0 to 1", 1.5),
-    "momentum-nan": _number("momentum", "not from 0 to 1", NAN),
-    "momentum-word": _number("momentum", "no number", "high"),
+    "axis-none": _axis("not a number", None, "None", "NoneType"),
+    "axis-list": _axis("a list of axes is not allowed", [1], "[1]", "list"),
+    "momentum-negative": _number("momentum", "outside 0 to 1", -0.5),
+    "momentum-large": _number("momentum", "outside 0 to 1", 1.5),
+    "momentum-nan": _number("momentum", "outside 0 to 1", NAN),
+    "momentum-word": _number("momentum", "not a number", "high"),
     "epsilon-negative": _number("epsilon", "negative", -0.5),
-    "epsilon-nan": _number("epsilon", "no number", NAN),
-    "epsilon-word": _number("epsilon", "no number", "small"),
-    "clipping-unknown": _clipping("no such limit", {"max": 3.0}, ("renorm_clipping",), "max"),
+    "epsilon-nan": _number("epsilon", "not a number", NAN),
+    "epsilon-word": _number("epsilon", "not a number", "small"),
+    "clipping-unknown": _clipping("not a known limit", {"max": 3.0}, ("renorm_clipping",), "max"),
     "clipping-order": _clipping("rmax is below rmin", {"rmax": 0.25, "rmin": 2.5}, ("rmax",), "0.25", "2.5"),
     "clipping-dmax": _clipping("dmax is negative", {"dmax": -1.5}, ("dmax",), "-1.5"),
-    "clipping-rmax": _clipping("rmax is below rmin, which is 0 if not given", {"rmax": -1.5}, ("rmax",), "-1.5"),
-    "clipping-nan": _clipping("no number", {"rmax": NAN}, ("rmax",), "nan"),
-    "clipping-word": _clipping("no number", {"rmax": "three"}, ("rmax",), "three", "str", "string"),
-    "clipping-number": _clipping("no dictionary", 3.5, ("renorm_clipping",), "3.5", "float"),
-    "renorm-momentum-negative": _number("renorm_momentum", "not from 0 to 1", -0.5),
-    "renorm-momentum-large": _number("renorm_momentum", "not from 0 to 1", 1.5),
-    "renorm-momentum-nan": _number("renorm_momentum", "not from 0 to 1", NAN),
-    "renorm-momentum-word": _number("renorm_momentum", "no number", "high"),
-    "keyword": Misuse("momentun=0.9: there is no such argument", "refuses-unknown", ("momentun",), (), {"momentun": 0.9}),
+    "clipping-rmax": _clipping("rmax is below rmin, whose default is 0", {"rmax": -1.5}, ("rmax",), "-1.5"),
+    "clipping-nan": _clipping("not a number", {"rmax": NAN}, ("rmax",), "nan"),
+    "clipping-word": _clipping("not a number", {"rmax": "three"}, ("rmax",), "three", "str", "string"),
+    "clipping-number": _clipping("not a dictionary", 3.5, ("renorm_clipping",), "3.5", "float"),
+    "renorm-momentum-negative": _number("renorm_momentum", "outside 0 to 1", -0.5),
+    "renorm-momentum-large": _number("renorm_momentum", "outside 0 to 1", 1.5),
+    "renorm-momentum-nan": _number("renorm_momentum", "outside 0 to 1", NAN),
+    "renorm-momentum-word": _number("renorm_momentum", "not a number", "high"),
+    "keyword": Misuse("momentun=0.9: not a known argument", "refuses-unknown", ("momentun",), (), {"momentun": 0.9}),
     "initializer": _unknown("gamma_initializer", "onez", "initializer"),
     "initializer-number": _unknown("beta_initializer", 0.5, "initializer"),
     "regularizer": _unknown("gamma_regularizer", "l3", "regularizer"),
     "constraint": _unknown("beta_constraint", "positive", "constraint"),
     "undefined": _undefined((4, None), (4, 3)),
     "undefined-inner": _undefined((2, None, 5, 4), (2, 3, 5, 4), axis=1),
-    "channels-other": _input("other channels", (4, 3), (4, 29), "29"),
-    "channels-one": _input("one channel, which broadcasts", (5, 3), (5, 1), "1"),
-    "channels-inner": _input("other channels", (2, 3, 5, 4), (2, 29, 5, 4), "29", axis=1),
-    "rank-more": _input("one axis more", (4, 5), (4, 7, 5), "3", "7"),
-    "rank-less": _input("one axis less", (4, 7, 5), (4, 5), "2", "(4, 5)"),
-    "mask-rank-less": _mask("two axes less than the input", ((5,), "bool"), "5", "1"),
+    "channels-other": _input("another number of channels", (4, 3), (4, 29), "29"),
+    "channels-one": _input("a single channel, which would broadcast", (5, 3), (5, 1), "1"),
+    "channels-inner": _input("another number of channels", (2, 3, 5, 4), (2, 29, 5, 4), "29", axis=1),
+    "rank-more": _input("one axis too many", (4, 5), (4, 7, 5), "3", "7"),
+    "rank-less": _input("one axis too few", (4, 7, 5), (4, 5), "2", "(4, 5)"),
+    "mask-rank-less": _mask("two axes fewer than the input", ((5,), "bool"), "5", "1"),
     "mask-rank-more": _mask("more axes than the input", ((5, 4, 3, 1), "bool"), "(5, 4, 3, 1)", "[5, 4, 3, 1]", "4"),
-    "mask-size": _mask("other positions", ((5, 7), "bool"), "7"),
+    "mask-size": _mask("another number of positions", ((5, 7), "bool"), "7"),
     "mask-batch": _mask("a larger batch", ((7, 4), "bool"), "7", shape=(1, 4, 3)),
-    "mask-string": _mask("no booleans", ((5, 4), "<U1"), "string", "str", "<U1", "str32", "unicode"),
-    "mask-bool": _mask("no tensor", True, "True", "bool"),
+    "mask-string": _mask("not booleans", ((5, 4), "<U1"), "string", "str", "<U1", "str32", "unicode"),
+    "mask-bool": _mask("not a tensor", True, "True", "bool"),
 }

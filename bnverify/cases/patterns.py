@@ -1,4 +1,4 @@
-"""What the ids of suites are put together from: shapes, policies, fills, and patterns with places to fill."""
+"""The parts of the suites' ids (shapes, policies, fills), and a function that fills patterns with them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from bnverify.cases.fields import FILLS
 
-# One shape of each rank, sizes all different, so that an axis taken for another one shows in the shape of the statistics.
+# All sizes of a shape differ, so that a layer that reduces the wrong axis returns statistics of the wrong shape.
 SHAPES = ("6x5", "4x6x3", "2x3x5x4", "2x3x4x2x5", "2x3x2x4x2x5")
-POLICIES_WITH_DTYPES = (  # each with the dtype of its usual inputs
+POLICIES_WITH_DTYPES = (  # each policy with the usual dtype of its inputs
     "policy:float64/dtype:float64",
     "policy:mixed_float16/dtype:float16",
     "policy:mixed_bfloat16/dtype:bfloat16",
@@ -21,5 +21,5 @@ INPUT_DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float16", "bfloat16
 
 
 def each(pattern: str, *values: tuple[object, ...]) -> Iterator[str]:
-    """The pattern filled with every combination of values, one tuple for each of its places."""
+    """The pattern, formatted with every combination of `values`: one tuple of values for each placeholder."""
     return (pattern.format(*combination) for combination in itertools.product(*values))

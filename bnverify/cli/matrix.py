@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,7 +23,6 @@ from bnverify.cli.options import (
     selection,
 )
 from bnverify.errors import BadInput
-from bnverify.storage.writing import check_reports, write_whole
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
@@ -74,8 +72,7 @@ def matrix(**given: Any) -> None:
         sys.exit(_verify_rows(options, chosen))
 
 
-@dataclass(frozen=True)
-class MatrixOptions:
+class MatrixOptions(NamedTuple):
     """What `bnverify matrix` was given, by the names of its parameters."""
 
     rows: tuple[str, ...]
@@ -105,6 +102,8 @@ class MatrixOptions:
 
     def check(self) -> None:
         """Raises BadInput for a patience that is too short, and for files and folders that cannot be written later."""
+        from bnverify.storage.writing import check_reports
+
         if not self.patience >= SHORTEST:
             raise BadInput("--patience", got=self.patience, allowed=f"{SHORTEST} seconds or more")
         check_reports(self.reports)
@@ -137,6 +136,7 @@ def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tupl
     """The outcomes in the order of the rows, and whether Ctrl-C ended the run. A line is printed as each row ends."""
     from bnverify.matrix.records import record_as_text
     from bnverify.matrix.runs import run_rows
+    from bnverify.storage.writing import write_whole
     from bnverify.views.chart_text import outcome_line
     from bnverify.views.terminal import row_status
 
@@ -212,6 +212,7 @@ def _show(outcomes: Sequence[RowOutcome], notes: Sequence[str], verbose: bool) -
 
 def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports: dict[str, Path]) -> None:
     from bnverify.matrix.chart import chart_of
+    from bnverify.storage.writing import write_whole
     from bnverify.views import chart_page, chart_text, junit
 
     chart = chart_of(outcomes)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from bnverify.cli.options import CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
 from bnverify.errors import BadInput
-from bnverify.storage.writing import check_reports, write_whole
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
@@ -57,6 +55,7 @@ if TYPE_CHECKING:
 @click.option("-v", "--verbose", is_flag=True, help="List known deviations and what was not tested, with reasons.")
 def run(**given: Any) -> None:
     """Verify the installed keras.layers.BatchNormalization, a function that gives the same numbers, or a layer of yours."""
+    from bnverify.storage.writing import check_reports
     from bnverify.values import GRADES
 
     options = RunOptions(**given)
@@ -70,8 +69,7 @@ def run(**given: Any) -> None:
     sys.exit(code)
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """What `bnverify run` was given, by the names of its parameters."""
 
     suite: str
@@ -140,6 +138,7 @@ def _run(options: RunOptions) -> list[tuple[Results, Record]]:
 def _report(options: RunOptions, results: Results, recording: Record, before: Record | None) -> int:
     """Shows the results and writes the files; the exit code."""
     from bnverify.matrix.records import record_as_text
+    from bnverify.storage.writing import write_whole
     from bnverify.views import terminal
 
     terminal.show(results, terminal.console(), verbose=options.verbose)
