@@ -28,7 +28,7 @@ class Mode:
     builds_late: whether the first call builds the layer.
     replicas: over how many devices a batch is spread; one_computation: whether these make one computation together.
     calls_per_step: "one"; "slices" where each slice along axis 1 is a call; "pairs" where two steps are made as one.
-    compiles_anew: whether a loaded layer is compiled anew, so that sums may come in another order.
+    compiles_anew: whether a loaded layer is compiled again, so that sums may come in another order.
     plain: whether it makes the calls that mode:call makes, so that both must agree.
     objections: of a case in this mode, why it cannot exist.
     """

@@ -13,7 +13,7 @@ import numpy as np
 
 from bnverify.cases.ids import parse_fields
 from bnverify.cases.layer_config import ARGUMENTS
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, shortened
 
 VALUES = "numbers as [[1, 2], [5, 4]], or a file .npy, .json, .csv"
 TABLES = '{"gamma": [1, 2]}, or a file .npz, .json'
@@ -82,7 +82,9 @@ def _written(text: str, option: str, allowed: str) -> Any:
     except OSError as error:
         raise BadInput(f"{option} {text}: {error.strerror or error}") from None
     except (ValueError, EOFError, BadZipFile) as error:
-        raise BadInput(f"{option} {text}: cannot be read: {' '.join(str(error).split())[:160]}; allowed: {allowed}") from None
+        raise BadInput(
+            f"{option} {text}: cannot be read: {shortened(' '.join(str(error).split()))}; allowed: {allowed}"
+        ) from None
     raise BadInput(f"{option} {_short(text)}: is neither JSON nor a file that can be read; allowed: {allowed}")
 
 
@@ -90,7 +92,7 @@ def _json(text: str, option: str, name: str, allowed: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError, too, for an integer of thousands of digits
-        raise BadInput(f"{option} {name}: is not JSON: {' '.join(str(error).split())[:160]}; allowed: {allowed}") from None
+        raise BadInput(f"{option} {name}: is not JSON: {shortened(' '.join(str(error).split()))}; allowed: {allowed}") from None
 
 
 def _short(text: str) -> str:

@@ -13,7 +13,7 @@ from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import ARGUMENTS, LayerConfig
 from bnverify.cases.steps import Step
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, shortened
 from bnverify.numeric.precision import FORMATS, INTEGERS, POLICIES, Array, precision
 
 STEP_OF_TRAINING = {True: Step.TRAIN, False: Step.INFER, None: Step.NOT_GIVEN}
@@ -89,7 +89,7 @@ def as_batch(x: Any, policy: str, what: str) -> Array:
     try:
         array = x if isinstance(x, np.ndarray) else np.asarray(x)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise BadInput(f"{what}: is no array: {' '.join(str(error).split())[:160]}; allowed: {allowed}") from None
+        raise BadInput(f"{what}: is no array: {shortened(' '.join(str(error).split()))}; allowed: {allowed}") from None
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
         got = f"{array.dtype} of shape {array.shape}" if array.dtype.kind != "O" else f"{type(x).__name__}, no array of numbers"
         raise BadInput(f"{what}: got {got}; allowed: {allowed}")
@@ -221,7 +221,7 @@ def _mask(mask: Any, x: Array) -> Array:
         array = np.asarray(mask)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise BadInput(
-            f"mask: is no array: {' '.join(str(error).split())[:160]}; allowed: booleans, or numbers 1 and 0"
+            f"mask: is no array: {shortened(' '.join(str(error).split()))}; allowed: booleans, or numbers 1 and 0"
         ) from None
     if array.dtype.kind not in "biuf":
         raise BadInput(f"mask: got {array.dtype}; allowed: booleans, or numbers 1 and 0")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, shortened
 from bnverify.targets.backends import BACKENDS, Backend
 from bnverify.targets.function_targets import check_target, is_function_target
 from bnverify.targets.installed import check_installed, is_installed
@@ -155,7 +155,7 @@ def _name(layer: Callable[..., Any] | None) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    return shortened(" ".join(str(error).split()), 300)
 
 
 @contextmanager
