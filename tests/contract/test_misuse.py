@@ -133,8 +133,8 @@ def test_show_tells_the_stages_of_a_mistake() -> None:
         "  layer     BatchNormalization(axis=1)",
         "  build     for an input of shape (2, None, 5, 4)",
         "  step 0    call with training=False, input of shape (2, 3, 5, 4)",
-        "  promised  building for an input whose size along `axis` is None is refused: ValueError or TypeError, whose message "
-        "names it and shows what was given",
+        "  promised  building for an input whose size along `axis` is None raises ValueError or TypeError with a message "
+        "that names it and shows what was given",
         "  answer    ValueError or TypeError that names axis and shows None, wherever it is noticed: in the constructor, in "
         "build() or in a call",
         "            it is named by one of axis, dim, shape, channel",

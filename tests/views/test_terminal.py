@@ -55,8 +55,8 @@ def test_a_crash_as_a_paragraph() -> None:
         "CRASHED  step 0: ValueError\n"
         "  1 case of 1; failing checks: construction and calls return (1)\n"
         "  smallest case  shape:4x2/steps:TI\n"
-        "  clause         the layer is made, is built and returns from every call, for inputs of any rank, size and dtype, "
-        "with no exception\n"
+        "  clause         the constructor, build() and every call return without an exception, for inputs of any rank, size "
+        "and dtype\n"
         "                 step 0: expected no exception, got ValueError: no axis 3\n"
         "  reproduce      bnverify run --case shape:4x2/steps:TI --seed 3 --min-grade one-pass\n"
     )
