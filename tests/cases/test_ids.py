@@ -140,7 +140,7 @@ def test_ids_print_only_what_differs_from_the_defaults() -> None:
         ("shape:4x3/steps:T/renorm:True/renorm_clipping:rmin2+rmax1", "rmin <= rmax"),
         ("shape:4x3/steps:T/renorm:True/renorm_clipping:dmax-1", "allowed: rmax, rmin and dmax"),
         ("shape:4x3/steps:T/center:true", "center is 'true'; allowed: one of True, False; did you mean center:True?"),
-        ("shape:4x3/steps:T/steps:I", "the field steps stands twice"),
+        ("shape:4x3/steps:T/steps:I", "the field steps is given twice"),
         ("shape:4x3/steps:TS", "a step S needs a file, and a file needs a step S"),
         ("shape:4x3/file:keras/steps:T", "a step S needs a file, and a file needs a step S; got file:keras with steps:T"),
         ("shape:4x3/file:export/steps:TST", "file:export can only infer after S; got steps:TST"),

@@ -129,7 +129,7 @@ def test_show_tells_the_stages_of_a_mistake() -> None:
     """The whole text of one."""
     assert list(case_lines(CASES["undefined-inner"], 0)) == [
         "shape:2x3x5x4/misuse:undefined-inner/steps:I",
-        "  mistake   built for (2, None, 5, 4): how many channels there are is undefined",
+        "  mistake   built for (2, None, 5, 4): the number of channels is undefined",
         "  layer     BatchNormalization(axis=1)",
         "  build     for an input of shape (2, None, 5, 4)",
         "  step 0    call with training=False, input of shape (2, 3, 5, 4)",
