@@ -1,6 +1,6 @@
 """bnverify: a Keras-compatible reference verifier for batch normalization.
 
-Importing it imports neither Keras nor a backend; the functions below import what they need when they are first used.
+`import bnverify` imports neither Keras nor a backend. The functions below import what they need on their first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The conformance harness for the installed Keras: `pytest --pyargs bnverify.conformance`, one test for each case."""
+"""The conformance harness for the installed Keras: `pytest --pyargs bnverify.conformance` runs one test for each case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnverify.verdicts.known import Deviation
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrizes over the cases of the chosen suite, and over the known deviations that ship."""
+    """Parametrizes over the cases of the chosen suite, and over the known deviations that bnverify ships."""
     if "case" in metafunc.fixturenames:
         try:
             cases = suite(metafunc.config.getoption("--bnverify-suite"))
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def harness(request: pytest.FixtureRequest) -> Harness:
-    """Keras' own layer, imported once in a process; where that fails, no test can run."""
+    """Keras' own layer, imported once per process. If the import fails, no test can run."""
     opened = Harness(None, seed=request.config.getoption("--bnverify-seed"))
     try:
         era_of(opened.target.environment)
@@ -38,10 +38,10 @@ def harness(request: pytest.FixtureRequest) -> Harness:
 
 
 def test_case(case: Case, harness: Harness) -> None:
-    """The layer conforms in this case, or deviates in a way that is known."""
+    """The layer conforms in this case, or shows a known deviation."""
     harness.check(case)
 
 
 def test_known_deviation(deviation: Deviation, harness: Harness) -> None:
-    """The deviation is still there; one that is gone must leave the list."""
+    """The deviation still occurs. If not, it must be removed from the list."""
     harness.check_deviation_still_occurs(deviation)

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one exception whose text is one clear line."""
+"""The exception for bad input: its text is one clear line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _NOTHING = object()
 
 
 class BadInput(Exception):
-    """Input that cannot be used. The command line prints its text as one line and exits with 2.
+    """Input that cannot be used. The command line prints the text as one line and ends with exit code 2.
 
-    what: the option, file or field at fault, or the whole problem in words. got: what the user gave, shown as Python writes it.
-    allowed: what is accepted, as text or as a list of choices; for a list, a choice that is near `got` is suggested.
-    hint: what to do next. `str(error)` is `what: got 'x'; allowed: a, b; hint`, without line breaks.
+    what: the option, file or field at fault, or the whole problem as a sentence. got: what the user gave, shown as Python
+    writes it. allowed: what is accepted, as text or as a list of choices; for a list, the message suggests the choice nearest
+    to `got`. hint: what to do next. `str(error)` is `what: got 'x'; allowed: a, b; hint`, without line breaks.
 
-    >>> str(BadInput("--suite", got="smok", allowed=("smoke", "default")))
-    "--suite: got 'smok'; allowed: smoke, default; did you mean smoke?"
+    >>> str(BadInput("--suite", got="smok", allowed=("smoke", "default"))) "--suite: got 'smok'; allowed: smoke, default; did
+    you mean smoke?"
     """
 
     def __init__(self, what: str, *, got: object = _NOTHING, allowed: str | Iterable[str] = (), hint: str = "") -> None:
@@ -31,8 +31,8 @@ class BadInput(Exception):
 
 
 def did_you_mean(text: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
-    """A question that names the choice nearest to `text`; empty where none is near."""
-    import difflib  # only where something is refused, as every command imports this module
+    """A question with the choice nearest to `text`; empty if none is near."""
+    import difflib  # imported here, because every command imports this module and few need difflib
 
     near = difflib.get_close_matches(text, list(choices), n=1, cutoff=cutoff)
     return f"did you mean {near[0]}?" if near else ""
@@ -44,7 +44,7 @@ def on_one_line(text: str) -> str:
 
 
 def shortened(text: str, limit: int = 200) -> str:
-    """The text, cut in the middle where it is longer than `limit` characters: both ends say what it is."""
+    """The text, cut in the middle if it is longer than `limit` characters, because the cause often is at the end."""
     if len(text) <= limit:
         return text
     half = (limit - 3) // 2

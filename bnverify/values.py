@@ -1,4 +1,4 @@
-"""The frozen values that pass between the parts: observations, checks, verdicts and the results of a run."""
+"""The frozen values that the rooms exchange: observations, checks, verdicts and the results of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnverify.numeric.precision import Array
 
 
 class Status(enum.Enum):
-    """How a check, or a case, came out. Unknown never counts as passed."""
+    """The result of a check or of a case. A case that could not be tested never counts as passed."""
 
     CONFORMS = "conforms"
     KNOWN = "known deviation"
@@ -29,17 +29,17 @@ class Status(enum.Enum):
 
     @property
     def gravity(self) -> int:
-        """The rank of the status: the graver, the larger."""
+        """The severity of the status; larger is worse."""
         return _GRAVITY[self]
 
     @property
     def fails(self) -> bool:
-        """Whether it makes a run deviate."""
+        """Whether the status makes a run fail."""
         return self in (Status.UNSTABLE, Status.WRONG, Status.CRASHED)
 
     @property
     def tested(self) -> bool:
-        """Whether the target was really held against the contract."""
+        """Whether the target was really tested."""
         return self not in (Status.INCONCLUSIVE, Status.UNSUPPORTED)
 
 
@@ -47,12 +47,12 @@ _GRAVITY = {status: rank for rank, status in enumerate(Status)}
 
 
 def worst(statuses: list[Status]) -> Status:
-    """The gravest of them; of no checks at all, nothing is concluded."""
+    """The most severe status; without any checks, INCONCLUSIVE."""
     return max(statuses, key=_GRAVITY.__getitem__, default=Status.INCONCLUSIVE)
 
 
 class Grade(enum.IntEnum):
-    """The most accurate family of algorithms whose error bound explains the numbers; smaller is better."""
+    """The most accurate family of algorithms whose error bound explains the numbers. Smaller is better."""
 
     BLOCKED = 0
     SEQUENTIAL = 1
@@ -61,20 +61,20 @@ class Grade(enum.IntEnum):
 
     @property
     def label(self) -> str:
-        """The name that reports and options use, as one-pass."""
+        """The name in reports and options, such as one-pass."""
         return self.name.lower().replace("_", "-")
 
     def __str__(self) -> str:
         return self.label
 
 
-BOUNDED_GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)  # that have bounds, and can be asked for
+BOUNDED_GRADES = (Grade.BLOCKED, Grade.SEQUENTIAL, Grade.ONE_PASS)  # the grades that have bounds, which an option may name
 GRADES = {grade.label: grade for grade in BOUNDED_GRADES}
 
 
 @dataclass(frozen=True)
 class WeightInfo:
-    """A weight as the layer lists it: name, shape, dtype and whether the layer lists it as trainable."""
+    """A weight in the layer's list: name, shape, dtype, and whether the layer lists it as trainable."""
 
     name: str
     shape: tuple[int, ...]
@@ -84,12 +84,12 @@ class WeightInfo:
 
 @dataclass(frozen=True)
 class StepObservation:
-    """What one step left behind. y is None for a step that is no call; weights are values by name.
+    """What one step left behind. y is None for a step without a call; weights are values by name.
 
-    gradients: by what they belong to (x, gamma, beta; second for that of x in a direction), None where the framework gives
-    none; dtypes: theirs. losses: what regularizers add. config: what get_config() said before a layer was saved, and what it
-    says of the loaded one, by argument. hidden: which of "weights", "gradients", "losses" and "y_dtype" nobody could
-    see in this way of running. file: what was written, where that was asked for.
+    gradients: by name (x, gamma, beta; second for the gradient of x's gradient), None if the framework gives none. dtypes: the
+    dtypes of the gradients. losses: of the regularizers. config: by argument, the text in get_config() before a layer was
+    saved, and the text in the loaded layer's. hidden: which of "weights", "gradients", "losses" and "y_dtype" cannot be
+    observed in this mode. file: the bytes that were written, if they were requested.
     """
 
     weights: Mapping[str, Array]
@@ -106,10 +106,10 @@ class StepObservation:
 
 @dataclass(frozen=True)
 class InnerCall:
-    """A call that was watched inside a step: of a layer in a network, or on a replica.
+    """A call that was observed inside a step: of one layer in a network, or on one replica.
 
-    label: which layer or replica makes it; arguments: the layer's, by Keras' names, empty for the case's own; before: its
-    weights by name; after: the observation after the call.
+    label: which layer or replica. arguments: the layer's arguments by Keras' names; empty if they are the case's. before: its
+    weights by name. after: the observation after the call.
     """
 
     label: str
@@ -127,9 +127,9 @@ class InnerCall:
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception that the target raised: at which stage (constructor, build, step 3), its type and its text.
+    """An exception that the target raised: its stage (constructor, build, step 3), its type and its text.
 
-    kinds: the types that its type is derived from.
+    kinds: the base classes of its type.
     """
 
     stage: str
@@ -140,10 +140,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the target returned for a case, step by step, as far as it came.
+    """What the target returned for a case, step by step, up to the first exception.
 
-    made: the weights as the layer was made with, and those of a second layer made in the same way, where initializers draw;
-    inner: the calls that were watched inside the steps.
+    made: for random initializers, the initial weights of this layer and of a second one made in the same way. inner: the calls
+    that were observed inside the steps.
     """
 
     weights: tuple[WeightInfo, ...] = ()
@@ -159,7 +159,9 @@ class Observation:
         """Whether the layer was constructed and built, so that its weights can be judged."""
         if self.failure is None:
             return True
-        seen = bool(self.weights or self.steps) or self.config is not None  # a worker that dies takes along what it saw
+        seen = (
+            bool(self.weights or self.steps) or self.config is not None
+        )  # a worker that crashed cannot report the steps before
         return seen and self.failure.stage not in ("constructor", "build")
 
 
@@ -167,8 +169,8 @@ class Observation:
 class Environment:
     """What was tested and where.
 
-    module: which Keras, by the name it is imported as ("keras", "tf_keras", "tf.keras"); float64: whether the backend computes
-    in float64 when asked to (JAX does only with jax_enable_x64).
+    module: which Keras: "keras", "tf_keras" or "tf.keras". float64: whether the backend computes in float64 when asked to (JAX
+    does only with jax_enable_x64).
     """
 
     target: str
@@ -190,9 +192,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Interface:
-    """The declared interface of a layer class: arguments of the constructor with defaults as text, and arguments of a call.
+    """The interface of a layer class: arguments of the constructor with defaults as text, and arguments of a call.
 
-    weights: of a layer made with defaults, in order, each as "gamma float32 trainable"; config: its get_config(), plain values.
+    weights: of a layer made with defaults, in order, each as "gamma float32 trainable". config: its get_config(), plain values
+    only.
     """
 
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -203,9 +206,10 @@ class Interface:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The worst element of a check that failed, or the two texts where an attribute differs.
+    """The worst element of a check that failed, or the two texts of an attribute that differs.
 
-    index: into the array; channel: position along the kept axis; share: fraction of elements beyond the bound.
+    index: of the element in the array. channel: its position along the kept axis. share: fraction of elements that exceed their
+    bound.
     """
 
     expected: str
@@ -219,7 +223,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Check:
-    """One clause held against one quantity after one step. step is the index of the step, None for the layer as built."""
+    """One clause checked on one quantity after one step. step is the index of the step; None for the layer as built."""
 
     clause: str
     quantity: str
@@ -235,8 +239,8 @@ class Check:
 class Verdict:
     """All checks of one case.
 
-    `cause` names the hypothesis that fits a failure; `stage` the first quantity that is off, from the mean on; `reason` says
-    why a case was unsupported, or gives the cause's numbers in this case.
+    `cause` names the hypothesis that explains a failure. `stage` is the first quantity that is wrong, starting with the mean.
+    `reason` says why a case is unsupported, or gives the numbers of the cause in this case.
     """
 
     case: Case
@@ -258,9 +262,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Results:
-    """One run: which target, which cases, what came out.
+    """One run: its target, its cases and their verdicts.
 
-    stale: known deviations that their evidence no longer shows. complete: False when the run ended before its last case, by
+    stale: known deviations that their evidence no longer shows. complete: False if the run ended before its last case, by
     Ctrl-C (interrupted) or at the first failure.
     """
 
@@ -281,11 +285,11 @@ class Results:
 
     @cached_property
     def tested(self) -> bool:
-        """Whether anything at all was held against the contract."""
+        """Whether any case was really tested."""
         return any(check.status.tested for verdict in self.verdicts for check in verdict.checks)
 
     @cached_property
     def ok(self) -> bool:
-        """True only when something was tested, nothing failed, no known deviation is stale and the run is complete."""
+        """True only if something was tested, nothing failed, no known deviation is stale and the run is complete."""
         failed = any(verdict.status.fails for verdict in self.verdicts)
         return self.tested and self.complete and not failed and not self.stale

@@ -1,4 +1,4 @@
-"""The Python interface: verify a layer and get a report, or an AssertionError with the report's text."""
+"""The Python interface: check a layer and get a report, or an AssertionError with the report's text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bnverify.views.text import conclusion
 
 
 class Report:
-    """What came out of verifying a layer. Shows as a table in a notebook; `print(report)` gives the same as text."""
+    """The result of checking a layer. In a notebook it shows as a table; `print(report)` gives the same as text."""
 
     def __init__(self, results: Results) -> None:
         self.results = results
@@ -37,7 +37,7 @@ class Report:
         return self.results.environment
 
     def summary(self) -> str:
-        """The report as text: counts per clause, every failure with its cause, the conclusion."""
+        """The report as text: counts per clause, every failure with its cause, and the conclusion."""
         return terminal.results_as_text(self.results)
 
     def __str__(self) -> str:
@@ -71,20 +71,17 @@ def check_layer(
     min_grade: str = "sequential",
     known_deviations: str | Path | None = None,
 ) -> Report:
-    """Verifies a layer against the Keras BatchNormalization contract, in this process.
+    """Checks a layer against the Keras BatchNormalization contract, in this process.
 
-    layer_class_or_factory: called with the layer config's keyword arguments, as keras.layers.BatchNormalization takes them
-    (only those that differ from the defaults, and `dtype` where a case asks for another policy), returns a fresh layer. A
-    class is its own factory. None is Keras' own layer.
-    suite: smoke, default, full or regressions; cases: ids of single cases instead of a suite; select: an expression on ids, as
-    `-k` of pytest. seed: of the inputs, 0 or more. min_grade: the worst grade that conforms: blocked, sequential or one-pass.
-    known_deviations: a file of known deviations, as for `bnverify run --known`.
+    layer_class_or_factory: returns a new layer when called with keyword arguments of keras.layers.BatchNormalization (only
+    those that differ from the defaults, and `dtype` if a case needs another policy). A class is its own factory. None means
+    Keras' own layer. suite: smoke, default, full or regressions. cases: ids of single cases instead of a suite. select: an
+    expression on ids, like pytest's `-k`. seed: of the inputs, 0 or more. min_grade: the worst grade that conforms: blocked,
+    sequential or one-pass. known_deviations: a file of known deviations, the same as for `bnverify run --known`.
 
-    Raises BadInput for anything that cannot be used, with one line that says what is allowed.
+    Raises BadInput for anything that cannot be used; its one line says what is allowed.
 
-    >>> import keras, bnverify
-    >>> bnverify.check_layer(keras.layers.BatchNormalization, suite="smoke").ok
-    True
+    >>> import keras, bnverify >>> bnverify.check_layer(keras.layers.BatchNormalization, suite="smoke").ok True
     """
     chosen, label = suites.choose(suite, (cases,) if isinstance(cases, str) else tuple(cases), select)
     target = open_target(layer_class_or_factory)
@@ -96,7 +93,9 @@ def check_layer(
 
 
 def assert_conforms(layer_class_or_factory: Callable[..., Any] | None = None, **options: Any) -> None:
-    """As `check_layer`; raises NotConforming, an AssertionError with the report's text, unless the report is ok."""
+    """The same as `check_layer`, but raises NotConforming, an AssertionError with the report's text, unless the report is
+    ok.
+    """
     report = check_layer(layer_class_or_factory, **options)
     if not report.ok:
         raise NotConforming(report)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Explained:
-    """A call of a layer, explained. Shows as a table with a plot in a notebook; `print` gives the table as text."""
+    """An explained call of a layer. In a notebook it shows as a table with a plot; `print` gives the table as text."""
 
     def __init__(self, explanation: Explanation, comparisons: tuple[Answer, ...] = ()) -> None:
         self.explanation = explanation
@@ -34,17 +34,17 @@ class Explained:
 
     @property
     def ok(self) -> bool:
-        """Whether the layer gave what Keras promises, known deviations apart."""
+        """Whether the layer returned what Keras promises, apart from known deviations."""
         return self.explanation.ok
 
     @property
     def cause(self) -> str:
-        """Why the layer's numbers are not what Keras promises, where they are not and the cause was found."""
+        """Why the layer's numbers differ from what Keras promises; empty if they do not, or if no cause was found."""
         return self.explanation.verdict.cause
 
     @property
     def environment(self) -> Environment:
-        """What was called and where."""
+        """The layer that was called, and where."""
         return self.explanation.environment
 
     def __getitem__(self, name: str) -> Quantity:
@@ -72,7 +72,7 @@ class Explained:
 
 
 class Traced:
-    """Moving statistics over batches. Shows as a table with a plot in a notebook; `print` gives the table as text."""
+    """Moving statistics over batches. In a notebook they show as a table with a plot; `print` gives the table as text."""
 
     def __init__(self, trajectory: Trajectory) -> None:
         self.trajectory = trajectory
@@ -84,12 +84,12 @@ class Traced:
 
     @property
     def agrees_after(self) -> int | None:
-        """The step from which on inference agrees with training; None where the batches do not get so far."""
+        """The step from which on inference agrees with training; None if there are too few batches."""
         return self.trajectory.agrees_after
 
     @property
     def needed(self) -> int | None:
-        """The steps that the layer's momentum needs, if all batches were alike; None where it never gets there."""
+        """The number of steps that the layer's momentum needs if all batches are alike; None if inference never agrees."""
         return self.trajectory.needed
 
     def summary(self) -> str:
@@ -122,19 +122,17 @@ def explain(
     weights: Mapping[str, Any] | None = None,
     row: str = "",
 ) -> Explained:
-    """One call of a batch normalization step by step, with the layer's own numbers beside the reference's.
+    """One call of a batch normalization step by step, with the layer's numbers beside the reference's.
 
-    layer: a built Keras layer, which is left as it was; or a dict of constructor arguments with Keras' names, from which one
-    is made. x: numbers of two axes or more. training, mask: as in the call. expected: what y was expected to be, of the shape
-    of x, or a dict of arrays by y, mean, variance, moving_mean, moving_variance: the usual misunderstandings are tried on it.
-    weights: with a dict, the layer's weights by Keras' names, one value per channel; else Keras' initial ones. row: with a
-    dict, an environment of the version matrix, as keras-2.3.1-tensorflow, in which the layer is made.
+    layer: a built Keras layer, which is left as it was; or a dict of constructor arguments with Keras' names, from which a
+    layer is made. x: numbers with two axes or more. training, mask: as in the call. expected: the y that you expected, with the
+    shape of x, or a dict of arrays for y, mean, variance, moving_mean, moving_variance; common misunderstandings are tried on
+    it. weights: with a dict, the layer's weights by Keras' names, one value per channel; without it, Keras' initial weights.
+    row: with a dict, the environment of the version matrix that makes the layer, such as keras-2.3.1-tensorflow.
 
-    Raises BadInput for what does not fit, with one line that says what was got and what is allowed.
+    Raises BadInput for input that does not fit; its one line says what was got and what is allowed.
 
-    >>> import bnverify
-    >>> print(bnverify.explain({"axis": -1}, [[1.0, 2.0], [5.0, 4.0]], training=True)["mean"].layer)
-    [3. 3.]
+    >>> import bnverify >>> print(bnverify.explain({"axis": -1}, [[1.0, 2.0], [5.0, 4.0]], training=True)["mean"].layer) [3. 3.]
     """
     subject, target = _open(layer, weights, row, [x], training, [] if mask is None else [mask])
     explanation = explain_subject(subject, target)
@@ -146,9 +144,11 @@ def explain(
 
 
 def explain_across(rows: Iterable[str], layer: Mapping[str, Any], x: Any, **options: Any) -> dict[str, Explained | str]:
-    """`explain` in several environments of the version matrix, by their names; a line instead, where one is missing here."""
+    """`explain` in several environments of the version matrix, by their names. A line of text replaces an environment that is
+    missing.
+    """
     if isinstance(rows, str) or not isinstance(rows, Iterable):
-        raise BadInput(f"rows: got {rows!r:.60}; allowed: a list of names, as ['keras-2.15.0-tensorflow']")
+        raise BadInput(f"rows: got {rows!r:.60}; allowed: a list of names, such as ['keras-2.15.0-tensorflow']")
     found: dict[str, Explained | str] = {}
     for row in rows:
         try:
@@ -167,13 +167,14 @@ def trace(
     weights: Mapping[str, Any] | None = None,
     row: str = "",
 ) -> Traced:
-    """The moving statistics of a layer over batches, called with training=True, and when inference agrees with training.
+    """The moving statistics of a layer over batches called with training=True, and the step when inference agrees with
+    training.
 
-    layer, weights, row: as for `explain`; a built layer is left as it was. batches: arrays that may differ in the number of
-    samples; masks: one for each. within: how far inference may be from training, in standard deviations of the data (root mean
-    square, before gamma and beta), to agree with it.
+    layer, weights, row: the same as for `explain`; a built layer is left as it was. batches: arrays; the number of samples may
+    differ. masks: one for each batch. within: how far inference may be from training to agree with it, in standard deviations
+    of the data (root mean square, before gamma and beta).
 
-    Raises BadInput for what does not fit.
+    Raises BadInput for input that does not fit.
     """
     if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < float("inf"):
         raise BadInput(f"within: got {within!r}; allowed: a number of standard deviations above 0")
@@ -186,21 +187,19 @@ def trace(
 
 def _listed(things: Any, what: str) -> list[Any]:
     if not isinstance(things, Iterable) or isinstance(things, (str, bytes, Mapping)):
-        raise BadInput(
-            f"{what}: got {type(things).__name__}; allowed: a list of arrays, or anything else that gives them in turn"
-        )
+        raise BadInput(f"{what}: got {type(things).__name__}; allowed: a list of arrays, or another iterable of them")
     return list(things)
 
 
 def _open(
     layer: Any, weights: Mapping[str, Any] | None, row: str, batches: list[Any], training: bool | None, masks: list[Any]
 ) -> tuple[Subject, Target]:
-    """What is asked, and the target that it is asked of: the layer itself, or one made from its arguments, here or in a row."""
+    """The question as a subject, and the target: the layer itself, or one made from its arguments, here or in a row."""
     if isinstance(layer, Mapping):
         subject = make_subject("BatchNormalization", layer, weights, batches, training, masks)
         return subject, open_row(row) if row else open_target()
     if weights is not None or row:
-        raise BadInput(f"{'row' if row else 'weights'}: goes with a dict of arguments, not with a layer that has its own")
+        raise BadInput(f"{'row' if row else 'weights'}: can be used with a dict of arguments only, not with a layer")
     held = ExistingLayer(layer)
     for x in batches:
         held.check_rank(np.ndim(x) if hasattr(x, "ndim") else as_batch(x, "float32", "x").ndim)

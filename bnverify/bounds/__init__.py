@@ -1,1 +1,1 @@
-"""How far a correct layer may be from the reference, and comparing numbers with that."""
+"""Error bounds: how far a correct layer may be from the reference, and the comparison of numbers with those bounds."""

@@ -1,9 +1,9 @@
-"""Comparing an array with what was expected, element by element against its bound, in bounded memory.
+"""Compare an array with the expected numbers, element by element against its bound, in bounded memory.
 
-Where the reference has NaN or an infinity, no finite number is right (but for 0/0 of a variance that is 0 only in exact
-arithmetic, whose bound is infinite); which of the two comes out depends on the order of sound
-arithmetic (inf-inf is NaN), but an infinity of the wrong sign is wrong. Where the bound reaches past the largest number of the
-format, the infinity of the right sign is a correct rounding, too.
+Where the reference has NaN or an infinity, a finite number is wrong. There is one exception: 0/0 from a variance that is 0 in
+exact arithmetic only; its bound is infinite. A correct layer may give NaN in place of an infinity or the reverse, because the
+order of the operations decides (inf-inf is NaN), but an infinity of the wrong sign is wrong. If the bound reaches beyond the
+largest number of the format, the infinity of the right sign is a correct rounding too.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ Piece = tuple[Array, Array]  # expected values, bounds
 
 @dataclass(frozen=True)
 class Numbers:
-    """Expected numbers and their bounds, of an array of `shape` in `format`, part by part.
+    """Expected numbers and their bounds for an array of `shape` in `format`, computed block by block.
 
-    piece(grade, index): the expected values and bounds there. bounded(grade): whether any element can be told to be wrong: by a
-    finite bound, or because only NaN is right. screen(grade): a cheap upper bound of a block's largest margin, or None.
+    piece(grade, index): the expected values and bounds of one block. bounded(grade): whether any element can be judged wrong,
+    because its bound is finite or because only NaN is right. screen(grade): a cheap upper bound of a block's largest margin, or
+    None.
     """
 
     shape: tuple[int, ...]
@@ -40,7 +41,9 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Comparison:
-    """margin: the largest error / bound, infinite where a number is missing or unexpected. grade: what explains it."""
+    """margin: the largest error / bound; infinite where a number is missing or unexpected. grade: the grade that explains the
+    error.
+    """
 
     grade: Grade
     margin: float
@@ -48,7 +51,9 @@ class Comparison:
 
 
 def weight_numbers(value: Array, bounds: Array, format_: Format) -> Numbers:
-    """A statistic: `value` of any shape, `bounds` the same with a leading axis over the grades."""
+    """The expected numbers of a statistic: `value` of any shape; `bounds` has the same shape with a leading axis over the
+    grades.
+    """
     return Numbers(
         value.shape,
         format_,
@@ -58,7 +63,7 @@ def weight_numbers(value: Array, bounds: Array, format_: Format) -> Numbers:
 
 
 def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> Numbers:
-    """The output of a call, never held as a whole: each block is normalized and bounded on its own."""
+    """The expected output of a call. It is never held as a whole: each block is normalized and bounded separately."""
     shape, wide = call.x.shape, call.mean.dtype
 
     def spread(values: Array | float) -> Array:
@@ -75,9 +80,9 @@ def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> 
         at_mean = bound == 0.0 if steep else None
         bound *= spread(slope[grade])[index]
         if at_mean is not None:
-            bound[at_mean] = 0.0  # not 0*inf
+            bound[at_mean] = 0.0  # 0*inf would give NaN
         bound += spread(offset[grade])[index]
-        if call.mask is not None:  # a hypothesis may put a number of its own where x and the statistics have none
+        if call.mask is not None:  # a hypothesis may predict a finite number where x and the statistics have none
             bound[np.isfinite(expected) & (np.isnan(bound) | ~np.isfinite(x))] = 0.0
         return expected, bound
 
@@ -92,9 +97,10 @@ def output_numbers(call: Call, slope: Array, offset: Array, format_: Format) -> 
 
 
 def compare(actual: Array, numbers: Numbers) -> Comparison:
-    """The most accurate grade whose bounds explain `actual`, and the largest margin under that grade's bounds.
+    """The most accurate grade whose bounds explain `actual`, and the largest margin under the bounds of that grade.
 
-    When none does, the grade is NONE and the margin is the one under the last grade. `actual` must have the shape of `numbers`.
+    If no grade explains it, the grade is NONE and the margin is the one under the last grade. `actual` must have the shape of
+    `numbers`.
     """
     margin, grade = 0.0, Grade.NONE
     for grade in BOUNDED_GRADES:
@@ -128,7 +134,7 @@ def _margin(actual: Array, expected: Array, bound: Array, format_: Format) -> fl
 
 
 def _margins(actual: Array, expected: Array, bound: Array, format_: Format) -> Array:
-    """Margins where numbers may be infinite or NaN: on each side, or in the bound."""
+    """The margins of elements where the actual value, the expected value or the bound may be infinite or NaN."""
     actual = actual.astype(expected.dtype, copy=False)
     bound = np.broadcast_to(bound, expected.shape)
     margin = np.abs(actual - expected) / bound
@@ -141,7 +147,7 @@ def _margins(actual: Array, expected: Array, bound: Array, format_: Format) -> A
 
 
 def locate(actual: Array, numbers: Numbers, grade: Grade, channel_axis: int | None) -> Mismatch:
-    """The worst element under the bounds of `grade`, and the share of elements beyond them."""
+    """The worst element under the bounds of `grade`, and the share of elements that exceed their bound."""
     worst, place, bad = -1.0, None, 0
     with np.errstate(all="ignore"):
         for index in blocks(numbers.shape):

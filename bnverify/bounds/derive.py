@@ -1,54 +1,56 @@
 r"""Error bounds: how far a correct layer may be from the reference, derived from the data and the formats.
 
-Notation. u is the unit roundoff of the arithmetic, n the number of summands, m and v the exact mean and biased variance,
-rms = sqrt(m^2+v) >= mean|x|, w = v + epsilon, s = |gamma|/sqrt(w), d = x - m; a hat marks what the layer computes. Every bound
-is kept for three families of algorithms at once, along a leading axis in the order of `Grade`.
+Notation. u is the unit roundoff of the arithmetic, n the number of summands, m and v the exact mean and biased variance, rms =
+sqrt(m^2+v) >= mean|x|, w = v + epsilon, s = |gamma|/sqrt(w), d = x - m; m^ is the value of m that the layer computes. Every
+bound has a leading axis over three families of algorithms, in the order of `Grade`.
 
-**Sums.** A computed sum errs by at most g * sum|x|. Recursive summation has g = (n-1)u (Higham, *Accuracy and Stability of
-Numerical Algorithms*, 2nd ed., section 4.2); that is `sequential`. Pairwise and blocked sums do better; their rounding errors
-also partly cancel, and Higham & Mary (SIAM J. Sci. Comput. 41(5), 2019, theorem 2.4) show g <= lambda*sqrt(n)*u but for a
-probability of 2n*exp(-lambda^2/2), here with lambda = 6; `blocked` takes the smaller of the two. Where every partial sum is
-exactly representable, g = 0 for blocked sums. A running mean (Welford) divides at every step and is not exact on such data; its
-roundings cancel as those of blocked sums do, so that the other two families keep that g there.
+**Sums.** The error of a computed sum is at most g * sum|x|. Recursive summation has g = (n-1)u (Higham, *Accuracy and Stability
+of Numerical Algorithms*, 2nd ed., section 4.2); that is `sequential`. Pairwise and blocked sums have smaller errors, which also
+partly cancel: Higham & Mary (SIAM J. Sci. Comput. 41(5), 2019, theorem 2.4) show g <= lambda*sqrt(n)*u, except with probability
+2n*exp(-lambda^2/2). bnverify uses lambda = 6, and `blocked` takes the smaller of the two g. If every partial sum is exactly
+representable, g = 0 for blocked sums. A running mean (Welford) divides at every step, so it is not exact even then; its
+roundings cancel like those of blocked sums, so the other two families keep the g of blocked sums for such data.
 
-**Mean.** |m^ - m| <= g*rms + 2u|m| + t =: dm; 2u covers a division or a product with a rounded 1/n, t is the underflow
-threshold (a flushed subnormal).
+**Mean.** |m^ - m| <= g*rms + 2u|m| + t =: dm; 2u covers a division by n or a product with a rounded 1/n. t is the underflow
+threshold, for layers that flush subnormal numbers to 0.
 
 **Variance, two passes** (Chan, Golub & LeVeque, *The American Statistician* 37(3), 1983, section 3; Higham, problem 1.10):
-mean((x-m^)^2) = v + (m^-m)^2, and each term carries two roundings of the difference, one of the square; with the sum and the
-division |v^ - v| <= dm^2 + (g+5u)(v+dm^2) + 2t. Running updates of mean and squares, one value at a time (Welford) or block by
-block (Chan et al.), work with differences of means that carry an error of u*rms: they err by g*sqrt(v)*rms more (Chan, Golub &
-LeVeque: n*kappa*u with kappa = rms/sqrt(v), between two passes and one). `sequential` includes them.
+mean((x-m^)^2) = v + (m^-m)^2, and each term has two roundings of the difference and one of the square. With the sum and the
+division, |v^ - v| <= dm^2 + (g+5u)(v+dm^2) + 2t. Running updates of mean and squares, one value at a time (Welford) or block by
+block (Chan et al.), use differences of means, which have an error of u*rms. This adds g*sqrt(v)*rms to the bound (Chan, Golub &
+LeVeque: n*kappa*u with kappa = rms/sqrt(v)), more than two passes and less than one. `sequential` includes them.
 
-**Variance, one pass**, E[x^2]-E[x]^2: the sum errs by (g+3u)(v+m^2), the square of the mean by 2|m|dm+dm^2+u m^2, the
-difference by u v. Nothing divides these by the size of v: that is the cancellation that grade `one-pass` stands for. It sums
-as `sequential`, so that the three bounds are nested.
+**Variance, one pass**, E[x^2]-E[x]^2: the error of the sum is (g+3u)(v+m^2), of the squared mean 2|m|dm+dm^2+u m^2, of the
+difference u v. None of these shrinks with v: this cancellation is what grade `one-pass` allows. It uses the g of `sequential`,
+so that each grade's bound contains the bound of the grade before.
 
-**Inverse deviation.** epsilon and the sum are rounded: |w^-w| <= dv + u*epsilon + u(w+dv) =: dw, so 1/sqrt(w^) is off by
-1/sqrt(w-dw) - 1/sqrt(w), without bound once dw >= w (then a NaN is explained, too). A two-pass variance is a sum of squares and
-never negative, so that there w^ >= epsilon(1-2u) at least. A reciprocal root adds 4u of itself, which covers a division by a
-root as well as a root refined by one Newton step.
+**Inverse deviation.** epsilon and the sum are rounded: |w^-w| <= dv + u*epsilon + u(w+dv) =: dw, so the error of 1/sqrt(w^) is
+at most 1/sqrt(w-dw) - 1/sqrt(w). If dw >= w, there is no bound, and even NaN is explained. A two-pass variance is a sum of
+squares and never negative, so for two passes w^ >= epsilon(1-2u). The reciprocal root adds 4u of its value, which covers both a
+division by a root and a root refined by one Newton step.
 
-**Output.** Two evaluations are legitimate: (x-m)*inv*gamma + beta, and x*(inv*gamma) + (beta - m*inv*gamma), which cancels when
-|m| is large. Both use one scale, so its error ds = |gamma|*(d_inv + 2u*inv) multiplies |d| alone. Roundings: 3u s|d| and u|d|s
-for the first; u s(|d|+3|m|) + u|beta| for the second; u|y| for the last sum, with |y| <= s|d|+|beta|. Together
+**Output.** Two ways to evaluate y are correct: (x-m)*inv*gamma + beta, and x*(inv*gamma) + (beta - m*inv*gamma). The second
+cancels when |m| is large. Both use one scale, so its error ds = |gamma|*(d_inv + 2u*inv) multiplies |d| alone. Roundings: 3u
+s|d| and u|d|s for the first; u s(|d|+3|m|) + u|beta| for the second; u|y| for the last sum, with |y| <= s|d|+|beta|. Together
 
     |y^ - y| <= |d|*slope + offset,    slope = ds + 4u s^,    offset = s^(dm + 3u(|m|+2dm)) + 2u|beta| + t(s^+3)
 
 with s^ = s + ds; a cast to a narrower output format adds its own unit roundoff of |y| and its smallest step.
 
-**Masks.** Sums run over the values that are not masked; the zeros that stand for the others add no error, so n is their count.
+**Masks.** Sums include only the unmasked values. A layer that replaces masked values by 0 adds no error, so n is the number of
+unmasked values.
 
-**Batch renormalization and gradients** have bounds from running error analysis (`running`): the formula itself is evaluated
-with numbers that carry their errors, from those of mean, variance and inverse deviation given here.
+**Batch renormalization and gradients** get their bounds from running error analysis (`running`): the formula is evaluated with
+numbers that carry error bounds, starting from the bounds above of mean, variance and inverse deviation.
 
-**Moving averages.** Errors e of the old value and b of the batch's carry over as momentum*e + (1-momentum)*b. Roundings, for
-old*momentum + batch*(1-momentum) and for old - (old-batch)*(1-momentum), whichever is larger: each constant and each operation
-gives u; 1-momentum formed in the layer's arithmetic errs by u*momentum where momentum is not representable. Storage in a
-narrower format adds its unit roundoff of the new value. The bound follows the whole trace.
+**Moving averages.** An error e of the old value and an error b of the batch's value give momentum*e + (1-momentum)*b. Two
+formulas are correct: old*momentum + batch*(1-momentum) and old - (old-batch)*(1-momentum). The bound covers the one with more
+rounding: each constant and each operation adds u, and 1-momentum computed in the layer's arithmetic adds u*momentum if momentum
+is not representable. Storage in a narrower format adds the unit roundoff of that format. The bound is carried through all steps
+of the trace.
 
-Second-order terms (products of two u) are below the slack of the rounded-up constants. The reference's own error is below
-n*2^-53 (float64) or n*2^-64 (x87 extended) and neglected against u*sqrt(n).
+Second-order terms (products of two u) are below the slack of the rounded-up constants. The error of the reference is below
+n*2^-53 (float64) or n*2^-64 (x87 extended). It is neglected, because u*sqrt(n) is much larger.
 """
 
 from __future__ import annotations
@@ -76,8 +78,8 @@ LAMBDA = 6.0
 class CallBounds:
     """Bounds of one call: |y^-y| <= |x-mean|*slope + offset, and |moving^-moving| <= moving[name].
 
-    Each array has a leading axis over GRADES, then the rank of x with size 1 on reduced axes. moving holds every weight that
-    the call may have changed; gradients are there where the call was differentiated.
+    Each array has a leading axis over GRADES, followed by the axes of x, with size 1 on reduced axes. `moving` has every weight
+    that the call may have changed; `gradients` is empty unless the call was differentiated.
     """
 
     slope: Array
@@ -87,7 +89,7 @@ class CallBounds:
 
 
 def follow(case: Case, calls: Sequence[Call], formats: Precision) -> tuple[CallBounds, ...]:
-    """The bounds of every call of a trace, the errors of the statistics carried from one to the next."""
+    """The bounds of every call of a trace. Errors of the moving statistics are carried from each call to the next."""
     if not calls:
         return ()
     before = calls[0].before.weights
@@ -105,7 +107,7 @@ def follow(case: Case, calls: Sequence[Call], formats: Precision) -> tuple[CallB
 def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Precision) -> CallBounds:
     """The bounds of one call, from the bounds of the moving statistics before it."""
     arithmetic, used, after = formats.arithmetic, moving, dict(moving)
-    per_channel = call.x.size // call.mean.size  # masked positions have gradients, too
+    per_channel = call.x.size // call.mean.size  # masked positions have gradients too
     how = Arithmetic(arithmetic, summation_error(max(1, per_channel), arithmetic.unit_roundoff))
     parts: tuple[Running, Running, Running] | None = None
     if call.batch is not None:
@@ -137,7 +139,7 @@ def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Pr
 def correction(
     call: Call, moving: Mapping[str, Array], of_mean: Array, stddev: Running, config: LayerConfig, how: Arithmetic
 ) -> tuple[Running, Running, Running]:
-    """gamma*r, r and d of batch renormalization with their errors: the formula itself, in running error analysis."""
+    """gamma*r, r and d of batch renormalization with their errors, by running error analysis of the formula."""
     assert call.batch is not None
     old = {name: how.number(call.before.weights[name], moving[name]) for name in ("renorm_mean", "renorm_stddev")}
     mean = how.number(call.batch.mean, of_mean)
@@ -151,7 +153,7 @@ def correction(
 def averages_error(
     case: Case, call: Call, moving: Mapping[str, Array], new: Mapping[str, Array], stddev: Running, formats: Precision
 ) -> dict[str, Array]:
-    """Bounds of all statistics after a training call, as stored."""
+    """Bounds of all moving statistics after a training call, as stored."""
     found = {
         name: moving_error(call, name, moving[name], new[name], stddev.value, case.config, formats.arithmetic)
         for name in moving
@@ -165,7 +167,7 @@ def averages_error(
 
 
 def summation_error(n: int, u: float) -> Array:
-    """g of the three families: a sum of n terms errs by at most g * sum|x|."""
+    """g of the three families: the error of a sum of n terms is at most g * sum|x|."""
     recursive = (n - 1) * u
     return np.array([min(recursive, LAMBDA * n**0.5 * u), recursive, recursive])
 
@@ -173,8 +175,8 @@ def summation_error(n: int, u: float) -> Array:
 def exact_sums(case: Case, call: Call, arithmetic: Format) -> tuple[bool, bool]:
     """Whether all sums of the two-pass and of the one-pass formulas are exact in any order.
 
-    They are when the values are multiples of some q and every partial sum stays below 2^bits multiples of q (q^2 for
-    squares). Looked for only under the fill that is made so, and read off the values, not off its name.
+    This holds if the values are multiples of some q and every partial sum stays below 2^bits multiples of q (q^2 for squares).
+    Only the fill that is made this way is searched for such a q; the decision rests on the values.
     """
     if case.fill != "exact" or call.batch is None or call.mask is not None or not call.x.size:
         return False, False
@@ -189,7 +191,7 @@ def exact_sums(case: Case, call: Call, arithmetic: Format) -> tuple[bool, bool]:
 
 
 def moments_error(batch: Batch, arithmetic: Format, exact: tuple[bool, bool]) -> dict[str, Array]:
-    """Bounds of the batch's mean and variance, by the name of the moving statistic that they go into."""
+    """Bounds of the batch's mean and variance, keyed by the moving statistic that each is averaged into."""
     u, tiny, largest = arithmetic.unit_roundoff, arithmetic.smallest_normal, arithmetic.largest
     g = summation_error(batch.most, u)
     if exact[0]:
@@ -212,9 +214,9 @@ def moments_error(batch: Batch, arithmetic: Format, exact: tuple[bool, bool]) ->
 
 
 def inverse_error(call: Call, error: Array, epsilon: float, u: float) -> Array:
-    """Bound of the inverse deviation, given the bound `error` of the variance: the formula at both ends of its interval.
+    """Bound of the inverse deviation, from the bound `error` of the variance: the formula at both ends of its interval.
 
-    Written with the call's own formula, so that a hypothesis about it is held against a bound of its own.
+    It uses the formula of the call, so that a hypothesis with another formula gets a bound that fits it.
     """
     dw = error + u * epsilon + u * (np.abs(call.variance + epsilon) + error)
     low = call.variance - dw
@@ -234,13 +236,13 @@ def output_error(
     out: Format,
     parts: tuple[Running, Running, Running] | None = None,
 ) -> tuple[Array, Array]:
-    """slope and offset of the bound of y, given the bounds of the mean and inverse deviation that normalize.
+    """slope and offset of the bound of y, from the bounds of the mean and inverse deviation that normalize.
 
-    parts: with renorm, gamma*r, r and d with their errors, which add to those of scale and offset.
+    parts: with renorm, gamma*r, r and d with their errors, which add to slope and offset.
     """
     u, tiny = arithmetic.unit_roundoff, arithmetic.smallest_normal
     gamma, beta, mean, dm = np.abs(call.gamma), np.abs(call.beta), np.abs(call.mean), of_mean
-    if call.formulas.output is not KERAS.output:  # a hypothesis: gamma and beta may have changed places or gone
+    if call.formulas.output is not KERAS.output:  # a hypothesis may swap or omit gamma and beta
         gamma = beta = gamma + beta + 1.0
     inverse, d_inverse = np.abs(call.inverse), of_inverse
     ds = gamma * (d_inverse + 2 * u * (inverse + d_inverse))
@@ -248,7 +250,7 @@ def output_error(
         of_gamma, d = parts[0].error, parts[2]
         ds = ds + of_gamma * (inverse + d_inverse)
     s = gamma * inverse + ds
-    boundless = np.isinf(inverse)  # 0/0 of a variance that is 0 only in exact arithmetic
+    boundless = np.isinf(inverse)  # 0/0 from a variance that is 0 in exact arithmetic only
     slope = ds + 4 * u * s
     offset = s * (dm + 3 * u * (mean + 2 * dm)) + 2 * u * beta + tiny * (s + 3)
     if parts is not None:
@@ -263,7 +265,7 @@ def output_error(
 def moving_error(
     call: Call, name: str, error: Array, batch_error: Array, stddev: Array, config: LayerConfig, arithmetic: Format
 ) -> Array:
-    """Bound of an updated statistic before it is stored. stddev: the batch's, which some of renorm's follow."""
+    """Bound of an updated statistic before it is stored. stddev: the batch's standard deviation, which renorm averages."""
     assert call.batch is not None
     renorm = name.startswith("renorm")
     u, momentum = arithmetic.unit_roundoff, config.renorm_momentum if renorm else config.momentum
@@ -280,7 +282,7 @@ def moving_error(
         "renorm_mean": (call.formulas.renorm_average, (config.renorm_momentum,)),
         "renorm_stddev": (call.formulas.renorm_average, (config.renorm_momentum,)),
     }.get(name, (call.formulas.moving_mean, ()))
-    if formula not in (KERAS.moving_mean, KERAS.moving_variance, KERAS.renorm_average):  # a hypothesis: its own weights
+    if formula not in (KERAS.moving_mean, KERAS.moving_variance, KERAS.renorm_average):  # a hypothesis may have other weights
         ends = (formula(np, 1.0, 0.0, config.momentum, *further), formula(np, 0.0, 1.0, config.momentum, *further))
         of_old, of_new = map(np.abs, ends)
         carried, weighted = of_old * error + of_new * batch_error, 3 * u * (of_old * a + of_new * b)

@@ -1,8 +1,9 @@
-"""Bounds of gradients: the closed form itself, evaluated in running error analysis from the errors of the forward pass.
+"""Bounds of gradients: running error analysis of the closed form, starting from the errors of the forward pass.
 
-What enters with an error: x-mean (that of the mean, and the roundings of x and mean apart), the inverse deviation, and with
-renorm the corrections. The upstream gradient and gamma are exact. A gradient is last rounded to the format of what it belongs
-to: that of x for dL/dx, which passes the autocast on its way, the variables' for gamma and beta.
+Three inputs have an error: x-mean (the error of the mean, and the roundings of x and mean separately), the inverse deviation,
+and with renorm the corrections. The upstream gradient and gamma are exact. At the end a gradient is rounded to a format: dL/dx
+to the format of x, because it passes back through the autocast, and the gradients of gamma and beta to the format of the
+variables.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from bnverify.reference.machine import Call
 
 @dataclass(frozen=True)
 class Gradient:
-    """An expected gradient and its bound, which has a leading axis over the grades; `format` is what it is stored in."""
+    """An expected gradient and its bound. The bound has a leading axis over the grades; `format` is the storage format."""
 
     value: Array
     bound: Array
@@ -35,9 +36,9 @@ def gradient_numbers(
     formats: Precision,
     dtype: str,
 ) -> dict[str, Gradient]:
-    """The gradients of a call by name: x, gamma, beta, and second for the gradient of dL/dx in the given direction.
+    """The gradients of a call by name: x, gamma, beta, and `second` for the gradient of dL/dx in the given direction.
 
-    dtype: of x. mean, inverse: bounds of the statistics that normalize; parts: gamma*r, r and d of renorm with their errors.
+    dtype: of x. mean, inverse: bounds of the statistics that normalize. parts: gamma*r, r and d of renorm with their errors.
     """
     exact = call.backward
     assert exact is not None
@@ -69,17 +70,17 @@ def gradient_numbers(
 
 
 def spread(a: Running, shape: tuple[int, ...]) -> Running:
-    """The number in a larger shape."""
+    """The number, broadcast to a larger shape."""
     error = np.broadcast_to(a.error, (3, *shape))
     return replace(a, value=np.broadcast_to(a.value, shape), error=error, size=np.broadcast_to(a.size, shape))
 
 
 def masked(a: Running, mask: Array) -> Running:
-    """0, without an error, where the mask is False."""
+    """The number, with value 0 and error 0 where the mask is False."""
     return replace(a, value=np.where(mask, a.value, 0.0), error=np.where(mask, a.error, 0.0), size=np.where(mask, a.size, 0.0))
 
 
 def gradient_stored(value: Array, error: Array, narrow: Format, arithmetic: Format) -> Array:
-    """The bound once a number is rounded to a format that may be narrower."""
+    """The bound after a number is rounded to a format that may be narrower."""
     error = np.where(np.isnan(error) & np.isfinite(value), np.inf, error)
     return error if narrow.bits >= arithmetic.bits else error + narrow.unit_roundoff * (value + error) + narrow.smallest_step

@@ -1,15 +1,15 @@
-r"""Running error analysis: numbers that carry a bound of their own error through a formula, operation by operation.
+r"""Running error analysis: each number carries a bound of its error through a formula, operation by operation.
 
 Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., section 3.3; Wilkinson, *Error Analysis Revisited*, 1986. A
-formula evaluated with these instead of plain arrays gives the bound that follows from its own condition:
+formula evaluated with such numbers in place of arrays yields its own error bound:
 
     a*b    |a|e_b + |b|e_a + e_a e_b + r|ab|          a+b   e_a + e_b + r|a+b|
-    a/b    (e_a + |a/b|e_b) / (|b|-e_b) + r|a/b|      sqrt  the root at both ends of the interval, + r of itself
+    a/b    (e_a + |a/b|e_b) / (|b|-e_b) + r|a/b|      sqrt  the root at both ends of the interval, + r|sqrt a|
     sum    sum(e) + g*sum(size + e) + r|sum|
 
 r is `ROUNDINGS` unit roundoffs: automatic differentiation multiplies the same factors in its own order and may round each once
-more. g is the error of the summation (`derive.summation_error`). size is the magnitude of the terms that a number may have
-been put together from, |x|+|mean| for x-mean: a layer that computes x*scale + (beta - mean*scale) sums x*dy and mean*dy apart.
+more. g is the error of the summation (`derive.summation_error`). size is the sum of the magnitudes of a number's terms, for
+example |x|+|mean| for x-mean: a layer that computes x*scale + (beta - mean*scale) sums x*dy and mean*dy separately.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ ROUNDINGS = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """How numbers of a format are computed with: unit roundoff, underflow threshold and g, one per grade.
+    """How a format computes: unit roundoff, underflow threshold and g, one value per grade.
 
-    It stands in for a namespace: the formulas take it where they take NumPy.
+    Formulas take it as their array namespace, in place of NumPy.
     """
 
     format: Format
     g: Array
 
     def number(self, value: Any, error: Any = 0.0, size: Any = None) -> Running:
-        """A number known up to `error`, which has a leading axis over the grades where it is an array."""
+        """A number with a bound of its error. For arrays, `error` has a leading axis over the grades."""
         value = np.asarray(value)
         return Running(value, error + np.zeros((3, *value.shape), value.dtype), np.abs(value) if size is None else size, self)
 
     def sum(self, a: Running, axis: Any = None, keepdims: bool = False) -> Running:
-        """The sum over the axes given; over all of them it keeps the rank, so that it meets arrays as a number does."""
+        """The sum over the given axes. A sum over all axes keeps the rank, so that it broadcasts with arrays."""
         over, keepdims = (tuple(range(a.value.ndim)), True) if axis is None else (axis, keepdims)
 
         def total(terms: Array, lead: int = 0) -> Array:
@@ -66,13 +66,13 @@ class Arithmetic:
         return self._clipped(a, np.minimum, b)
 
     def _clipped(self, a: Running, choose: Callable[..., Array], limit: float) -> Running:
-        """Clipping brings numbers no further apart; the limit itself is rounded."""
+        """Clipping does not increase the distance between two numbers; the limit is rounded."""
         of_limit = self.format.unit_roundoff * abs(limit) if np.isfinite(limit) else 0.0
         value = choose(a.value, limit)
         return Running(value, a.error + of_limit, np.abs(value), self)
 
     def rounded(self, value: Array, error: Array, size: Array) -> Running:
-        """The result of an operation, whose arguments' errors make up `error`, once it is rounded itself."""
+        """The rounded result of an operation; `error` is the error that the arguments cause."""
         own = ROUNDINGS * self.format.unit_roundoff * (np.abs(value) + error) + self.format.smallest_normal
         return Running(value, error + own, size, self)
 
@@ -85,7 +85,7 @@ class Running:
     error: Array
     size: Array
     how: Arithmetic
-    __array_ufunc__ = None  # so that NumPy leaves products with arrays to the methods below
+    __array_ufunc__ = None  # makes NumPy use the methods below for array * number
 
     def _other(self, other: Any) -> Running:
         if isinstance(other, Running):

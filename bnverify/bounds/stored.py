@@ -1,4 +1,4 @@
-"""What storing a weight, and reading it again, adds to its bound."""
+"""How storing a weight and reading it back changes its bound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bnverify.numeric.precision import Array, Precision
 
 
 def reread(value: Array, error: Array, formats: Precision) -> Array:
-    """The bound of a weight once read: where reading rounds, a value with an error may be rounded the other way."""
+    """The bound of a weight after reading. Where reading rounds, a value with an error may round to the other neighbour."""
     if formats.read is None:
         return error
     u, step = formats.read.unit_roundoff, formats.read.smallest_step
@@ -16,7 +16,7 @@ def reread(value: Array, error: Array, formats: Precision) -> Array:
 
 
 def stored(value: Array, error: Array, formats: Precision) -> Array:
-    """The bound of a moving statistic once stored, in a format that may be narrower than the arithmetic."""
+    """The bound of a moving statistic after storage in a format that may be narrower than the arithmetic."""
     variable = formats.variable
     if variable.bits >= formats.arithmetic.bits:
         return error

@@ -1,6 +1,6 @@
-"""What can be asked: `cannot_exist` says why no Keras can run a case, `not_here` why one Keras, backend or target cannot.
+"""What can be asked: `cannot_exist` says why no Keras can run a case, `missing_need` why this era, backend or target cannot.
 
-Nothing else decides this. What an era, a backend or a target lacks is data: a need from `needs`, and the reason in words.
+Nothing else decides this. What an era, a backend or a target lacks is data: a need from `needs`, and the reason as text.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ CaseTest = Callable[[Case], bool]
 
 
 def cannot_exist(case: Case) -> str:
-    """Why no Keras can run the case, in words; empty where one can."""
+    """Why no Keras can run the case; empty if one can."""
     return next((reason for objections in OBJECTIONS for reason in objections(case)), "")
 
 
 def missing_need(case: Case, lacks: Mapping[str, str]) -> str:
-    """Why the case cannot be asked where something is lacking; empty where it can.
+    """Why the case cannot be asked here; empty if it can.
 
-    lacks: by need (one of `needs`), why it is not there, in words.
+    lacks: by need (one of `needs`), why this era, backend or target does not have it.
     """
     return next((lacks[need] for need in needs(case) if need in lacks), "")
 
 
 def needs(case: Case) -> Iterator[str]:
-    """What an era, a backend and a target must have for the case, in the order in which a lack is reported."""
+    """What an era, a backend and a target must have for the case. The first missing need is reported."""
     if case.misuse:
         yield "a misuse"
         yield f"misuse:{case.misuse}"
@@ -98,7 +98,7 @@ def _layer(case: Case) -> Iterator[str]:
         yield f"axis {case.fields['axis']} is out of range -{rank}…{rank - 1} of the shape"
         return
     if 0 in (case.shape[axis] for axis in axes):
-        yield "the kept axis has size 0; allowed: sizes of 0 on reduced axes"
+        yield "the kept axis has size 0; only reduced axes may have size 0"
     if (config.renorm_clipping or config.renorm_momentum != LayerConfig.renorm_momentum) and not config.renorm:
         yield "renorm_clipping and renorm_momentum need renorm:True"
     if len({axis % rank for axis in axes}) < len(axes):
@@ -108,7 +108,7 @@ def _layer(case: Case) -> Iterator[str]:
 
 
 def _law(case: Case) -> Iterator[str]:
-    """A law compares the first step with another call."""
+    """A law compares the first step with a second call."""
     first = "I" if case.law == "epsilon" else "T"
     if case.law and case.law not in ("repeat", "threads") and case.steps[0].value != first:
         yield f"law:{case.law} needs {first} as its first step; got steps:{case.fields['steps']}"
@@ -117,14 +117,14 @@ def _law(case: Case) -> Iterator[str]:
 
 
 def _posted(case: Case) -> Iterator[str]:
-    """Posted numbers are the input and the weights of a layer with exactly these."""
+    """The posted numbers are the input and the weights of a layer with exactly these arguments."""
     if not case.posted:
         return
     posted = POSTED[case.posted]
     if posted.shape != case.shape:
         yield f"posted:{case.posted} has shape:{'x'.join(map(str, posted.shape))}; got shape:{case.fields['shape']}"
     if others := _not_default(case, ("fill", "weights")):
-        yield f"posted:{case.posted} sets the input and the weights, so {others[0]} cannot be asked for"
+        yield f"posted:{case.posted} sets the input and the weights; {others[0]} cannot be set with it"
     if posted.weights and set(posted.weights) != set(names := case.config.weight_names()):
         yield f"posted:{case.posted} has the weights {', '.join(posted.weights)}, but the layer has {', '.join(names)}"
 
@@ -152,16 +152,16 @@ def _file(case: Case) -> Iterator[str]:
         return
     format = FILES[case.file]
     if format.only_infers and {"T", "O", "F", "U", "S"} & set(steps[steps.find("S") + 1 :]):
-        yield f"file:{case.file} can only infer after S; got steps:{steps}"
+        yield f"file:{case.file} allows only inference after S; got steps:{steps}"
     if format.only_infers and (case.mask or case.how.calls_per_step == "pairs"):
         yield f"file:{case.file} needs one input and no mask; got mask:{case.fields['mask']} and mode:{case.mode}"
     if case.how.replicas > 1 and (case.how.one_computation or not format.of_replicas):
         allowed = "none" if case.how.one_computation else ", ".join(name for name in FILES if FILES[name].of_replicas)
-        yield f"mode:{case.mode} cannot write file:{case.file}; allowed: {allowed}"
+        yield f"mode:{case.mode} cannot save file:{case.file}; allowed: {allowed}"
 
 
 def _misuse(case: Case) -> Iterator[str]:
-    """A mistake is made alone, and may need a certain shape."""
+    """A mistake is made without other settings, and may need a certain shape."""
     if not case.misuse:
         return
     if others := _not_default(case, ("axis", "renorm", "mask", "gradients", "law", "file", "network")):
@@ -172,7 +172,7 @@ def _misuse(case: Case) -> Iterator[str]:
 
 
 def _network(case: Case) -> Iterator[str]:
-    """A network has layers and data of its own."""
+    """A network brings its own layers and data."""
     if not case.network:
         return
     network, name = NETWORKS[case.network], case.network
@@ -180,7 +180,7 @@ def _network(case: Case) -> Iterator[str]:
         yield f"network:{name} takes batches of shape {network.takes}; got shape:{case.fields['shape']}"
     free = ("shape", "policy", "weights", "network", "steps", "mode", "misuse")
     if others := _not_default(case, [field for field in case.fields if field not in free]):
-        yield f"network:{name} has layers and data of its own, so {others[0]} cannot be asked for"
+        yield f"network:{name} has its own layers and data; {others[0]} cannot be set with it"
     if case.weights not in ("random", "initial"):
         yield f"network:{name} needs weights:random or initial; got weights:{case.weights}"
     if not set(case.steps) <= {Step.TRAIN, Step.INFER, Step.FREEZE, Step.UNFREEZE}:
@@ -188,7 +188,7 @@ def _network(case: Case) -> Iterator[str]:
 
 
 def _not_default(case: Case, fields: Iterable[str]) -> list[str]:
-    """Those of the fields that differ from their default, as they stand in an id."""
+    """The fields that differ from their defaults, as texts of an id."""
     return [f"{name}:{case.fields[name]}" for name in fields if case.fields[name] != DEFAULT_TEXTS.get(name)]
 
 

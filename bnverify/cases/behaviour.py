@@ -1,4 +1,4 @@
-"""The ids of cases about behaviour: ways of running, initializers, replicas, networks, files, mistakes."""
+"""The ids of cases about behaviour: modes, initializers, replicas, networks, files and mistakes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ def smoke_behaviour() -> Iterator[str]:
 
 
 def default_behaviour() -> Iterator[str]:
-    """Every way of running, initializer, kind of replica, small network, format of files and mistake."""
+    """Every mode, initializer, kind of replicas, small network, file format and mistake."""
     for part in (_modes, _initializers, _replicas, _networks, _files, _misuses):
         yield from part()
 
 
 def full_behaviour() -> Iterator[str]:
-    """Every way with every rank, format with every configuration, more replicas, threads, models of keras.applications."""
+    """Every mode with every rank, every file format with every configuration, more replicas, threads, models of
+    keras.applications.
+    """
     yield from each("shape:{}/mode:{}/{}/steps:T3INFTUTI", SHAPES, (*CALLING, *TRAINING), ("momentum:0.5", "policy:float16"))
     yield from each("shape:{}/law:repeat/gradients:2/steps:T2I", (*SHAPES, "65536x2", "64x2x64/axis:1"))
     yield from each("shape:{}/law:threads/steps:T2I", ("37x4", "65536x2", "16x32x32x8", "16x32x32x8/axis:1"))
@@ -46,7 +48,7 @@ def full_behaviour() -> Iterator[str]:
 
 
 def _sampled_modes() -> Iterator[str]:
-    """Most ways of running, initializers, laws of them and a layout, in as few cases as show faults of each."""
+    """Most modes, initializers with their laws, and a layout, in few cases that still show each fault."""
     yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", ("xla", "stateless", "sequential", "nested", "fit"))
     yield from each("shape:6x4/mode:{}/steps:T2I", ("positional/momentum:0.5", "parent", "subclassed", "pinned"))
     yield "shape:6x4/mode:fit/steps:T2O"
@@ -84,7 +86,7 @@ TRAINING, MASKING = modes_that("trains_model"), modes_that("makes_mask")
 
 
 def _modes() -> Iterator[str]:
-    """Every way of running with traces that freeze, with images, masks and renorm; inputs that lie otherwise in memory."""
+    """Every mode with traces that freeze, with images, masks and renorm; inputs with another layout in memory."""
     yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", (*CALLING, "pinned", *TRAINING))
     yield from each("shape:2x3x5x4/axis:1/mode:{}/steps:T2I", (*CALLING, *TRAINING))
     yield from each("shape:6x5x4/mask:random/mode:{}/steps:T2I", CALLING)
@@ -104,7 +106,7 @@ def _modes() -> Iterator[str]:
 
 
 def _initializers() -> Iterator[str]:
-    """Initializers of every weight, alone and together."""
+    """Initializers of every weight, one at a time and together."""
     names = tuple(f"{name}_initializer" for name in ("gamma", "beta", "moving_mean", "moving_variance"))
     yield from each("shape:6x4/{}:{}/weights:initial/steps:TI", names, ("zeros", "ones"))
     yield from each("shape:6x4/{}:{}/steps:TI", names, ("random_normal", "random_uniform"))
@@ -112,7 +114,7 @@ def _initializers() -> Iterator[str]:
 
 
 def _sampled_replicas() -> Iterator[str]:
-    """A batch over replicas: with statistics of their own, synchronized with unequal shards, saved; over JAX' devices."""
+    """A batch over replicas: with separate statistics, synchronized with unequal shards, saved; over devices of JAX."""
     yield "shape:7x4/momentum:0.5/mode:mirrored2/file:weights.h5/steps:T2ISTI"
     yield "shape:7x4/momentum:0.5/synchronized:True/mode:mirrored3/steps:T2I"
     yield "shape:8x4/momentum:0.5/mode:parallel2/steps:T2I"
@@ -122,7 +124,7 @@ REPLICAS = ("mode:mirrored{}", "synchronized:True/mode:mirrored{}")
 
 
 def _replicas() -> Iterator[str]:
-    """Replicas, synchronized and not: their number, unequal shards, images, masks, freezing, halves, files."""
+    """Replicas, synchronized and not: their number, unequal shards, images, masks, freezing, half precision, files."""
     for mode in REPLICAS:
         yield from each(f"shape:7x4/{mode}/steps:T2INFTUTI", (2, 4))
         two = mode.format(2)
@@ -156,7 +158,7 @@ APPLICATIONS = ("mobilenet", "mobilenetv2", "resnet50", "efficientnet", "densene
 
 
 def _networks() -> Iterator[str]:
-    """Small networks while they train on real data: through several epochs, frozen and thawed, in half precision."""
+    """Small networks that train on real data: for several epochs, frozen and unfrozen, in half precision."""
     yield "shape:32x4/network:iris/steps:IT15I"
     yield "shape:32x14/network:posted/steps:T12IFTIUTI"
     dense = ("before-activation", "after-activation", "saturating", "no-bias", "dropout-before", "softmax")
@@ -169,7 +171,7 @@ def _networks() -> Iterator[str]:
 
 
 def _few_files() -> Iterator[str]:
-    """Saved and loaded in the middle of training."""
+    """A layer that is saved and loaded in the middle of training."""
     yield "shape:2x4x4/axis:1/momentum:0.5/epsilon:0.01/file:keras/steps:T2STI"  # as many values along either axis
     yield "shape:4x3/center:False/renorm:True/file:config/steps:TSTI"
     yield "shape:4x3/center:False/file:h5/steps:TFSTIUTI"
@@ -177,7 +179,7 @@ def _few_files() -> Iterator[str]:
     yield "shape:4x3/momentum:0.9/file:clone/steps:TSTI"
 
 
-WHOLE_FILES = ("keras", "h5", "savedmodel", "config")  # that hold a configuration
+WHOLE_FILES = ("keras", "h5", "savedmodel", "config")  # the formats that hold a configuration
 ALL_FILES = (*WHOLE_FILES, "weights.h5", "weights", "clone", "pickle")
 CONFIGURATIONS = (
     "4x3/renorm:True/renorm_clipping:rmax3.0+rmin0.3+dmax5.0/renorm_momentum:0.9",
@@ -191,7 +193,7 @@ CONFIGURATIONS = (
 
 
 def _files() -> Iterator[str]:
-    """Every format, with plain layers, and those that hold a configuration with every kind of it; inside models."""
+    """Every format with plain layers; formats that hold a configuration with every kind of it; and inside models."""
     yield from each("shape:4x3/file:{}/steps:{}", ALL_FILES, ("TSTI", "TFSTUTI", "ISIN"))
     yield from each("shape:{}/file:{}/steps:TSTI", CONFIGURATIONS, ("keras", "h5", "config"))
     yield from each("shape:4x3/gamma_constraint:max_norm/file:{}/steps:TSO", ("keras", "h5"))
@@ -202,7 +204,7 @@ def _files() -> Iterator[str]:
 
 
 def misuse(name: str) -> str:
-    """The id of the case that makes a mistake."""
+    """The id of the case for a mistake."""
     mistake = MISUSES[name]
     return f"shape:{'x'.join(map(str, mistake.shape or (4, 3)))}/misuse:{name}/steps:{mistake.steps}"
 

@@ -15,18 +15,18 @@ from bnverify.cases.steps import Step
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Layer config + input (shape, dtype, fill, mask, layout) + initial weights + steps + dtype policy + way of running.
+    """Layer config + input (shape, dtype, fill, mask, layout) + initial weights + steps + dtype policy + mode.
 
-    gradients: the highest order of derivatives that are taken, 0 to 2. law: the law that a second call must satisfy.
-    mode: how the calls are made. file: the format that a step S writes. misuse: a mistake that the layer must refuse.
-    network: a network to train; each batch normalization in it is judged, and `shape` is the shape of its batches.
-    posted: a public question; its numbers are the input and the weights. mask, law, file, misuse, network and posted are empty
-    where the case has none. `cause` says why a regression case exists; two cases that differ in it only are equal.
+    gradients: the highest order of derivatives that are taken, 0 to 2. law: the law that a second call must satisfy. mode: how
+    the calls are made. file: the format that a step S writes. misuse: a mistake that the layer must refuse. network: a network
+    to train; each batch normalization in it is judged, and `shape` is the shape of its batches. posted: a public question; its
+    numbers are the input and the weights. mask, law, file, misuse, network and posted are empty where the case has none.
+    `cause` says why a regression case exists; two cases that differ in it only are equal.
     """
 
     shape: tuple[int, ...]
     steps: tuple[Step, ...]
-    config: LayerConfig = LayerConfig()  # noqa: RUF009, a frozen default is safe to share
+    config: LayerConfig = LayerConfig()  # noqa: RUF009, a frozen default can be shared
     policy: str = "float32"
     dtype: str = "float32"
     fill: str = "normal"
@@ -50,7 +50,7 @@ class Case:
 
     @cached_property
     def fields(self) -> dict[str, str]:
-        """The text of every field of the id, including defaults, in the order of ids."""
+        """The text of every field of the id in the order of ids, including defaults."""
         return {name: spell(_value_of(self, name)) for name, (spell, _) in FIELDS.items()}
 
     @property
@@ -81,7 +81,7 @@ def _value_of(case: Case, name: str) -> Any:
     return getattr(case if name not in CONFIG_FIELDS else case.config, name)
 
 
-DEFAULT_TEXTS = {  # the text of each field's default, which ids omit
+DEFAULT_TEXTS = {  # by field, the text of its default, which ids omit
     f.name: FIELDS[f.name][0](f.default)
     for f in (*dataclasses.fields(Case), *dataclasses.fields(LayerConfig))
     if f.name in FIELDS and f.default is not dataclasses.MISSING

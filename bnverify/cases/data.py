@@ -13,11 +13,11 @@ from bnverify.cases.networks import NETWORKS
 from bnverify.errors import BadInput
 from bnverify.numeric.precision import Array
 
-INSTALL_SCIKIT_LEARN = "networks learn data that scikit-learn ships: pip install 'bnverify[networks]'"
+INSTALL_SCIKIT_LEARN = "networks need the data of scikit-learn: pip install 'bnverify[networks]'"
 
 
 def missing_data() -> dict[str, str]:
-    """The data that are not installed, by the words of `cases.askable.needs`, and what to do."""
+    """By need (see `cases.askable.needs`), what to do about data that is not installed."""
     return (
         {}
         if _file("iris.csv").is_file() and _file("digits.csv.gz").is_file()
@@ -26,7 +26,7 @@ def missing_data() -> dict[str, str]:
 
 
 def network_batches(case: Case, rng: np.random.Generator) -> tuple[tuple[Array | None, ...], tuple[Array | None, ...]]:
-    """A batch for each call, and its labels: samples in random order, all of them once before any comes again."""
+    """A batch for each call, and its labels. Samples come in random order, and each comes once before any comes again."""
     rows, order = case.shape[0], np.zeros(0, int)
     samples, labels = _noise(case, rng) if NETWORKS[case.network].data == "noise" else _data(NETWORKS[case.network].data)
     batches: list[tuple[Array | None, Array | None]] = []
@@ -48,7 +48,7 @@ def _noise(case: Case, rng: np.random.Generator) -> tuple[Array, Array]:
 
 @cache
 def _data(name: str) -> tuple[Array, Array]:
-    """Samples and one-hot labels. Raises BadInput where scikit-learn's files are not there."""
+    """Samples and one-hot labels. Raises BadInput if the files of scikit-learn are missing."""
     if not (_file("iris.csv").is_file() and _file("digits.csv.gz").is_file()):
         raise BadInput(INSTALL_SCIKIT_LEARN)
     if name == "iris":
@@ -68,7 +68,7 @@ def _one_hot(classes: Array, count: int = 0) -> Array:
 
 
 def _file(name: str) -> Path:
-    """A file of scikit-learn's data sets, which may not be there."""
+    """A file of scikit-learn's data sets; it may be missing."""
     try:
         return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/data/{name}")))
     except PackageNotFoundError:

@@ -1,4 +1,6 @@
-"""`-k` expressions, with pytest's meaning: words joined by and, or, not and parentheses; a word fits as a substring."""
+"""`-k` expressions with pytest's meaning: words joined by and, or, not and parentheses. A word matches any id that contains
+it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ def compile_expression(text: str) -> Fits:
     rest = list(reversed(tokens))
 
     def fail() -> BadInput:
-        return BadInput(f"-k {text!r} is malformed; allowed: words of case ids joined by and, or, not, ( )")
+        return BadInput(f"-k {text!r} is not an expression; allowed: words of case ids joined by and, or, not, ( )")
 
     def either() -> Fits:
         found = both()

@@ -1,4 +1,4 @@
-"""The fields of a case id: how each value is written, and how its text is read."""
+"""The fields of a case id: how each value is written and read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAWS = (
     "threads",
 )
 
-Spelling = tuple[Callable[[Any], str], Callable[[str], Any]]  # how a value is written, and how its text is read
+Spelling = tuple[Callable[[Any], str], Callable[[str], Any]]  # how to write a value, and how to read its text
 
 
 def _format_steps(steps: tuple[Step, ...]) -> str:
@@ -46,7 +46,7 @@ def _format_steps(steps: tuple[Step, ...]) -> str:
 
 def _parse_steps(text: str) -> tuple[Step, ...]:
     if not re.fullmatch(r"([TINFUS]([1-9]\d{0,5})?)*O?", text):
-        raise ValueError("letters T, I, N, F, U, S, each with an optional count, as T5IFTI, and O at the end")
+        raise ValueError("letters T, I, N, F, U, S, each with an optional count, such as T5IFTI; O only at the end")
     runs = re.findall(r"([TINFUSO])(\d*)", text)
     steps = tuple(Step(letter) for letter, count in runs for _ in range(int(count or 1)))
     if not any(step.is_call for step in steps):
@@ -55,7 +55,7 @@ def _parse_steps(text: str) -> tuple[Step, ...]:
 
 
 def _optional(names: Iterable[str]) -> Spelling:
-    """A field that may be left out: its value is then empty, and its text is "none"."""
+    """A field that may be omitted: its value is then empty, and its text is "none"."""
     read = one_of("none", *names)
     return (lambda name: name or "none"), (lambda text: read(text) if text != "none" else "")
 

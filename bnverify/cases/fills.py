@@ -1,7 +1,7 @@
-"""How input values are made. Each fill exposes a class of faults; its docstring says which.
+"""Fills: how input values are made. Each fill exposes a class of faults, which its docstring names.
 
-A fill gets a random generator, the shape `(rows, channels)` of a batch seen from the kept axes, the case, and the format
-that the values must survive; it returns float64 values. Seeds come from the case id, so a case is the same everywhere.
+A fill takes a random generator, the shape `(rows, channels)` of the batch, the case, and the format that must hold the values
+exactly. It returns float64 values. The seed comes from the case id, so a case has the same values everywhere.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the target and the reference are both fed with.
+    """The inputs of the target and of the reference.
 
-    weights: float64 arrays by Keras' names, of shape `case.channels_shape`, each value exact in the variables' format; None
-    where the layer's own initial values are asked for. batches: per step the input array of `case.shape`, or None for a
-    step that is no call; a bfloat16 batch travels as float32 that holds bfloat16 values. masks: per step, of the rank of x
-    minus one. upstream, direction: per step, of the shape of x, the gradient of a loss with respect to y, and the direction in
-    which the gradient is differentiated once more; both survive the output's format. Empty where the case has none.
-    labels: per step, what a network is to learn of the batch.
+    weights: float64 arrays by Keras' names, of shape `case.channels_shape`, each value exact in the variables' format; None to
+    keep the layer's initial values. batches: per step the input array of `case.shape`, or None for a step without a call; a
+    bfloat16 batch is a float32 array with bfloat16 values. masks: per step, with one axis less than x. upstream, direction: per
+    step, with the shape of x: the gradient of a loss with respect to y, and the direction of the second derivative; the output
+    format holds both exactly. They are empty if the case has none. labels: per step, what a network learns for the batch.
     """
 
     weights: dict[str, Array] | None
@@ -42,7 +41,7 @@ class Inputs:
     labels: tuple[Array | None, ...] = ()
 
     def at(self, step: int) -> dict[str, Array | None]:
-        """Everything that a step is fed with, by name."""
+        """All inputs of one step, by name."""
         given = {"x": self.batches, "mask": self.masks, "upstream": self.upstream, "direction": self.direction}
         if self.labels:
             given["labels"] = self.labels
@@ -78,16 +77,16 @@ def _posted_batch(rng: Rng, case: Case) -> Array:
 
 
 def _mark(x: Array, mask: Array) -> Array:
-    """A batch of which a Masking layer makes that mask: 0 where it is False, and there alone."""
+    """A batch for which a Masking layer makes the given mask: 0 where the mask is False, and not 0 elsewhere."""
     marked = np.where(mask[..., None], x, 0)
     marked[mask & ~marked.any(axis=-1), 0] = 1
     return marked
 
 
 def _make_weights(rng: Rng, case: Case) -> dict[str, Array] | None:
-    """gamma and beta of both signs, away from 0 and 1, and moving statistics that no batch of the fill has; or those posted.
+    """gamma and beta of both signs, away from 0 and 1, and moving statistics that no batch of the fill has; or posted weights.
 
-    None where the layer's own initial ones are meant.
+    None means that the layer keeps its initial weights.
     """
     shape = case.channels_shape
     if case.weights == "initial" or (case.posted and not POSTED[case.posted].weights):
@@ -101,7 +100,7 @@ def _make_weights(rng: Rng, case: Case) -> dict[str, Array] | None:
     variable = precision(case.policy, case.dtype).variable
     if case.posted:
         values = {name: np.array(value, float).reshape(shape) for name, value in POSTED[case.posted].weights.items()}
-    if case.weights == "negative":  # some still positive once epsilon is added, the others not
+    if case.weights == "negative":  # some are still positive after epsilon is added, the others are not
         values["moving_variance"] = case.config.epsilon * rng.choice([-0.5, -2.0], shape)
     if case.weights == "subnormal":
         values["moving_variance"] = variable.smallest_normal * rng.uniform(0.1, 0.9, shape)
@@ -124,21 +123,21 @@ def _make_batch(rng: Rng, case: Case) -> Array:
 
 
 MASK_WORDS = {
-    "random": "about half of the positions count",
-    "padding": "the later positions of each sample, and the whole last one, are masked",
+    "random": "about half of the positions are unmasked",
+    "padding": "the later positions of each sample and the whole last sample are masked",
     "one": "a single position counts",
     "full": "all positions count",
     "empty": "no position counts",
-    "hidden": "about half of the positions count; the others hold NaN and infinities",
-    "int32": "about half of the positions count, as integers 1 and 0",
-    "float32": "about half of the positions count, as 1.0 and 0.0",
-    "broadcast": "one decision for all positions of a sample, of size 1 on the other axes",
-    "whole": "about half of the positions count; the mask has the rank of x, with size 1 on its last axis",
+    "hidden": "about half of the positions are unmasked; the masked ones hold NaN and infinities",
+    "int32": "about half of the positions are unmasked; the mask has integers 1 and 0",
+    "float32": "about half of the positions are unmasked; the mask has numbers 1.0 and 0.0",
+    "broadcast": "a sample is masked as a whole; the mask has size 1 on the other axes",
+    "whole": "about half of the positions are unmasked; the mask has the rank of x, with size 1 on its last axis",
 }
 
 
 def _make_mask(rng: Rng, case: Case) -> Array:
-    """A mask of the shape of x without its last axis, as Keras takes it; True, or 1, where a position counts (`MASK_WORDS`)."""
+    """A mask as Keras takes it, with the shape of x without its last axis: True, or 1, at unmasked positions (`MASK_WORDS`)."""
     shape = case.shape[:-1]
     if case.mask == "broadcast":
         shape = (case.shape[0], *(1,) * (len(shape) - 1))
@@ -170,7 +169,7 @@ def _hide(x: Array | None, mask: Array) -> Array | None:
 
 
 def _make_upstream(rng: Rng, case: Case) -> Array:
-    """A random gradient with respect to y, without structure that a sum over the batch would cancel."""
+    """A random gradient with respect to y, without a pattern that cancels in sums over the batch."""
     narrow = _narrowest(case)
     return narrow.round(rng.standard_normal(case.shape))
 
@@ -184,7 +183,7 @@ def _to_dtype(values: Array, dtype: str) -> Array:
 
 
 def _narrowest(case: Case) -> Format:
-    """The narrowest format that an input value of the case passes through."""
+    """The narrowest format that the input values of the case are rounded to."""
     formats = [precision(case.policy, case.dtype).output]
     if case.dtype not in INTEGERS:
         formats.append(FORMATS[case.dtype])
@@ -192,17 +191,19 @@ def _narrowest(case: Case) -> Format:
 
 
 def normal(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Gaussian, means of about ±1 and spreads of 0.5 to 2: well-conditioned, so that a fault in the formula shows."""
+    """Gaussian, means of about ±1 and standard deviations of 0.5 to 2: well-conditioned, so that a fault in the formula
+    shows.
+    """
     mean = rng.uniform(0.5, 1.5, channels) * rng.choice([-1.0, 1.0], channels)
     return mean + rng.uniform(0.5, 2.0, channels) * rng.standard_normal((rows, channels))
 
 
 def exact(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Every sum and the variance exactly representable, whatever the order: exposes a value left out, or a divisor n−1.
+    """Every sum and the variance exactly representable in any order: exposes a value that is left out, or the divisor n−1.
 
-    Any change of the moments shows, down to a unit in the last place, however many values there are. Each column is an
-    integer mean plus blocks of 3, 4 or 5 integer deviations whose sum is 0 and whose mean square is 2 (±1 for two rows),
-    times a power of two. Blind to unstable formulas: E[x²]−E[x]² is exact on it as well.
+    Any change of the moments shows, down to a unit in the last place, for any number of values. Each column is an integer mean
+    plus blocks of 3, 4 or 5 integer deviations whose sum is 0 and whose mean square is 2 (±1 for two rows), times a power of
+    two. It does not expose unstable formulas: E[x²]−E[x]² is exact on it as well.
     """
     blocks = {3: [1, 1, -2], 4: [2, -2, 0, 0], 5: [2, 1, 0, -1, -2]}
     if rows < 3:
@@ -216,24 +217,30 @@ def exact(rng: Rng, rows: int, channels: int, case: Case) -> Array:
 
 
 def offset(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Mean 1,000 times the spread (in half types as much as they resolve): exposes cancellation, E[x²]−E[x]² above all."""
+    """Mean 1,000 times the standard deviation (in half formats as much as they resolve): exposes cancellation, above all in
+    E[x²]−E[x]².
+    """
     ratio = 1000.0 if min(_narrowest(case).bits, precision(case.policy, case.dtype).output.bits) >= 24 else 16.0
     spread = rng.uniform(0.5, 2.0, channels)
     return spread * (ratio * rng.choice([-1.0, 1.0], channels) + rng.standard_normal((rows, channels)))
 
 
 def constant(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """One value per channel, variance 0: exposes a missing epsilon (0/0) and the error of summing one after another."""
+    """One value per channel, variance 0: exposes a missing epsilon (0/0) and the error of sums that add one value after
+    another.
+    """
     return np.tile(rng.uniform(0.5, 3.0, channels) * rng.choice([-1.0, 1.0], channels), (rows, 1))
 
 
 def tiny(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Centred, variance a hundredth of epsilon: exposes epsilon with another value, in another place, or missing."""
+    """Centred, variance epsilon/100: exposes a missing epsilon, a wrong value of it, or a wrong place."""
     return 0.1 * np.sqrt(case.config.epsilon) * rng.standard_normal((rows, channels))
 
 
 def spike(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Gaussian with one sample per channel 30 spreads away, often the last one: exposes a sample that is left out."""
+    """Gaussian with one sample per channel 30 standard deviations away, often the last one: exposes a sample that is left
+    out.
+    """
     values = normal(rng, rows, channels, case)
     place = np.where(rng.random(channels) < 0.5, rows - 1, rng.integers(0, rows, channels))
     values[place, np.arange(channels)] += 30.0
@@ -241,7 +248,7 @@ def spike(rng: Rng, rows: int, channels: int, case: Case) -> Array:
 
 
 def huge(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """As large as squares and sums allow in the arithmetic: exposes statistics kept in a narrower range."""
+    """As large as squares and sums allow in the arithmetic: exposes statistics in a format with a smaller range."""
     formats = precision(case.policy, case.dtype)
     square_fits = (formats.arithmetic.largest / (1e4 * rows)) ** 0.5
     entry = min(f.largest for f in (_narrowest(case), formats.autocast or formats.arithmetic))
@@ -250,13 +257,13 @@ def huge(rng: Rng, rows: int, channels: int, case: Case) -> Array:
 
 
 def subnormal(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """Below the smallest normal number of the input's format: exposes NaN and 0/0 where such values are flushed to zero."""
+    """Below the smallest normal number of the input's format: exposes NaN and 0/0 if such values are flushed to zero."""
     dtype = FORMATS.get(case.dtype, FORMATS["float32"])
     return dtype.smallest_normal * rng.uniform(-1.0, 1.0, (rows, channels))
 
 
 def nonfinite(rng: Rng, rows: int, channels: int, case: Case) -> Array:
-    """NaN in the first channel, infinity in the last of three or more: exposes a leak from one channel into another."""
+    """NaN in the first channel, infinity in the last of three or more: exposes a channel that affects another one."""
     values = normal(rng, rows, channels, case)
     values[rng.integers(rows), 0] = np.nan
     if channels > 2:
@@ -271,5 +278,5 @@ assert tuple(_FILL) == FILLS
 
 
 def describe(fill: str) -> str:
-    """What the fill of that name is for: the first paragraph of its docstring."""
+    """The purpose of the fill of that name: the first paragraph of its docstring."""
     return " ".join((_FILL[fill].__doc__ or "").split("\n\n")[0].split())

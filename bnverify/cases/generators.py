@@ -1,4 +1,4 @@
-"""The ids of cases about numbers. Each suite adds to the one before: smoke, default, full."""
+"""The ids of cases about numbers. Each suite contains the one before: smoke, default, full."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _small() -> Iterator[str]:
     yield "shape:4x3/gamma_regularizer:l2/steps:TFTIUT"
     yield "shape:6x4/gamma_constraint:non_neg/beta_constraint:unit_norm/steps:TO"
     yield from each("shape:5x4x3/mask:{}/steps:T2I", MASKS[:-1])
-    yield "shape:6x4x3/momentum:0.5/policy:float64/dtype:float64/fill:nonfinite/mask:broadcast/steps:TI"  # ways to count
+    yield "shape:6x4x3/momentum:0.5/policy:float64/dtype:float64/fill:nonfinite/mask:broadcast/steps:TI"  # options of a count
     yield "shape:5x4x3/mask:padding/gradients:2/steps:TI"
     yield "shape:5x4x3/mask:padding/fill:offset/steps:TIN"
     yield "shape:4x3x2x5/axis:1/mask:random/steps:TFTI"
@@ -94,7 +94,7 @@ TRAINING_LAWS = ("shift", "scale", "permutation", "channels", "transposition", "
 
 
 def default() -> Iterator[str]:
-    """Every value of every field, and the pairs of fields that are known to meet."""
+    """Every value of every field, and pairs of fields that are known to interact."""
     yield from _axes()
     yield from _arguments()
     yield from _policies()
@@ -108,7 +108,7 @@ def default() -> Iterator[str]:
 
 
 def _axes() -> Iterator[str]:
-    """Every axis of every rank by both its names; several axes at once."""
+    """Every axis of every rank, counted from the start and from the end; several axes at once."""
     for shape in SHAPES:
         rank = shape.count("x") + 1
         yield from each(f"shape:{shape}/axis:{{}}/{{}}", tuple(range(-rank, rank)), ("steps:T2I", "fill:offset/steps:TI"))
@@ -148,7 +148,7 @@ def _policies() -> Iterator[str]:
 
 
 def _inference() -> Iterator[str]:
-    """Inference alone, which is all that some backends do: every axis, policy, input dtype and epsilon."""
+    """Inference only, because some backends do nothing else: every axis, policy, input dtype and epsilon."""
     for shape in SHAPES:
         yield from each(f"shape:{shape}/axis:{{}}/steps:IN", tuple(range(-1, shape.count("x") + 1)))
     yield from each("shape:29x5/{}/fill:{}/steps:I", ("policy:float32", *POLICIES_WITH_DTYPES), ("normal", "offset"))
@@ -175,7 +175,7 @@ def _sizes() -> Iterator[str]:
 
 
 def _gradients() -> Iterator[str]:
-    """Gradients of every axis, fill, policy and kind of call; second order; what is made of them for gamma and beta."""
+    """Gradients for every axis, fill, policy and kind of call; second order; optimizer steps for gamma and beta."""
     for shape in SHAPES:
         rank = shape.count("x") + 1
         yield from each(f"shape:{shape}/axis:{{}}/gradients:1/steps:TI", tuple(range(rank)))
@@ -222,7 +222,7 @@ def _renorm() -> Iterator[str]:
 
 
 def _gradients_of_pairs() -> Iterator[str]:
-    """Gradients where masks and renorm meet policies, ranks, axes, freezing and a layer without gamma or beta."""
+    """Gradients of masks and renorm with policies, ranks, axes, freezing, and layers without gamma or beta."""
     layers = ("shape:7x5x3/mask:random", "shape:29x5/renorm:True")
     yield from each("{}/{}/gradients:1/steps:TI", layers, POLICIES_WITH_DTYPES)
     yield from each("{}/{}/gradients:1/steps:TFTUT", layers, ("center:False", "scale:False", "momentum:0.5"))
@@ -236,7 +236,9 @@ def _gradients_of_pairs() -> Iterator[str]:
 
 
 def _edges() -> Iterator[str]:
-    """Empty batches, epsilon 0, a moving variance that is negative or subnormal, long traces, half types at their ends."""
+    """Empty batches, epsilon 0, a negative or subnormal moving variance, long traces, half formats at the limits of their
+    range.
+    """
     yield from each("shape:{}/steps:TI", ("0x3", "0x4x3", "2x0x3", "3x2x0x4/axis:1"))
     yield from each("shape:13x4/epsilon:0.0/fill:{}/steps:TI", ("normal", "offset", "constant", "nonfinite"))
     yield from each("shape:13x4/weights:{}/{}/steps:{}", WEIGHTS[2:], ("epsilon:0.001", "epsilon:0.5"), ("IT", "FTUTI"))
@@ -247,7 +249,7 @@ def _edges() -> Iterator[str]:
 
 
 def _laws() -> Iterator[str]:
-    """Every law with every rank, with half and double, and with special fills."""
+    """Every law with every rank, in half and double precision, and with special fills."""
     laws = (*TRAINING_LAWS, "renorm")
     yield from each("shape:{}/law:{}/steps:T", ("6x5", "4x6x3/axis:1", "2x3x4x2x5/axis:0"), laws)
     yield from each(

@@ -13,7 +13,7 @@ from bnverify.cases.layer_config import LayerConfig
 from bnverify.errors import BadInput
 
 LARGEST_RANK = 16
-LARGEST = 2**28  # values in all batches: 2 GB, because fills make float64 values and then round them
+LARGEST = 2**28  # values in all batches: 2 GB, because fills make float64 values before they are rounded
 
 
 def parse(text: str) -> Case:
@@ -22,7 +22,7 @@ def parse(text: str) -> Case:
     values = parse_fields(text, tuple(FIELDS), what)
     for required in ("shape", "steps"):
         if required not in values:
-            raise BadInput(f"{what}: no {required}; an id needs shape and steps, as shape:4x3/steps:TI")
+            raise BadInput(f"{what}: no {required}; an id needs shape and steps, such as shape:4x3/steps:TI")
     config = LayerConfig(**{name: values.pop(name) for name in CONFIG_FIELDS if name in values})
     case = Case(config=config, **values)
     _check(case, text)

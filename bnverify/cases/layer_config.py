@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")  # the further weights of batch renormalization
+RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")  # the additional weights of batch renormalization
 REGULARIZERS = ("", "l1", "l2")
 CONSTRAINTS = ("", "non_neg", "unit_norm", "max_norm")
 INITIALIZERS = ("", "zeros", "ones", "random_normal", "random_uniform")
@@ -18,9 +18,9 @@ INITIAL.update(moving_stddev=1.0, renorm_mean=0.0, renorm_stddev=1.0)
 class LayerConfig:
     """Constructor arguments of `keras.layers.BatchNormalization`, with Keras' names and defaults.
 
-    axis: the axis that is kept, or several; momentum in [0, 1]; epsilon in [0, 1e6]; renorm_clipping: pairs of rmax, rmin or
-    dmax with its value; regularizers, constraints and initializers by Keras' names, empty for the default; trainable: the
-    argument that every layer has.
+    axis: the kept axis, or several; momentum in [0, 1]; epsilon in [0, 1e6]; renorm_clipping: pairs of rmax, rmin or dmax with
+    its value; regularizers, constraints and initializers by Keras' names, empty for the default; trainable: the argument that
+    every layer has.
     """
 
     axis: int | tuple[int, ...] = -1
@@ -57,7 +57,7 @@ class LayerConfig:
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """The weights that training calls move."""
+        """The weights that training calls update."""
         return ("moving_mean", "moving_variance") + RENORM * self.renorm
 
     def initializer(self, name: str) -> str:
@@ -67,13 +67,13 @@ class LayerConfig:
         return given or ("ones" if INITIAL[name] else "zeros")
 
     def initial(self, name: str) -> float:
-        """The value that a weight starts from, 1 or 0, unless it is drawn."""
+        """The initial value of a weight, 1 or 0, unless it is random."""
         return 1.0 if self.initializer(name) == "ones" else 0.0
 
     @property
     def draws(self) -> tuple[str, ...]:
-        """The weights that start from random numbers."""
+        """The weights with a random initializer."""
         return tuple(name for name in self.weight_names() if self.initializer(name).startswith("random"))
 
 
-ARGUMENTS = tuple(f.name for f in dataclasses.fields(LayerConfig))  # of the constructor, as Keras names them
+ARGUMENTS = tuple(f.name for f in dataclasses.fields(LayerConfig))  # the constructor's arguments, by Keras' names

@@ -13,13 +13,12 @@ NAN = float("nan")
 class Misuse:
     """One mistake of a user.
 
-    words: the mistake in words. clause: the key of the clause that requires the refusal.
-    layer: constructor arguments that replace those of the case. build: the input shape to build for, None on undefined axes;
-    None builds for the case's shape. call: the shape of the input in calls; None for the case's shape.
-    mask: the mask in calls: an array's (shape, dtype), or any other value. shape: the only shape of a case in which this is
-    a mistake; None for any shape.
-    raises: the right exception types; a subclass is right as well. names: words for the wrong argument; the message must
-    contain one of them. shows: texts of the wrong value; the message must contain one of them; empty if it need not.
+    words: the mistake as text. clause: the key of the clause that requires the refusal. layer: constructor arguments that
+    replace those of the case. build: the input shape to build for, None on undefined axes; None builds for the case's shape.
+    call: the shape of the input in calls; None for the case's shape. mask: the mask in calls: an array's (shape, dtype), or any
+    other value. shape: the only shape of a case in which this is a mistake; None for any shape. raises: the accepted exception
+    types and their subclasses. names: words for the wrong argument; the message must contain one of them. shows: texts of the
+    wrong value; the message must contain one of them; empty if it need not.
     """
 
     words: str
@@ -35,7 +34,7 @@ class Misuse:
 
     @property
     def wanted(self) -> str:
-        """The expected refusal in words."""
+        """The expected refusal as text."""
         shown = f" and shows {self.shows[0]}" if self.shows else ""
         return f"{' or '.join(self.raises)} that names {self.names[0]}{shown}"
 
@@ -46,7 +45,7 @@ class Misuse:
 
     @property
     def stage(self) -> str:
-        """The stage that makes the mistake."""
+        """The stage at which the mistake is made."""
         return "build" if self.build is not None else "step 0" if self.call or self.mask is not None else "constructor"
 
 

@@ -1,4 +1,4 @@
-"""Modes: how the calls of a case are made, with the facts about each. Layouts: how inputs lie in memory."""
+"""Modes: how the calls of a case are made, and the facts about each mode. Layouts: how inputs lie in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-Objections = Callable[[Any], Iterator[str]]  # of a case: why it cannot exist in this mode, each reason in words
+Objections = Callable[[Any], Iterator[str]]  # of a case: texts that say why it cannot exist in this mode
 
 
 def _none(case: Any) -> Iterator[str]:
@@ -16,21 +16,22 @@ def _none(case: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Mode:
-    """How the calls of a case are made, and every fact that other code needs about that.
+    """How the calls of a case are made, and every fact about the mode that other code needs.
 
-    words: the mode in words, for reports.
-    needs: what an era or a backend must have for it, by the words of `cases.askable.needs`; the mode's name is always one.
-    differentiates: whether gradients can be taken of its calls.
+    words: the mode as text, for reports.
+    needs: what an era or a backend must have for it (see `cases.askable.needs`); the mode's name is always one of them.
+    differentiates: whether gradients of its calls can be taken.
     trains_model: whether a step T trains a compiled model, with fit or train_on_batch.
-    freezes_late: whether the model is not compiled again when it is frozen, so that Keras promises the freeze only later.
-    pins_inference: whether the model was made with training=False.
-    makes_mask: whether a layer of the model makes the mask.
+    freezes_late: whether a freeze does not recompile the model. Keras then promises the freeze only after the next compile().
+    pins_inference: whether the model passes training=False to the layer.
+    makes_mask: whether another layer of the model makes the mask.
     builds_late: whether the first call builds the layer.
-    replicas: over how many devices a batch is spread; one_computation: whether these make one computation together.
-    calls_per_step: "one"; "slices" where each slice along axis 1 is a call; "pairs" where two steps are made as one.
-    compiles_anew: whether a loaded layer is compiled again, so that sums may come in another order.
-    plain: whether it makes the calls that mode:call makes, so that both must agree.
-    objections: of a case in this mode, why it cannot exist.
+    replicas: the number of devices that share a batch.
+    one_computation: whether they compute as one, with the whole batch.
+    calls_per_step: "one"; "slices" if each slice along axis 1 is a call; "pairs" if two steps are made as one.
+    compiles_anew: whether a loaded layer is compiled again, which may change the order of its sums.
+    plain: whether it makes the same calls as mode:call, so that both must agree.
+    objections: texts that say why a case cannot exist in this mode.
     """
 
     words: str
@@ -51,13 +52,13 @@ class Mode:
 
 def _unbuilt(case: Any) -> Iterator[str]:
     if case.weights != "initial":
-        yield "mode:unbuilt needs weights:initial; weights can only be set on a layer that is built"
+        yield "mode:unbuilt needs weights:initial, because only a built layer can be given weights"
 
 
 def _shared(case: Any) -> Iterator[str]:
     if any(step.is_call and len(list(run)) % 2 for step, run in groupby(case.steps)):
         steps = case.fields["steps"]
-        yield f"mode:shared makes two calls at once, so each call must stand twice in the steps; got steps:{steps}"
+        yield f"mode:shared makes two calls at once, so each call must occur twice in a row in the steps; got steps:{steps}"
 
 
 def _slices(case: Any) -> Iterator[str]:
@@ -68,7 +69,7 @@ def _slices(case: Any) -> Iterator[str]:
 def _masks(case: Any) -> Iterator[str]:
     if case.mask not in ("random", "padding", "one", "full", "empty"):
         got = case.fields["mask"]
-        yield f"mode:{case.mode} makes a mask: it needs mask:random, padding, one, full or empty; got mask:{got}"
+        yield f"mode:{case.mode} makes the mask itself and needs mask:random, padding, one, full or empty; got mask:{got}"
     if case.config.axis != -1 or len(case.shape) < 3:
         yield f"mode:{case.mode} needs three axes or more, and axis -1"
 
@@ -78,9 +79,9 @@ def _trains(case: Any) -> Iterator[str]:
     if names := [name for name in kinds if getattr(case.config, name)]:
         yield f"mode:{case.mode} cannot be combined with {names[0]}; test it with mode:call"
     if case.mask:
-        yield f"mode:{case.mode} feeds inputs only, no mask; got mask:{case.mask}"
+        yield f"mode:{case.mode} has inputs only, no mask; got mask:{case.mask}"
     if case.fill == "nonfinite" or case.config.epsilon == 0:
-        needed = "a finite gradient of gamma: allowed are other fills, and epsilon above 0"
+        needed = "a finite gradient of gamma; allowed: another fill, and an epsilon above 0"
         yield f"mode:{case.mode} trains with SGD(0), which needs {needed}"
     if 0 in case.shape:
         yield f"mode:{case.mode} cannot train with an empty batch; got shape:{case.fields['shape']}"
@@ -125,7 +126,7 @@ def _parallel(count: int) -> Mode:
 MODES = {
     "call": Mode("the layer is called", differentiates=True, plain=False),
     "unbuilt": Mode(
-        "the layer is not built before its first call, and steps before that find it unbuilt",
+        "the layer is not built before its first call; earlier steps find it unbuilt",
         builds_late=True,
         plain=False,
         objections=_unbuilt,
@@ -133,27 +134,27 @@ MODES = {
     "positional": Mode("the constructor gets its arguments by position, in Keras' order", differentiates=True),
     "function": Mode("tf.function calls the layer", compiles_anew=True),
     "xla": Mode("XLA compiles the call (tf.function with jit_compile=True, jax.jit)", compiles_anew=True),
-    "stateless": Mode("stateless_call, and the variables that it returns are assigned"),
+    "stateless": Mode("stateless_call; the variables get the values that it returns"),
     "parent": Mode("a parent layer calls the layer and passes `training` on"),
     "subclassed": Mode("a subclassed model calls the layer without `training`"),
-    "sequential": Mode("the layer is in a Sequential model between others; steps F and U freeze the model"),
-    "functional": Mode("the layer is in a Functional model, before and after others"),
-    "nested": Mode("the layer is in a model in a model; steps F and U freeze the inner model"),
-    "dynamic": Mode("a Functional model with inputs of unknown sizes but for the channels"),
-    "pinned": Mode("a Functional model that was made with training=False", pins_inference=True, plain=False),
+    "sequential": Mode("the layer is in a Sequential model between other layers; steps F and U freeze the model"),
+    "functional": Mode("the layer is in a Functional model, between other layers"),
+    "nested": Mode("the layer is in a model that is part of another model; steps F and U freeze the inner model"),
+    "dynamic": Mode("a Functional model with inputs whose sizes are unknown, except the channels"),
+    "pinned": Mode("a Functional model that passes training=False to the layer", pins_inference=True, plain=False),
     "fit": Mode(
-        "fit with SGD(0), consecutive steps in one epoch, and predict; a freeze compiles the model again",
+        "fit with SGD(0), consecutive steps in one epoch, and predict; the model is compiled again after a freeze",
         trains_model=True,
         objections=_trains,
     ),
     "on_batch": Mode(
-        "train_on_batch with SGD(0), predict_on_batch; a freeze compiles the model again",
+        "train_on_batch with SGD(0), predict_on_batch; the model is compiled again after a freeze",
         trains_model=True,
         objections=_trains,
     ),
     "evaluate": Mode("fit with SGD(0), and evaluate instead of predict", trains_model=True, objections=_trains),
     "uncompiled": Mode(
-        "fit and predict; a freeze does not compile the model again, and fit may then ignore the freeze",
+        "fit and predict; the model is not compiled again after a freeze, so fit may ignore it",
         trains_model=True,
         freezes_late=True,
         plain=False,
@@ -174,7 +175,7 @@ MODES = {
     **{f"parallel{count}": _parallel(count) for count in (2, 4)},
 }
 LAYOUTS = {
-    "plain": "values one after another, the last axis fastest",
+    "plain": "values in row-major order, the last axis fastest",
     "fortran": "the first axis fastest",
     "strided": "every second value of a larger array",
     "reversed": "negative strides",
@@ -182,5 +183,5 @@ LAYOUTS = {
 
 
 def modes_that(fact: str) -> tuple[str, ...]:
-    """The names of the modes with a fact, one of the truth values of `Mode`."""
+    """The names of the modes for which a truth value of `Mode` is true."""
     return tuple(name for name, mode in MODES.items() if getattr(mode, fact))

@@ -1,4 +1,4 @@
-"""Networks whose batch normalizations are verified while they train, by the names that cases call them."""
+"""Networks whose batch normalizations are tested while they train, by their names in case ids."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Network:
-    """What a network is, in words; the data that it learns, and the shape of one sample of them, None for any size."""
+    """A network as text; the data that it learns; and the shape of one sample, with None for any size."""
 
     words: str
     data: str
     sample: tuple[int | None, ...]
-    smallest: int = 1  # of the sizes that are free
+    smallest: int = 1  # for the sizes that may be chosen
 
     @property
     def takes(self) -> str:
-        """The shapes of its batches, in words."""
+        """The shapes of its batches, as text."""
         sizes = "x".join("SIZE" if size is None else str(size) for size in self.sample)
         free = f" with SIZE {self.smallest} or more" if None in self.sample else ""
         return f"ROWSx{sizes}{free}"
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether it takes batches of a shape."""
+        """Whether batches of a shape fit the network."""
         sizes = shape[1:]
         return (
             shape[0] > 0
@@ -32,13 +32,13 @@ class Network:
 
 
 DATA_WORDS = {
-    "iris": "the 150 iris flowers, four lengths in cm as they are, three species (scikit-learn)",
-    "pixels": "handwritten digits 3 and 8, the first 14 pixels that vary, from 0 to 1 (scikit-learn)",
+    "iris": "the 150 iris flowers, four lengths in cm, not scaled, three species (scikit-learn)",
+    "pixels": "handwritten digits 3 and 8, the first 14 pixels that are not constant, from 0 to 1 (scikit-learn)",
     "vectors": "handwritten digits, 64 pixels from 0 to 1, ten classes (scikit-learn)",
     "digits": "handwritten digits, images of 8x8 pixels from 0 to 1, ten classes (scikit-learn)",
-    "noise": "random images of 0 to 255 and random classes of ten",
+    "noise": "random images of 0 to 255 and random labels of ten classes",
 }
-SCIKIT_LEARN = ("iris", "pixels", "vectors", "digits")  # what scikit-learn ships
+SCIKIT_LEARN = ("iris", "pixels", "vectors", "digits")  # the data that scikit-learn ships
 
 
 def _application(model: str) -> Network:
@@ -49,7 +49,7 @@ def _application(model: str) -> Network:
 NETWORKS: dict[str, Network] = {
     "iris": Network("BN, Dense(4, relu), Dense(3, sigmoid); Adam(0.01)", "iris", (4,)),
     "posted": Network(
-        "Dense(64), BN, tanh, Dropout(0.5), the same once more, Dense(2), BN, softmax; SGD(0.1, momentum 0.9, nesterov)",
+        "Dense(64), BN, tanh, Dropout(0.5), the same again, Dense(2), BN, softmax; SGD(0.1, momentum 0.9, nesterov)",
         "pixels",
         (14,),
     ),

@@ -1,4 +1,4 @@
-"""The parts of the suites' ids (shapes, policies, fills), and a function that fills patterns with them."""
+"""The building blocks of the suites' ids (shapes, policies, fills), and a function that fills patterns with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cases that exist because something once went wrong, or is asked about again and again: id and cause."""
+"""Regression cases: each exists because something was once wrong, or is often asked about. An id and its cause."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "shape:32x4/network:iris/steps:T8I",
-        "“moving_mean should have 150 values”: it has 4 on iris, one for each feature, not one for each flower",
+        "“moving_mean should have 150 values”: on iris it has 4, one for each feature, not one for each flower",
     ),
     (
         "shape:2x2/steps:NI/posted:toy",
-        "the toy batch whose output was x/sqrt(1+epsilon): training not given infers with mean 0 and variance 1",
+        "the toy batch whose output was x/sqrt(1+epsilon): a call without `training` is inference with mean 0 and variance 1",
     ),
     (
         "shape:2x2/steps:TI/posted:toy-as-printed",
@@ -21,7 +21,7 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "shape:8x3/fill:constant/steps:TNI",
-        "“a constant comes out unchanged”: in training it comes out as beta, in inference as the moving statistics have it",
+        "“a constant comes out unchanged”: in training it becomes beta, in inference it depends on the moving statistics",
     ),
     (
         "shape:1x2x1/center:False/steps:IT/posted:scale-alone",
@@ -33,23 +33,25 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "shape:4x3/mode:fit/steps:T3I",
-        "“moving = alpha*moving + (1-alpha)*batch”: fit normalizes with the batch and moves, predict uses what has moved",
+        "“moving = alpha*moving + (1-alpha)*batch”: fit normalizes with the batch and updates the moving statistics; "
+        "predict uses them",
     ),
     (
         "shape:4x3/fill:tiny/steps:TI",
-        "“(x-mean)/sqrt(var)”: where the variance is small, epsilon decides; without it y is larger by sqrt(1+epsilon/var)",
+        "“(x-mean)/sqrt(var)”: if the variance is small, epsilon matters: without it y is larger by the factor "
+        "sqrt(1+epsilon/var)",
     ),
     (
         "shape:32x14/network:posted/steps:T3I",
-        "“where do I call batch normalization?”: the network that was posted, every call of its three layers",
+        "“where do I call batch normalization?”: every call of the three layers in the posted network",
     ),
     (
         "shape:16x64/network:before-activation/steps:T2I",
-        "“before the activation”: BN normalizes what relu gets, and relu hands on a mean of about 0.4",
+        "“before the activation”: BN normalizes the input of relu, and the output of relu has a mean of about 0.4",
     ),
     (
         "shape:16x64/network:after-activation/steps:T2I",
-        "“after the activation”: BN normalizes what relu gives, which stays as skewed as it was",
+        "“after the activation”: BN normalizes the output of relu, which stays as skewed as before",
     ),
     (
         "shape:16x64/network:saturating/steps:T2I",
@@ -61,23 +63,23 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "shape:8x8x8x1/network:conv/steps:T2I",
-        "“axis=bn_axis”: 3 on channels-last, which is the default's -1",
+        "“axis=bn_axis”: for channels-last images, 3 is the same axis as the default -1",
     ),
     (
         "shape:8x8x8x1/network:conv-relu-bn/steps:T2I",
-        "“Conv, relu, BN as one function”: two calls of it, two layers with their own statistics",
+        "“Conv, relu, BN as one function”: two calls of the function make two layers with separate statistics",
     ),
     (
         "shape:16x64/network:dropout-before/steps:T2I",
-        "“dropout before BN shifts the variance”: the moving variance is that of the noisy input",
+        "“dropout before BN shifts the variance”: the moving variance is the variance of the noisy input",
     ),
     (
         "shape:16x64/network:softmax/steps:T2I",
-        "“BN before the softmax”: the logits' own shift and scale count for nothing, gamma and beta do",
+        "“BN before the softmax”: BN removes the shift and scale of the logits; gamma and beta replace them",
     ),
     (
         "shape:16x4/fill:offset/steps:T10I",
-        "“validation accuracy stands still”: after ten steps moving statistics are still 0.9 of what they were at the start",
+        "“validation accuracy does not improve”: after ten steps the moving statistics still keep 0.9 of their initial values",
     ),
     (
         "shape:4x3x5x5/axis:1/steps:TI",
@@ -85,7 +87,7 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "shape:6x3/steps:FT3UT",
-        "until TensorFlow 2 trainable=False froze gamma and beta alone, and statistics kept moving",
+        "until TensorFlow 2 trainable=False froze gamma and beta only, and the moving statistics were still updated",
     ),
     (
         "shape:64x4/policy:mixed_float16/dtype:float16/fill:huge/steps:T",
@@ -101,6 +103,6 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "shape:12x4/momentum:0.0/steps:TITI",
-        "momentum 0 keeps nothing of the past; PyTorch's momentum is 1 − Keras' momentum",
+        "momentum 0 keeps nothing of the old value; PyTorch's momentum is 1 − Keras' momentum",
     ),
 )

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """Two or more sizes, as 4x3."""
+    """Two or more sizes, such as 4x3."""
     if not re.fullmatch(r"(0|[1-9]\d*)(x(0|[1-9]\d*))+", text):
-        raise ValueError("two or more sizes joined by x, as 4x3")
+        raise ValueError("two or more sizes joined by x, such as 4x3")
     return tuple(int(size) for size in text.split("x"))
 
 
 def parse_axis(text: str) -> int | tuple[int, ...]:
     """One axis, or several joined by +."""
     if not re.fullmatch(r"-?\d+(\+-?\d+)*", text):
-        raise ValueError("an integer, or several joined by +, as -1 or 1+3")
+        raise ValueError("an integer, or several joined by +, such as -1 or 1+3")
     axes = tuple(int(axis) for axis in text.split("+"))
     return axes if len(axes) > 1 else axes[0]
 
@@ -37,7 +37,7 @@ def parse_number(low: float, high: float) -> Callable[[str], float]:
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:
-    """One of several words."""
+    """One of several texts."""
 
     def choose(text: str) -> str:
         if text not in allowed:
@@ -48,13 +48,13 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 
 
 def parse_clipping(text: str) -> tuple[tuple[str, float], ...]:
-    """The limits of batch renormalization, as rmax3.0+dmax5.0."""
+    """The limits of batch renormalization, such as rmax3.0+dmax5.0."""
     pairs = [(pair[:4], pair[4:]) for pair in text.split("+")]
     names = [name for name, _ in pairs]
     limits = {name: parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", value)}
     in_order = limits.get("rmin", 0) <= limits.get("rmax", 1e6)
     if len(limits) < len(names) or not set(names) <= {"rmax", "rmin", "dmax"} or not in_order:
-        raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax3.0+rmin0.3+dmax5.0")
+        raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, such as rmax3.0+rmin0.3+dmax5.0")
     return tuple(limits.items())
 
 

@@ -24,7 +24,7 @@ class Step(enum.Enum):
 
     @property
     def training(self) -> bool | None:
-        """The `training` argument of a call: True, False, or None where it is not given."""
+        """The `training` argument of a call: True, False, or None to call without it."""
         return _TRAINING[self]
 
     @property
@@ -36,9 +36,9 @@ _TRAINING: dict[Step, bool | None] = {Step.TRAIN: True, Step.INFER: False, Step.
 _WORDS = {
     Step.TRAIN: "call with training=True",
     Step.INFER: "call with training=False",
-    Step.NOT_GIVEN: "call, training not given",
+    Step.NOT_GIVEN: "call without `training`",
     Step.FREEZE: "set trainable=False",
     Step.UNFREEZE: "set trainable=True",
-    Step.SAVE: "save, and load what was saved",
+    Step.SAVE: "save, load, and continue with the loaded layer",
     Step.OPTIMIZE: f"call with training=True, then a step of SGD({RATE}) on gamma and beta",
 }

@@ -1,4 +1,4 @@
-"""The suites: smoke ⊂ default ⊂ full, and regressions. A suite is a tuple of cases, without repetition."""
+"""The suites: smoke ⊂ default ⊂ full, and regressions. A suite is a tuple of different cases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUITES = (*MADE_OF, "regressions")
 
 @cache
 def suite(name: str) -> tuple[Case, ...]:
-    """The cases of a suite, in a fixed order. Raises BadInput for an unknown name, naming what is near."""
+    """The cases of a suite, in a fixed order. Raises BadInput for an unknown name; the message has the nearest one."""
     check_suite(name)
     if name == "regressions":
         return tuple(dataclasses.replace(parse(id_), cause=cause) for id_, cause in REGRESSIONS)
@@ -33,7 +33,7 @@ def suite(name: str) -> tuple[Case, ...]:
 
 
 def check_suite(name: str) -> None:
-    """Raises BadInput for a name that is not a suite's."""
+    """Raises BadInput for an unknown suite."""
     if name not in SUITES:
         near = difflib.get_close_matches(name, SUITES, n=1) if isinstance(name, str) else []
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -41,10 +41,9 @@ def check_suite(name: str) -> None:
 
 
 def choose(name: str, ids: Sequence[str] = (), expression: str = "") -> tuple[tuple[Case, ...], str]:
-    """The cases asked for (single ids instead of a suite; those that fit a `-k` expression) and what reports call them.
+    """The cases to run, and their label in reports: single ids, or a suite; both filtered by a `-k` expression.
 
-    With ids the suite is not built. Raises BadInput for an unknown suite, a malformed id or expression, and where no case is
-    left.
+    With ids the suite is not built. Raises BadInput for an unknown suite, a malformed id or expression, and if no case is left.
     """
     check_suite(name)
     if ids:
@@ -62,13 +61,15 @@ def choose(name: str, ids: Sequence[str] = (), expression: str = "") -> tuple[tu
 
 
 def select(cases: Iterable[Case], expression: str) -> tuple[Case, ...]:
-    """The cases whose id fits a `-k` expression: words joined by and, or, not and parentheses; a word fits as a substring."""
+    """The cases whose id fits a `-k` expression: words joined by and, or, not and parentheses. A word matches if the id
+    contains it.
+    """
     fits = compile_expression(expression)
     return tuple(case for case in cases if fits(case.id))
 
 
 def matches(case: Case, selection: str) -> bool:
-    """Whether every `field:value` of `selection` is the case's, defaults included.
+    """Whether the case has every `field:value` of `selection`, defaults included.
 
     `|` separates alternative values, a leading `!` excludes them.
 
@@ -80,7 +81,7 @@ def matches(case: Case, selection: str) -> bool:
 
 
 def smaller_first(cases: Iterable[Case]) -> list[Case]:
-    """Cases from the easiest to read to the hardest: by elements, then steps, then length of the id."""
+    """Cases from the easiest to read to the hardest: by number of values, then of steps, then length of the id."""
 
     def effort(case: Case) -> tuple[Any, ...]:
         return math.prod(case.shape) * len(case.steps), len(case.id), case.id

@@ -1,1 +1,1 @@
-"""The command line: one file per command, all of them thin."""
+"""The command line: one short file per command."""

@@ -1,4 +1,4 @@
-"""`bnverify bisect`: the release in which a case changed."""
+"""`bnverify bisect`: find the release in which a case changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bnverify.errors import BadInput
     example="bnverify bisect shape:37x4/policy:float64/dtype:float64/steps:T --good 3.8.0 --bad 3.15.1 --backend torch",
 )
 @click.argument("case")
-@click.option("--good", required=True, metavar="VERSION", help="A release where the case is as it should be.")
-@click.option("--bad", required=True, metavar="VERSION", help="A release where it is not.")
+@click.option("--good", required=True, metavar="VERSION", help="A release where the case is right.")
+@click.option("--bad", required=True, metavar="VERSION", help="A release where the case is wrong.")
 @click.option("--backend", default="tensorflow", metavar="NAME", help="The backend.")
 @click.option("--module", default="keras", type=click.Choice(["keras", "tf_keras"]), help="Which Keras.")
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")

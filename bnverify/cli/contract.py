@@ -14,7 +14,7 @@ from bnverify.cli.options import Example
 )
 @click.option("--suite", default="default", metavar="NAME", help="Suite to count checks in: smoke, default, full, regressions.")
 def contract(suite: str) -> None:
-    """Print the clauses of the Keras BatchNormalization contract, and how many checks of a suite stand behind each."""
+    """Print the clauses of the Keras BatchNormalization contract, and the number of checks that a suite makes of each."""
     from bnverify.views import terminal
     from bnverify.views.contract_view import contract_lines
 

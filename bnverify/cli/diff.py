@@ -1,4 +1,4 @@
-"""`bnverify diff`: what changed from one record to another."""
+"""`bnverify diff`: show what changed from one record to another."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 @click.argument("old")
 @click.argument("new")
 @matrix_file
-@click.option("--backend", default="tensorflow", metavar="NAME", help="Backend where OLD and NEW are versions.")
+@click.option("--backend", default="tensorflow", metavar="NAME", help="Backend, if OLD and NEW are versions.")
 def diff(old: str, new: str, path: Path | None, backend: str) -> None:
     """What changed in BatchNormalization from OLD to NEW: records, names of environments, or Keras versions.
 
-    For environments the committed records are compared; nothing is run. Exit code 0: no regression, 1: some.
+    Environments are compared by their committed records; nothing is run. Exit code 0: no regression, 1: regressions.
     """
     from bnverify.matrix.difference import difference, regressions
     from bnverify.matrix.rows import find_matrix
@@ -70,4 +70,6 @@ def _record_named(text: str, folder: Path | None, backend: str) -> Record:
             return load_record(known[name], "diff")
     near = difflib.get_close_matches(f"keras-{text}-{backend}", known, n=2, cutoff=0.5)
     hint = f"; near it: {', '.join(near)}" if near else ""
-    raise BadInput(f"{text!r} is no record: no such file, and no environment of that name or version in {folder}{hint}")
+    raise BadInput(
+        f"{text!r} is not a record: there is no such file, and no environment with that name or version in {folder}{hint}"
+    )

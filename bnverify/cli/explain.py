@@ -1,4 +1,4 @@
-"""`bnverify explain`: one call with the user's own numbers."""
+"""`bnverify explain`: explain one call with the user's numbers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ from bnverify.errors import BadInput
 @click.option("--training", type=click.Choice(["true", "false"]), help="Value of `training`; omit to call without it.")
 @click.option("--config", metavar="CONFIG", help="Arguments of the layer: axis:1/epsilon:1e-05, JSON, or a .json file.")
 @click.option(
-    "--weights", metavar="VALUES", show_default="initial", help="Its weights by Keras' names: JSON, or a .npz or .json file."
+    "--weights",
+    metavar="VALUES",
+    show_default="initial",
+    help="The layer's weights by Keras' names: JSON, or a .npz or .json file.",
 )
-@click.option("--model", metavar="FILE", help="A model file of Keras, whose layer is taken.")
+@click.option("--model", metavar="FILE", help="A Keras model file that contains the layer.")
 @click.option("--layer", metavar="NAME", help="The layer in it.")
-@click.option("--mask", metavar="VALUES", help="The call's mask, of the axes of X but the last.")
+@click.option("--mask", metavar="VALUES", help="The call's mask; its axes are those of X except the last.")
 @click.option(
-    "--expected", metavar="VALUES", help="What y was expected to be; or a JSON object by y, mean, variance, moving_mean …"
+    "--expected", metavar="VALUES", help="The y that you expected; or a JSON object with y, mean, variance, moving_mean …"
 )
 @click.option("--backend", metavar="NAME", help="Backend of Keras 3.")
 @click.option(
@@ -41,7 +44,7 @@ from bnverify.errors import BadInput
 def explain(x: str, training: str | None, backend: str | None, **given: str | None) -> None:
     """Explain one call of a batch normalization step by step, with your own numbers.
 
-    X is what reaches the layer: numbers in JSON, or a file .npy, .json, .csv.
+    X is the layer's input: numbers in JSON, or a .npy, .json or .csv file.
     """
     from bnverify.api.explaining import explain as explained
     from bnverify.explaining import reading
@@ -51,14 +54,14 @@ def explain(x: str, training: str | None, backend: str | None, **given: str | No
     model, layer, row = given["model"], given["layer"], given["row"]
     config, weights, mask, expected = (given[name] for name in ("config", "weights", "mask", "expected"))
     if (model is None) != (layer is None):
-        raise BadInput("--model and --layer: go together, as --model model.keras --layer batch_normalization")
+        raise BadInput("--model and --layer must be given together, such as --model model.keras --layer batch_normalization")
     taken = {"--config": config, "--weights": weights, "--row": row}
     if model and (other := next((option for option, value in taken.items() if value), None)):
         raise BadInput(
             f"{other} cannot be used with --model yet: the layer keeps the Keras, arguments and weights of its model"
         )
     if row and backend:
-        raise BadInput("--backend cannot be used with --row: the row has a backend of its own")
+        raise BadInput("--backend cannot be used with --row: the row has its own backend")
     options: dict[str, Any] = {
         "training": None if training is None else training == "true",
         "mask": reading.read_values(mask, "--mask") if mask else None,

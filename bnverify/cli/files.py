@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Example,
-    short_help="Save under each Keras and load under each other one.",
+    short_help="Save under each Keras, load under every other one.",
     example="""
         bnverify files
         bnverify files keras-2.15.0-tensorflow keras-3.15.1-tensorflow
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     """,
 )
 @row_selection
-@click.option("--all", "every", is_flag=True, help="All rows, not one of each era.")
+@click.option("--all", "every", is_flag=True, help="All rows, not only one of each era.")
 @click.option("--jobs", default=2, type=click.IntRange(1), metavar="N", help="Rows at a time.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write what came out to this file.")
-@click.option("-v", "--verbose", is_flag=True, help="Show why something was excused or not tested, too.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results to this file.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show why a file was excused or not tested.")
 def files(
     rows: tuple[str, ...],
     path: Path | None,
@@ -39,7 +39,7 @@ def files(
     json_file: Path | None,
     verbose: bool,
 ) -> None:
-    """Save a layer under each Keras, load it under each other one, and go on training.
+    """Save a layer under each Keras, load it under every other one, and continue training.
 
     Formats: .keras, .weights.h5 and the legacy .h5. Without rows, one of each era.
     """

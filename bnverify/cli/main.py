@@ -25,9 +25,9 @@ from bnverify.errors import BadInput
 @click.group(context_settings=CONTEXT)
 @click.version_option(package_name="bnverify")
 def cli() -> None:
-    """Does this batch-normalization layer compute what Keras says it computes?
+    """Does this batch normalization layer compute what Keras promises?
 
-    Exit codes: 0 conforms, 1 deviates, 2 bad usage or input, 3 nothing could be tested, 130 interrupted.
+    Exit codes: 0 conforms, 1 does not conform, 2 bad usage or input, 3 nothing could be tested, 130 interrupted.
     """
 
 
@@ -36,10 +36,10 @@ for command in (run, explain, show, list_cases, contract, matrix, diff, bisect, 
 
 
 def main() -> None:
-    """Entry point: every foreseeable failure is one line on standard error and exit code 2."""
+    """Entry point. Every foreseeable failure is one line on standard error and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an encoding that lacks ² or ─ must not end a run
+            stream.reconfigure(errors="replace")  # an encoding without ² or ─ must not end a run
     try:
         cli(standalone_mode=False)
         sys.stdout.flush()
@@ -55,7 +55,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("bnverify: interrupted before any verdict", err=True)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader, such as head, closed the output
+    except BrokenPipeError:  # the reader, such as head, has closed the output
         _drop_output()
         sys.exit(CONFORMS)
     except OSError as error:
@@ -65,5 +65,5 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """Discards buffered output, so that the interpreter does not fail while it ends."""
+    """Discards buffered output, so that the interpreter does not fail when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

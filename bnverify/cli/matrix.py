@@ -1,4 +1,4 @@
-"""`bnverify matrix`: verify many Keras, each in an environment of its own."""
+"""`bnverify matrix`: test many Keras, each in its own environment."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from bnverify.matrix.rows import Row
     from bnverify.matrix.runs import RowOutcome
 
-SHORTEST = 0.1  # seconds of patience
+SHORTEST = 0.1  # the smallest --patience, in seconds
 
 
 @click.command(
     cls=Example,
-    short_help="Verify many Keras, each in its own environment.",
+    short_help="Test many Keras, each in its own environment.",
     example="""
         bnverify matrix
         bnverify matrix --only 'keras>=3.8' --backend torch
@@ -54,9 +54,9 @@ SHORTEST = 0.1  # seconds of patience
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the chart as Markdown to this file.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the chart as one HTML page to this file.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
-@click.option("-v", "--verbose", is_flag=True, help="Show the numbers of known deviations, and what was not tested.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show numbers of known deviations and what was not tested.")
 def matrix(**given: Any) -> None:
-    """Verify many Keras side by side, each in an environment of its own.
+    """Test many Keras side by side, each in its own environment.
 
     Exit code 2 if a row cannot be installed. A row is skipped if this machine does not have its interpreter.
     """
@@ -73,7 +73,7 @@ def matrix(**given: Any) -> None:
 
 
 class MatrixOptions(NamedTuple):
-    """What `bnverify matrix` was given, by the names of its parameters."""
+    """The options of `bnverify matrix`, by the names of its parameters."""
 
     rows: tuple[str, ...]
     path: Path | None
@@ -96,7 +96,7 @@ class MatrixOptions(NamedTuple):
 
     @property
     def reports(self) -> dict[str, Path]:
-        """The reports that are written, by option."""
+        """The reports to write, by option."""
         files = {"--markdown": self.markdown, "--html": self.html, "--junit": self.junit}
         return {option: path for option, path in files.items() if path}
 
@@ -112,7 +112,7 @@ class MatrixOptions(NamedTuple):
 
 
 def _verify_rows(options: MatrixOptions, rows: Sequence[Row]) -> int:
-    """Runs the rows, shows what came out and writes the reports; the exit code."""
+    """Runs the rows, shows the results and writes the reports. Returns the exit code."""
     from bnverify.cases.suites import choose
     from bnverify.matrix.runs import Job
 
@@ -156,17 +156,17 @@ def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tupl
 
 
 def _baseline_of(name: str, folder: Path) -> Record | None:
-    """The record of a row in a folder of records; None where it has none yet."""
+    """The record of a row in a folder of records; None if there is none."""
     from bnverify.matrix.records import load_record
 
     if not folder.is_dir():
-        raise BadInput(f"--baseline {folder}: no such folder; allowed: a folder of records, as --records writes")
+        raise BadInput(f"--baseline {folder}: no such folder; allowed: a folder of records that --records wrote")
     file = folder / f"{name}.json"
     return load_record(file, "--baseline") if file.is_file() else None
 
 
 def _against(outcomes: Sequence[RowOutcome], before: dict[str, Record | None]) -> tuple[list[str], int]:
-    """What changed from the baseline, a line each, and how many changes are regressions."""
+    """The changes from the baseline, one line each, and the number of regressions."""
     from bnverify.matrix.difference import difference
     from bnverify.views.diff_text import change_line
 
@@ -177,11 +177,11 @@ def _against(outcomes: Sequence[RowOutcome], before: dict[str, Record | None]) -
             continue
         old = before[name]
         if old is None:
-            notes.append(f"{name}: the baseline has no record of it")
+            notes.append(f"{name}: the baseline has no record of this row")
             worse += not outcome.record.ok
             continue
         if not set(old.cases) & set(outcome.record.cases):
-            notes.append(f"{name}: no case is in the baseline, too: nothing was compared")
+            notes.append(f"{name}: the baseline has none of these cases; nothing was compared")
             worse += 1
         for change in difference(old, outcome.record):
             notes.append(f"{name}: {change_line(change)}")
@@ -226,7 +226,7 @@ def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports
 
 
 def _exit_code(outcomes: Sequence[RowOutcome], worse: int | None) -> int:
-    """The exit code. With a baseline only regressions count; without one every deviation does."""
+    """The exit code. With a baseline only regressions count; without one every failure does."""
     tested = [outcome.record for outcome in outcomes if outcome.record is not None and outcome.record.tested]
     if any(outcome.problem and not outcome.skipped for outcome in outcomes):
         return BAD_INPUT

@@ -14,7 +14,7 @@ CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_w
 
 
 class Example(click.Command):
-    """A command whose help ends with an example, set off from the text."""
+    """A command whose help ends with examples."""
 
     def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **{"context_settings": CONTEXT, **kwargs})
@@ -27,7 +27,7 @@ class Example(click.Command):
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Options as one decorator, in the order in which help lists them."""
+    """Several options as one decorator, in the order of the help."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -37,21 +37,26 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-selection = _together(  # which cases are meant
+selection = _together(  # options that select cases
     click.option("--suite", default="default", metavar="NAME", help="smoke, default, full or regressions."),
     click.option("--case", "ids", multiple=True, metavar="ID", help="This case instead of a suite (repeatable)."),
     click.option(
-        "-k", "select", default="", show_default=False, metavar="EXPR", help="Only ids that fit, as 'offset and not axis:1'."
+        "-k",
+        "select",
+        default="",
+        show_default=False,
+        metavar="EXPR",
+        help="Only ids that fit, such as 'offset and not axis:1'.",
     ),
 )
 matrix_file = click.option(
     "--file",
     "path",
     type=click.Path(path_type=Path),
-    show_default="ci/matrix.toml, here or above, or the one that ships",
+    show_default="ci/matrix.toml, here or above, or the one of bnverify",
     help="File of rows.",
 )
-row_selection = _together(  # which rows of the matrix are meant
+row_selection = _together(  # options that select rows of the matrix
     click.argument("rows", nargs=-1, metavar="[ROW]..."),
     matrix_file,
     click.option(
@@ -59,7 +64,7 @@ row_selection = _together(  # which rows of the matrix are meant
         default="",
         show_default=False,
         metavar="CONDITION",
-        help="Only rows that fit, as 'keras>=3.8' or 'python<3.8'.",
+        help="Only rows that fit, such as 'keras>=3.8' or 'python<3.8'.",
     ),
     click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable)."),
 )
@@ -69,5 +74,5 @@ def echo_all(lines: Iterable[str]) -> None:
     """Writes lines to standard output in one piece. Raises BrokenPipeError if the reader has closed it."""
     try:
         click.echo("\n".join(lines))
-    except BrokenPipeError:  # click would end with 1; without its errno, this goes on to main
+    except BrokenPipeError:  # click would end with exit code 1; main handles an exception without an errno
         raise BrokenPipeError from None

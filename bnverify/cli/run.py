@@ -1,4 +1,4 @@
-"""`bnverify run`: verify a layer, and write reports."""
+"""`bnverify run`: test a layer and write reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Example,
-    short_help="Verify a layer: that of the installed Keras, or your own.",
+    short_help="Test a layer: of the installed Keras, or your own.",
     example="""
         bnverify run
         bnverify run --suite smoke --json report.json
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     "--target",
     default="keras",
     metavar="NAME",
-    help="Which Keras: keras, tf_keras, tf.keras; or a function as tf.nn.moments, tf.nn.moments@symbolic.",
+    help="Which Keras: keras, tf_keras, tf.keras; or a function, such as tf.nn.moments or tf.nn.moments@symbolic.",
 )
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Backend of Keras 3 (repeatable: one run for each).")
-@click.option("--layer", metavar="MODULE:NAME", help="A layer class, or a factory of layers, instead of Keras' own.")
+@click.option("--layer", metavar="MODULE:NAME", help="Your layer class or factory, instead of Keras' own.")
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option(
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
     help="Worst grade that conforms: blocked, sequential, one-pass.",
 )
 @click.option(
-    "--known", "known_file", type=click.Path(path_type=Path), help="File of known deviations, beside those that ship."
+    "--known", "known_file", type=click.Path(path_type=Path), help="File of your known deviations, added to bnverify's."
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all verdicts to this file.")
 @click.option("--junit", "junit_file", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("--record", type=click.Path(path_type=Path), help="Write verdicts and margins, a baseline, to this file.")
-@click.option("--baseline", type=click.Path(path_type=Path), help="A record: fail on regressions from it only.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="A record; only regressions from it fail.")
 @click.option("-v", "--verbose", is_flag=True, help="List known deviations and what was not tested, with reasons.")
 def run(**given: Any) -> None:
-    """Verify the installed keras.layers.BatchNormalization, a function that gives the same numbers, or a layer of yours."""
+    """Test the installed keras.layers.BatchNormalization, a function that computes a part of it, or your own layer."""
     from bnverify.storage.writing import check_reports
     from bnverify.values import GRADES
 
@@ -70,7 +70,7 @@ def run(**given: Any) -> None:
 
 
 class RunOptions(NamedTuple):
-    """What `bnverify run` was given, by the names of its parameters."""
+    """The options of `bnverify run`, by the names of its parameters."""
 
     suite: str
     ids: tuple[str, ...]
@@ -89,16 +89,16 @@ class RunOptions(NamedTuple):
     verbose: bool
 
     def reports(self) -> dict[str, Path]:
-        """The files that are written, by option. Raises BadInput where several backends would share one."""
+        """The files to write, by option. Raises BadInput if several backends would share one."""
         files = {"--json": self.json_file, "--junit": self.junit_file, "--record": self.record}
         found = {option: path for option, path in files.items() if path}
         if len(self.backends) > 1 and (found or self.baseline):
             option = next(iter(found), "--baseline")
-            raise BadInput(f"{option}: is one file, for {len(self.backends)} backends", allowed="one --backend")
+            raise BadInput(f"{option}: names one file for {len(self.backends)} backends", allowed="one --backend")
         return found
 
     def read_baseline(self) -> Record | None:
-        """The record to compare with. Raises BadInput where the file holds none."""
+        """The record to compare with. Raises BadInput if the file is not a record."""
         from bnverify.matrix.records import load_record
 
         return load_record(self.baseline, "--baseline") if self.baseline else None
@@ -136,7 +136,7 @@ def _run(options: RunOptions) -> list[tuple[Results, Record]]:
 
 
 def _report(options: RunOptions, results: Results, recording: Record, before: Record | None) -> int:
-    """Shows the results and writes the files; the exit code."""
+    """Shows the results and writes the files. Returns the exit code."""
     from bnverify.matrix.records import record_as_text
     from bnverify.storage.writing import write_whole
     from bnverify.views import terminal
@@ -157,7 +157,7 @@ def _report(options: RunOptions, results: Results, recording: Record, before: Re
 
 
 def _against(before: Record, now: Record, results: Results) -> int:
-    """Shows what changed from a baseline; the exit code, for which only regressions count."""
+    """Shows the changes from a baseline. Returns the exit code; only regressions count."""
     from bnverify.matrix.difference import difference, regressions
     from bnverify.views.diff_text import change_line
 
@@ -166,7 +166,7 @@ def _against(before: Record, now: Record, results: Results) -> int:
     for change in changes or ():
         click.echo(f"  {change_line(change)}")
     if not set(before.cases) & set(now.cases):
-        click.echo("  no case is in both: nothing was compared")
+        click.echo("  the baseline has none of these cases; nothing was compared")
         return INTERRUPTED if results.interrupted else NOTHING_TESTED
     if not changes:
         click.echo("  nothing has changed")
@@ -174,7 +174,7 @@ def _against(before: Record, now: Record, results: Results) -> int:
 
 
 def exit_code(results: Any) -> int:
-    """The exit code of a run; one that Ctrl-C ended says so."""
+    """The exit code of a run. A run that Ctrl-C ended has its own code."""
     if results.interrupted:
         return INTERRUPTED
     if not results.tested and not any(verdict.status.fails for verdict in results.verdicts):

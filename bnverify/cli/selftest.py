@@ -1,4 +1,4 @@
-"""`bnverify selftest`: plant faults in real layers and see whether each is caught."""
+"""`bnverify selftest`: plant faults in real layers and check that each is caught."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bnverify.cli.options import CONFORMS, DEVIATES, Example
 @click.option("-k", "select", default="", show_default=False, metavar="EXPR", help="Only mutants whose key fits.")
 @click.option("--suite", default="smoke", metavar="NAME", help="Suite that must catch them.")
 def selftest(select: str, suite: str) -> None:
-    """Verify the verifier: plant faults in real Keras layers and see whether each is caught."""
+    """Test bnverify itself: plant faults in real Keras layers and check that each is caught."""
     from bnverify.running.selftest import selftest_score
     from bnverify.views import terminal
     from bnverify.views.selftest_view import show_score

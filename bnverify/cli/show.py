@@ -15,7 +15,7 @@ from bnverify.cli.options import Example
 @click.argument("case")
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
 def show(case: str, seed: int) -> None:
-    """Explain a case: the layer, its inputs, what must come out of each step and within what bound."""
+    """Explain a case: the layer, its inputs, and the expected result of each step with its bound."""
     from bnverify.cases.suites import choose
     from bnverify.views import terminal
     from bnverify.views.case_view import case_lines

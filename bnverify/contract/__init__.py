@@ -1,4 +1,4 @@
-"""The clauses of the Keras BatchNormalization contract, in the order of reports. Their position is their number."""
+"""The clauses of the Keras BatchNormalization contract, in the order of reports. A clause's number is its position here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from bnverify.contract.clause import Clause
 
 PARTS = (structure, outputs, moving, masks, renorm, gradients, laws, modes, replicas, files, misuse)
 CLAUSES: tuple[Clause, ...] = tuple(clause for part in PARTS for clause in part.CLAUSES)
-OF_CALLS = tuple(clause for part in PARTS[1:-1] for clause in part.CLAUSES)  # what each part of a case is held against
-OF_MISUSE = misuse.CLAUSES  # what a case of misuse is held against, and nothing else
+OF_CALLS = tuple(clause for part in PARTS[1:-1] for clause in part.CLAUSES)  # checked in each sub-case of a case
+OF_MISUSE = misuse.CLAUSES  # the only clauses that a case of misuse is checked against
 _ATTRIBUTES = (
     "inference-updates-nothing",
     "frozen-updates-nothing",
@@ -20,5 +20,5 @@ _ATTRIBUTES = (
     "replicas-file",
     *(clause.key for clause in files.CLAUSES),
 )
-NUMBERS = tuple(c.key for c in OF_CALLS if c.key not in _ATTRIBUTES)  # held against bounds
+NUMBERS = tuple(c.key for c in OF_CALLS if c.key not in _ATTRIBUTES)  # checked against error bounds
 BY_KEY = {clause.key: clause for clause in CLAUSES}

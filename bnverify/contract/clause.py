@@ -20,9 +20,9 @@ PAPER = "Ioffe & Szegedy 2015, https://arxiv.org/abs/1502.03167"
 class Clause:
     """One numbered rule of the Keras BatchNormalization contract.
 
-    key: short name for command lines and data files; rule: the promise in words and formula; source: where it is promised;
-    check: yields a Check for each time the evidence lets the rule be tested. companion: where the rule is about two
-    observations, the case and inputs of the second one; None where a case does not lend itself to it.
+    key: short name for command lines and data files. rule: the promise, in words and as a formula. source: the document that
+    promises it. check: yields one Check for each place where the evidence can test the rule. companion: for a rule that
+    compares two observations, the case and inputs of the second one; it returns None for a case that has no second observation.
     """
 
     key: str

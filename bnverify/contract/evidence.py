@@ -1,4 +1,4 @@
-"""The evidence that clauses are held against: what the reference expects beside what the target gave, call by call."""
+"""Evidence: what the reference expects and what the target gave, call by call. Clauses are checked against it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from bnverify.reference.formulas import KERAS, Formulas
 from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Check, Grade, Mismatch, Observation, Status, StepObservation
 
-UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="not observable in this mode")  # the judge drops it
+UNSEEN = Check("", "", None, Status.INCONCLUSIVE, reason="not observable in this mode")  # the judge drops a check of this kind
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the reference says about a case: its calls, each with its bounds. formulas: the promised ones."""
+    """What the reference says about a case: its calls, each with its bounds. formulas: the promised formulas."""
 
     case: Case
     calls: tuple[Call, ...]
@@ -33,25 +33,26 @@ class Expectation:
 
 
 def expect(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> Expectation:
-    """The expectation of `case` fed with `inputs`.
+    """The expectation of `case` with `inputs`.
 
-    With other `formulas`, what a layer with that fault would give; with other `formats`, the bounds of a layer that computes
-    in those instead of the ones that its dtype policy promises.
+    With other `formulas`, the expectation of a layer with that fault. With other `formats`, the bounds of a layer that computes
+    in those formats instead of the ones that its dtype policy promises.
     """
     return replace(with_bounds(case, trace_case(case, inputs, formulas, formats), formats), formulas=formulas)
 
 
 def with_bounds(case: Case, calls: tuple[Call, ...], formats: Precision | None = None) -> Expectation:
-    """The expectation that the calls of a trace make up."""
+    """The expectation for a given trace of calls."""
     formats = formats or precision(case.policy, case.dtype)
     return Expectation(case, calls, follow(case, calls, formats), formats)
 
 
 @dataclass(frozen=True)
 class CallEvidence:
-    """One call: what the reference says, its bounds, what the target gave.
+    """One call: what the reference says, its bounds, and what the target gave.
 
-    thawed: whether the layer had been frozen and unfrozen; pinned: whether a model calls it with training=False in training.
+    thawed: whether the layer was frozen and unfrozen before. pinned: whether a model passes training=False to the layer even
+    when the model trains.
     """
 
     call: Call
@@ -62,16 +63,16 @@ class CallEvidence:
 
     @property
     def output_bound(self) -> Array:
-        """The bounds of the output, whole, with a leading axis over the grades."""
+        """The bounds of the whole output, with a leading axis over the grades."""
         with np.errstate(all="ignore"):
             return np.asarray(np.abs(self.call.x - self.call.mean) * self.bounds.slope + self.bounds.offset)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A case's expectation beside its observation. Clauses ask it for calls and turn numbers into checks.
+    """A case's expectation and its observation. Clauses take calls from it and turn numbers into checks.
 
-    companions: by clause key, the evidence of the second observation that a clause asked for.
+    companions: by clause key, the evidence of the second observation that the clause asked for.
     """
 
     expectation: Expectation
@@ -89,18 +90,18 @@ class Evidence:
 
     @property
     def channel_axis(self) -> int | None:
-        """The axis of x that counts channels, where it is a single one."""
+        """The channel axis of x, if there is exactly one."""
         return self.case.kept[0] if len(self.case.kept) == 1 else None
 
     @property
     def built(self) -> bool:
-        """Whether the target came as far as having been built, which in mode:unbuilt its first call does."""
+        """Whether the target was built. In mode:unbuilt the first call builds it."""
         late = self.case.how.builds_late and self.observation.failure is not None and not self.observation.weights
         return self.observation.built and not late
 
     @cached_property
     def calls(self) -> tuple[CallEvidence, ...]:
-        """The calls that the target got through, in order."""
+        """The calls that the target completed, in order."""
         steps = self.observation.steps
         pairs = zip(self.expectation.calls, self.expectation.bounds, strict=True)
         return tuple(
@@ -110,7 +111,7 @@ class Evidence:
         )
 
     def _thawed(self) -> list[bool]:
-        """Per call, whether the layer had been frozen and unfrozen before."""
+        """For each call, whether the layer was frozen and unfrozen before it."""
         return [
             "F" in trail and trail.rindex("F") < trail.rfind("U")
             for trail in ("".join(s.value for s in self.case.steps[: c.index]) for c in self.expectation.calls)
@@ -122,7 +123,7 @@ class Evidence:
         return changes[-1] is Step.FREEZE if changes else not self.case.config.trainable
 
     def weights_before(self, index: int) -> dict[str, Array]:
-        """The weights that the target held just before step `index`."""
+        """The target's weights just before step `index`."""
         return dict(self.observation.steps[index - 1].weights if index else self.observation.initial)
 
     def output(self, clause: str, evidence: CallEvidence) -> Check:
@@ -146,7 +147,7 @@ class Evidence:
         return self.numbers(clause, name, evidence.call.index, actual, numbers, 0)
 
     def gradient(self, clause: str, name: str, c: CallEvidence) -> Check:
-        """The check of a gradient of a call: of x, gamma or beta, or "second", that of the gradient of x."""
+        """The check of one gradient of a call: of x, gamma or beta, or "second", the gradient of the gradient of x."""
         gradient, quantity = c.bounds.gradients[name], "dL/dx'" if name == "second" else f"dL/d{name}"
         if "gradients" in c.observed.hidden:
             return UNSEEN
@@ -161,7 +162,7 @@ class Evidence:
     def numbers(
         self, clause: str, quantity: str, step: int | None, actual: Array, numbers: Numbers, channel_axis: int | None
     ) -> Check:
-        """Compares and grades: conforms up to the required grade, unstable above it, wrong when no grade explains."""
+        """Compare and grade: CONFORMS up to the required grade, UNSTABLE above it, WRONG if no grade explains the numbers."""
         if actual.shape != numbers.shape:
             return self.texts(clause, quantity, step, expected=f"shape {numbers.shape}", actual=f"shape {actual.shape}")
         if actual.dtype.kind not in "biuf":
@@ -171,7 +172,7 @@ class Evidence:
         comparison = compare(actual, numbers)
         if comparison.grade <= self.required:
             if not comparison.conclusive:
-                reason = "every bound is infinite: no error would show"
+                reason = "every bound is infinite, so no error can be detected"
                 return Check(clause, quantity, step, Status.INCONCLUSIVE, reason=reason)
             return Check(clause, quantity, step, Status.CONFORMS, comparison.grade, comparison.margin)
         status = Status.WRONG if comparison.grade is Grade.NONE else Status.UNSTABLE
@@ -180,13 +181,13 @@ class Evidence:
         return Check(clause, quantity, step, status, comparison.grade, margin, mismatch)
 
     def texts(self, clause: str, quantity: str, step: int | None, *, expected: str, actual: str) -> Check:
-        """The check of an attribute, which must be equal."""
+        """The check that an attribute equals the promised value."""
         if actual == expected:
             return Check(clause, quantity, step, Status.CONFORMS)
         return Check(clause, quantity, step, Status.WRONG, mismatch=Mismatch(expected=expected, actual=actual))
 
     def unchanged(self, clause: str, name: str, index: int) -> Check:
-        """The check that step `index` left a weight bit for bit as it was (NaN equal to NaN)."""
+        """The check that step `index` left every bit of a weight unchanged (NaN equals NaN)."""
         near = self.observation.steps[max(index - 1, 0) : index + 1]
         if any("weights" in step.hidden for step in near) or not (index or self.observation.initial):
             return UNSEEN
@@ -204,9 +205,9 @@ class Evidence:
         promised: str,
         channel_axis: int | None = None,
     ) -> Check:
-        """The check that two arrays are there, of one dtype and shape, and of the same values (NaN equal to NaN).
+        """The check that both arrays exist and have the same dtype, shape and values (NaN equals NaN).
 
-        promised: where the expected value is from, in words that follow it.
+        promised: where the expected value comes from; the report prints it after the value.
         """
         if expected is None or actual is None:
             return self.texts(clause, quantity, step, expected="present", actual="missing")

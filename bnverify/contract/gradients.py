@@ -1,4 +1,4 @@
-"""Clauses on gradients under a random upstream gradient, and on the updates of gamma and beta that follow from them."""
+"""Clauses on gradients for a random upstream gradient, and on the updates of gamma and beta that follow from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARAMETERS = ("gamma", "beta")
 
 
 def gradient_clause(c: CallEvidence) -> str:
-    """The clause that the gradients of a call fall under; exactly one for each call that is differentiated."""
+    """The clause that covers the gradients of a call; exactly one for each differentiated call."""
     if c.call.before.frozen:
         return "gradient-frozen"
     if not c.call.normalizes_with_batch:
@@ -114,21 +114,21 @@ CLAUSES = (
     Clause(
         "gradient-inference",
         "gradients in inference",
-        "training=False: the statistics are constants: dL/dx = s*dL/dy, dL/dgamma = sum(dL/dy*x̂), dL/dbeta = sum(dL/dy)",
+        "training=False: mean and variance are constants: dL/dx = s*dL/dy, dL/dgamma = sum(dL/dy*x̂), dL/dbeta = sum(dL/dy)",
         PAPER + ", algorithm 2",
         check_inference_gradients,
     ),
     Clause(
         "gradient-frozen",
         "gradients when frozen",
-        "trainable=False: dL/dx is as in inference; gamma and beta have no gradients",
+        "trainable=False: dL/dx is the same as with training=False; gamma and beta have no gradients",
         KERAS_DOC + ", “About setting layer.trainable = False”",
         check_frozen_gradients,
     ),
     Clause(
         "masked-gradient",
         "gradients in training under a mask",
-        "as in training, with mean and variance as functions of the unmasked positions only; masked positions have "
+        "the formulas of training, with mean and variance as functions of the unmasked positions only; masked positions have "
         "dL/dx = s*dL/dy",
         KERAS_DOC + ", `mask`",
         check_masked,
@@ -136,14 +136,14 @@ CLAUSES = (
     Clause(
         "renorm-gradient",
         "gradients in training with renorm",
-        "as in training, with gamma*r in place of gamma, and r and d as constants; dL/dgamma = sum(dL/dy*(x̂*r + d))",
+        "the formulas of training with gamma*r in place of gamma; r and d are constants; dL/dgamma = sum(dL/dy*(x̂*r + d))",
         "Ioffe 2017, Batch Renormalization, https://arxiv.org/abs/1702.03275, section 3",
         check_renorm,
     ),
     Clause(
         "gradient-second",
         "second derivatives in training",
-        "the derivative of dL/dx in a direction equals that of the closed form of dL/dx",
+        "the derivative of dL/dx in a random direction equals the derivative of the closed form of dL/dx",
         PAPER + ", section 3, differentiated",
         check_second,
     ),
@@ -157,15 +157,15 @@ CLAUSES = (
     Clause(
         "regularizer-losses",
         "losses of regularizers",
-        "layer.losses sum up to those of gamma_regularizer and beta_regularizer; a frozen layer has none",
-        KERAS_DOC + "; https://keras.io/api/layers/regularizers/; frozen: Layer.losses are those of trainable_weights, "
+        "the sum of layer.losses is the sum of gamma_regularizer and beta_regularizer; a frozen layer has no losses",
+        KERAS_DOC + "; https://keras.io/api/layers/regularizers/; frozen: Layer.losses covers trainable_weights only, "
         "https://github.com/keras-team/keras/blob/v3.15.1/keras/src/layers/layer.py",
         check_losses,
     ),
     Clause(
         "optimizer-step",
         "a step of gradient descent",
-        f"after a step of SGD({RATE}) gamma is constraint(gamma - {RATE}*dL/dgamma), and beta likewise",
+        f"after a step of SGD({RATE}) gamma is constraint(gamma - {RATE}*dL/dgamma); the same formula holds for beta",
         KERAS_DOC + "; https://keras.io/api/layers/constraints/",
         check_optimizer,
     ),

@@ -1,7 +1,7 @@
-"""Laws: relations that hold between two calls for any input. Each law needs a second observation.
+"""Laws: relations between two calls that hold for any input. Each law needs a second observation.
 
-A case names its law (`law:permutation`). The second call's output, put back into the order of the first, must differ from it by
-no more than the bounds of both, and by what the references of the two differ where an input of the second had to be rounded.
+A case names its law (`law:permutation`). The second call's output is put back into the order of the first. Then the two may
+differ by the sum of both bounds, plus the difference of their references where an input of the second call had to be rounded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Back = Callable[[Array, Array, Case], Array]
 
 
 def _moved(case: Case, inputs: Inputs, change: Callable[[Array], Array], **changes: object) -> Other:
-    """The case with a changed batch (and fields); None where the layer's entry would round the change away."""
+    """The case with a changed batch (and fields). None if the layer's input dtype would round the change away."""
     x = inputs.batches[0]
     assert x is not None
     with np.errstate(all="ignore"):
@@ -90,7 +90,7 @@ def transposed(case: Case, inputs: Inputs) -> Other:
 
 
 def merged(case: Case, inputs: Inputs) -> Other:
-    """All reduced axes before the kept one in one, and all after it in one."""
+    """x with all reduced axes before the kept axis merged into one, and all after it merged into one."""
     if inputs.masks or len(case.kept) > 1 or len(case.shape) < 3:
         return None
     kept = case.kept[0]
@@ -138,7 +138,7 @@ def renormalized(case: Case, inputs: Inputs) -> Other:
 
 
 def _with(case: Case, inputs: Inputs, weights: dict[str, Array], **changes: object) -> Other:
-    """The first call of the case with other weights (and fields)."""
+    """The first call of the case, with other weights (and fields)."""
     changes = {"steps": case.steps[:1], **changes}
     given = replace(inputs, weights={**(inputs.weights or {}), **weights}, batches=inputs.batches[:1], masks=inputs.masks[:1])
     return replace(case, law="", **changes), given  # type: ignore[arg-type]
@@ -146,7 +146,9 @@ def _with(case: Case, inputs: Inputs, weights: dict[str, Array], **changes: obje
 
 @dataclass(frozen=True)
 class Law:
-    """A law by the name that cases call it: the second call, and how its output is put back into the order of the first."""
+    """A law by its name in case ids: how to make the second call, and how to put its output back into the order of the
+    first.
+    """
 
     name: str
     key: str
@@ -218,23 +220,27 @@ _WORDS = {
     "channels": ("independence of channels", "changing one channel of x does not change any other channel of y", _SAME),
     "transposition": (
         "transposed inputs",
-        "moving the kept axis, and `axis` with it, transposes y and changes nothing else",
+        "moving the kept axis and changing `axis` to match only transposes y",
         _SAME,
     ),
-    "axes": ("merged axes", "merging reduced axes into one reshapes y and changes nothing else", _SAME),
-    "epsilon": ("epsilon beside the variance", "training=False: moving_variance+d and epsilon-d give the same y", KERAS_DOC),
+    "axes": ("merged axes", "merging reduced axes into one only reshapes y", _SAME),
+    "epsilon": (
+        "epsilon is added to the variance",
+        "training=False: moving_variance+d and epsilon-d give the same y",
+        KERAS_DOC,
+    ),
     "statistics": (
         "training as inference",
         "training=False with the batch's statistics loaded gives the same y as training=True",
         KERAS_DOC,
     ),
     "mask": (
-        "a mask that masks nothing",
+        "an all-true mask",
         "training with a mask that is true everywhere gives the same y as training without a mask",
         KERAS_DOC,
     ),
     "renorm": (
-        "renorm that corrects nothing",
+        "renorm without corrections",
         "renorm with r clipped to 1 and d to 0 gives the same y as no renorm",
         KERAS_DOC,
     ),

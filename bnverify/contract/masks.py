@@ -1,4 +1,4 @@
-"""Clauses about masks: which positions the statistics are taken over, and what masked positions give."""
+"""Clauses about masks: which positions the statistics include, and what the layer returns at masked positions."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ CLAUSES = (
     Clause(
         "masked-training",
         "output in training under a mask",
-        "training=True: mean and variance are taken over the positions where the mask is true, independent of the "
-        "other values; all positions are normalized with them",
+        "training=True: mean and variance are computed from the positions where the mask is true only; they normalize all "
+        "positions, masked ones too",
         MASK,
         check_masked_training,
     ),
@@ -51,7 +51,7 @@ CLAUSES = (
     Clause(
         "masked-inference",
         "output in inference under a mask",
-        "training=False: a mask changes nothing; the moving statistics normalize all positions",
+        "training=False: a mask has no effect; the moving statistics normalize all positions",
         MASK + " (“during training”)",
         check_masked_inference,
     ),

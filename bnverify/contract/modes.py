@@ -1,4 +1,4 @@
-"""Clauses about ways of running: what a model changes, that all ways agree, and that the same call gives the same twice."""
+"""Clauses about modes: what a model changes, that all modes agree, and that repeating a call gives the same numbers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_uncompiled(e: Evidence) -> Iterator[Check]:
 
 
 def by_plain_calls(case: Case, inputs: Inputs) -> tuple[Case, Inputs] | None:
-    """The same case by calls of the layer itself, without gradients and files."""
+    """The same case in mode:call, without gradients and files."""
     if not case.how.plain or Step.SAVE in case.steps or case.law:
         return None
     return replace(case, mode="call"), inputs
@@ -54,7 +54,7 @@ def check_agree(e: Evidence) -> Iterator[Check]:
 
 
 def _failed(e: Evidence, clause: str, other: Evidence) -> Iterator[Check]:
-    """A second observation that raises where the first did not, or that cannot be made here."""
+    """The check for a second observation that cannot be made here, or that raises where the first did not."""
     failure = other.observation.failure
     if failure is not None and failure.type == "NotHere":
         yield Check(clause, "y", 0, Status.INCONCLUSIVE, reason=failure.text)
@@ -63,10 +63,10 @@ def _failed(e: Evidence, clause: str, other: Evidence) -> Iterator[Check]:
 
 
 def _close(e: Evidence, clause: str, one: CallEvidence, two: CallEvidence) -> Check:
-    """Whether the outputs of two calls that must give the same differ by no more than the bounds of both."""
+    """Whether the outputs of two calls that must agree differ by no more than the bounds of both."""
     y, other = one.observed.y, two.observed.y
     if y is None or other is None or y.shape != e.case.shape or other.dtype.kind not in "biuf" or y.dtype.kind not in "biuf":
-        return UNSEEN  # the clauses on y report it
+        return UNSEEN  # other clauses report a wrong y
     if other.shape != y.shape:
         return e.texts(clause, "y", one.call.index, expected=f"shape {other.shape}", actual=f"shape {y.shape}")
     numbers = weight_numbers(other.astype(one.call.mean.dtype), one.output_bound + two.output_bound, e.formats.output)
@@ -114,8 +114,8 @@ CLAUSES = (
     Clause(
         "pinned",
         "training=False inside a model",
-        "a layer that was called with training=False when its model was made infers and updates nothing, for any "
-        "`training` that the model, or fit, is called with",
+        "a layer that is called with training=False inside a model normalizes with the moving statistics and updates "
+        "nothing, even if the model or fit runs with training=True",
         TRANSFER + " (“the layer will be run in inference mode … even after unfreezing”)",
         check_pinned,
     ),
@@ -128,8 +128,8 @@ CLAUSES = (
     ),
     Clause(
         "ways-agree",
-        "all ways of running agree",
-        "a layer gives the same output in every mode: called by a model, by fit and predict, compiled, or stateless",
+        "all modes agree",
+        "a layer gives the same output in every mode: called directly, in a model, in fit and predict, compiled, or stateless",
         KERAS_MODEL_DOC + "; " + KERAS_DOC,
         check_agree,
         companion=by_plain_calls,
@@ -137,7 +137,7 @@ CLAUSES = (
     Clause(
         "repeatable",
         "the same call twice",
-        "two layers that are made, fed and called in the same way give the same bits: y, weights and gradients",
+        "two layers with the same arguments, inputs and calls give bit-identical y, weights and gradients",
         DETERMINISM,
         check_repeatable,
         companion=again,

@@ -1,4 +1,4 @@
-"""Clauses about the moving statistics: how a training call moves them, and that nothing else does."""
+"""Clauses about the moving statistics: how a training call updates them, and that nothing else does."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bnverify.values import Check
 
 
 def trains(c: CallEvidence) -> bool:
-    """Whether a call moves the statistics."""
+    """Whether a call updates the moving statistics."""
     return c.call.updates
 
 
 def _trained(c: CallEvidence) -> bool:
-    """Whether a call trains a layer that is not frozen; what it leaves is checked under a fault that moves nothing, too."""
+    """Whether a call trains a layer that is not frozen. Its weights are checked even if a known fault updates nothing."""
     return trains(c) or (bool(c.call.step.training) and not c.call.before.frozen and not c.pinned)
 
 
 def _plain(c: CallEvidence) -> bool:
-    """Whether a call trains, and no other clause says how it moves the statistics."""
+    """Whether a call trains and no clause on frozen layers, masks or renorm covers its update."""
     return _trained(c) and not c.thawed and c.call.mask is None and c.call.correction is None
 
 
@@ -80,14 +80,14 @@ CLAUSES = (
     Clause(
         "inference-updates-nothing",
         "inference updates nothing",
-        "a call with training=False, or without `training`, does not change a bit of the moving statistics",
+        "a call with training=False, or without `training`, leaves every bit of the moving statistics unchanged",
         KERAS_DOC,
         check_inference_updates_nothing,
     ),
     Clause(
         "frozen-updates-nothing",
         "a frozen layer updates nothing",
-        "trainable=False: a call with training=True does not change a bit of the moving statistics",
+        "trainable=False: a call with training=True leaves every bit of the moving statistics unchanged",
         KERAS_DOC + ", “About setting layer.trainable = False”",
         check_frozen_updates_nothing,
     ),

@@ -1,4 +1,4 @@
-"""Clauses about the output: which statistics normalize it, and that it is gamma*(x-mean)/sqrt(var+epsilon)+beta."""
+"""Clauses about the output: it is gamma*(x-mean)/sqrt(var+epsilon)+beta, and which mean and variance it uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bnverify.values import Check
 
 
 def output_clause(c: CallEvidence) -> str:
-    """The clause that a call's output falls under; exactly one for each call."""
+    """The clause that covers a call's output; exactly one for each call."""
     if c.pinned:
         return "pinned"
     if not c.call.step.training:
@@ -50,8 +50,8 @@ CLAUSES = (
     Clause(
         "training-output",
         "output in training",
-        "training=True: y = gamma*(x-mean)/sqrt(var+epsilon)+beta with the batch's own mean and biased variance over all "
-        "axes but `axis`",
+        "training=True: y = gamma*(x-mean)/sqrt(var+epsilon)+beta with the batch's mean and biased variance, computed over "
+        "all axes except `axis`",
         KERAS_DOC + "; " + PAPER + ", algorithm 1",
         check_training,
     ),
@@ -72,7 +72,7 @@ CLAUSES = (
     Clause(
         "frozen-output",
         "output when frozen",
-        "trainable=False: training=True normalizes with the moving statistics, as inference does",
+        "trainable=False: training=True normalizes with the moving statistics, the same as training=False",
         KERAS_DOC + ", “About setting layer.trainable = False”",
         check_frozen,
     ),

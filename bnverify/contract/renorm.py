@@ -1,4 +1,4 @@
-"""Clauses about batch renormalization, where a version has it."""
+"""Clauses about batch renormalization, for the versions that have it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ CLAUSES = (
         "renorm-training",
         "output in training with renorm",
         "renorm=True, training=True: y = (x̂*r + d)*gamma + beta with r = stddev/renorm_stddev in [rmin, rmax] and "
-        "d = (mean-renorm_mean)/renorm_stddev in [-dmax, dmax], of the statistics before the call; stddev = sqrt(var+epsilon)",
+        "d = (mean-renorm_mean)/renorm_stddev in [-dmax, dmax], both from the values before the call; "
+        "stddev = sqrt(var+epsilon)",
         RENORM_PAPER + ", algorithm 1",
         check_renorm_training,
     ),

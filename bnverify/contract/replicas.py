@@ -1,7 +1,7 @@
-"""Clauses about replicas: which batch each normalizes with, which weights must be equal, what is read and saved of them.
+"""Clauses about replicas: which batch each one normalizes with, which weights must be equal, and what is read and saved.
 
-The calls of each replica are parts of the case, held against the clauses of calls like any others; `replicas-batch` names
-what is particular to them. The rest is about the case as a whole.
+The calls of each replica are sub-cases and are checked against the clauses of calls. `replicas-batch` has the one rule of calls
+that only replicas have. The other clauses here are checked on the case as a whole.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def check_read(e: Evidence) -> Iterator[Check]:
 
 
 def _read(e: Evidence, name: str, step: int, actual: Array, values: Array) -> Check:
-    """The check of a statistic as get_weights() gives it. values: those of the replicas, along the first axis."""
+    """The check of a statistic as get_weights() gives it. values: the replicas' values, along the first axis."""
     wide = values.astype(e.formats.wide)
     promised = e.expectation.formulas.replicas_read(np, wide)
     one = promised is None and any(np.array_equal(actual, value, equal_nan=True) for value in values)
@@ -82,7 +82,7 @@ def check_file(e: Evidence) -> Iterator[Check]:
 
 
 def _loaded(e: Evidence, index: int) -> Iterator[Check]:
-    """Whether each replica begins its next call with what was loaded."""
+    """Whether each replica starts its next call from the loaded weights."""
     read = e.observation.steps[index].weights
     for call in e.observation.inner:
         if call.step == index + 1:
@@ -96,32 +96,31 @@ CLAUSES = (
     Clause(
         "replicas-batch",
         "which batch a replica normalizes with",
-        "in training each replica normalizes with its own shard; with synchronized=True, and under "
-        "keras.distribution, each replica normalizes with the batch of all replicas: sums over all values divided "
-        "by their number",
+        "in training each replica normalizes with the statistics of its own shard; with synchronized=True, and under "
+        "keras.distribution, with the statistics of the whole batch of all replicas",
         f"{KERAS_DOC} (synchronized); {KERAS_GUIDE}",
         check_batch,
     ),
     Clause(
         "replicas-equal",
-        "what is equal on all replicas",
-        "gamma and beta have the same bits on all replicas; with synchronized=True or under keras.distribution the "
-        "moving statistics do as well",
+        "weights that are equal on all replicas",
+        "gamma and beta have the same bits on all replicas; with synchronized=True or under keras.distribution the moving "
+        "statistics have, too",
         f"{GUIDE} (mirrored variables “are kept in sync with each other”); {KERAS_DOC} (synchronized)",
         check_equal,
     ),
     Clause(
         "replicas-read",
-        "what get_weights() gives of replicas",
-        "get_weights() gives what a replica holds, or the mean of what all hold: which one is not promised of statistics that "
-        "each replica moved with its own shard",
+        "what get_weights() gives with replicas",
+        "get_weights() gives one replica's value, or the mean of all replicas' values; for moving statistics that each "
+        "replica updated from its own shard, Keras does not promise which",
         AGGREGATION,
         check_read,
     ),
     Clause(
         "replicas-file",
-        "what a file holds of replicas",
-        "a file holds what get_weights() returns, bit for bit, and every replica continues from there after loading",
+        "what a file saves of replicas",
+        "a file has the weights that get_weights() returns, bit for bit, and after loading every replica continues from them",
         GUIDE + " (saving and loading)",
         check_file,
     ),

@@ -1,4 +1,4 @@
-"""Clauses on saving: a loaded layer equals the saved one, and continues as that would."""
+"""Clauses on saving: a loaded layer equals the saved one, and later calls give what the saved layer would give."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEIGHTS_DOC = (
 )
 CLONING = "keras.models.clone_model, https://keras.io/api/models/model/: “newly instantiated weights”"
 UNSAVED = "as without the file"
-FRESH = "fresh "  # how the worker calls a weight that was not set yet
+FRESH = "fresh "  # the worker's text for a weight that was not set yet
 
 
 def saves(case: Case) -> list[int]:
@@ -81,7 +81,9 @@ def check_goes_on(e: Evidence) -> Iterator[Check]:
     if other is None or e.case.how.calls_per_step == "pairs":
         return
     first = saves(e.case)[0]
-    places = [index for index, step in enumerate(e.case.steps) if step is not Step.SAVE]  # of the companion's steps
+    places = [
+        index for index, step in enumerate(e.case.steps) if step is not Step.SAVE
+    ]  # a check that the companion's steps support
     others = {places[c.call.index]: c for c in other.calls}
     for c in e.calls:
         index = c.call.index

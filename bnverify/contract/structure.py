@@ -1,4 +1,4 @@
-"""Clauses about what a layer has before it computes: arguments, weights, and the form of its output."""
+"""Clauses about a layer apart from its numbers: its arguments, its weights, and the shape and dtype of its output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bnverify.contract.clause import KERAS_DOC, KERAS_DTYPE_DOC, KERAS_LAYER_DOC
 from bnverify.contract.evidence import Evidence
 from bnverify.values import Check, Mismatch, Status
 
-PLAIN = ("gamma", "beta", "moving_mean", "moving_variance")  # the weights that have an initializer of their own
+PLAIN = ("gamma", "beta", "moving_mean", "moving_variance")  # the weights whose initializer is an argument
 
 
 def check_returns(e: Evidence) -> Iterator[Check]:
@@ -58,7 +58,9 @@ def check_weight_dtypes(e: Evidence) -> Iterator[Check]:
 
 def check_trainable_weights(e: Evidence) -> Iterator[Check]:
     parameters = [name for name in e.case.config.weight_names() if name in ("gamma", "beta")]
-    listed = len(e.observation.steps) - 1 if e.case.how.builds_late else -1  # when the list was made
+    listed = (
+        len(e.observation.steps) - 1 if e.case.how.builds_late else -1
+    )  # the trainable flags of the moment when the worker listed the weights
     for weight in e.observation.weights:
         expected = str(weight.name in parameters and not e.frozen_after(listed))
         yield e.texts("trainable-weights", weight.name, None, expected=expected, actual=str(weight.trainable))
@@ -115,14 +117,14 @@ CLAUSES = (
     Clause(
         "returns",
         "construction and calls return",
-        "the constructor, build() and every call return without an exception, for inputs of any rank, size and dtype",
+        "the constructor, build() and every call finish without an exception, for inputs of any rank, size and dtype",
         KERAS_DOC + " (inputs: “Input tensor (of any rank)”)",
         check_returns,
     ),
     Clause(
         "arguments",
         "arguments and defaults",
-        "get_config() holds axis, momentum, epsilon, center and scale as given, and the defaults -1, 0.99, 0.001, True, True",
+        "get_config() has axis, momentum, epsilon, center and scale as given; their defaults are -1, 0.99, 0.001, True, True",
         KERAS_DOC,
         check_arguments,
     ),
@@ -151,14 +153,14 @@ CLAUSES = (
     Clause(
         "trainable-weights",
         "trainable weights",
-        "gamma and beta are trainable, the moving statistics are not; a frozen layer lists no trainable weights",
+        "gamma and beta are trainable, the moving statistics are not; a frozen layer has no trainable weights",
         KERAS_DOC + "; " + KERAS_LAYER_DOC,
         check_trainable_weights,
     ),
     Clause(
         "initial-values",
         "initial values",
-        "gamma starts at 1, beta at 0, moving_mean at 0, moving_variance at 1, unless initializers say otherwise; "
+        "gamma starts at 1, beta at 0, moving_mean at 0, moving_variance at 1, unless initializers are given; "
         "with renorm renorm_mean starts at 0, moving_stddev and renorm_stddev at 1",
         KERAS_DOC,
         check_initial_values,

@@ -1,7 +1,7 @@
-"""Expected something else? The usual readings of batch normalization, tried alone and together on the numbers expected.
+"""Expected something else? Common readings of batch normalization are tried, one at a time and together, on expected numbers.
 
-A reading is one departure from what the layer computes: the other statistics, n-1, no epsilon, another axis, momentum the
-other way round. The fewest departures that give exactly the numbers expected are named.
+A reading changes one thing that the layer computes: the other statistics, n-1, no epsilon, another axis, momentum the other way
+round. The report names the smallest set of readings that gives the expected numbers.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from bnverify.reference.hypotheses import HYPOTHESIS_BY_KEY
 from bnverify.reference.machine import Call, trace_case
 from bnverify.values import Grade
 
-LARGE = 1 << 16  # values in x beyond which no more than two departures are tried together
-NEAR = 1e-2  # relative to the spread of the numbers: farther off, a reading is not held against its bounds
-TELLING = 2  # decimal places: numbers given to fewer are taken as they stand
-NEAREST = 0.1  # relative to the largest number: farther off, the closest reading is not told
+LARGE = 1 << 16  # if x has more values than this, at most two readings are combined
+NEAR = 1e-2  # relative to the spread of the numbers: a reading with a larger error is not checked against its bounds
+TELLING = 2  # decimal places: numbers with fewer are taken as exact
+NEAREST = 0.1  # relative to the largest number: a closest reading with a larger error is not reported
 QUANTITIES = ("y", "mean", "variance", "moving_mean", "moving_variance")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is computed: the case, its inputs, and the formulas."""
+    """A computation: the case, its inputs, and the formulas."""
 
     case: Case
     inputs: Inputs
@@ -43,7 +43,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Reading:
-    """One departure in words, and what it changes; None where it says nothing of a setting."""
+    """One reading as text, and what it changes; None if it does not apply to a setting."""
 
     words: str
     change: Callable[[Setting], Setting | None]
@@ -53,9 +53,9 @@ class Reading:
 class Answer:
     """What was expected of a quantity, and which readings give it.
 
-    as_is: whether it is what Keras promises, without any departure; readings: those that give it, each with as few departures
-    as can be; digits: None where they give it within rounding, else the decimal places to which they do; nearest: where none
-    does, the closest and its largest error, None where that is far off; tried: how many.
+    as_is: whether it is what Keras promises, without a reading. readings: the readings that give it, as few as possible.
+    digits: None if they give it within rounding, else the number of decimal places that agree. nearest: if none gives it, the
+    closest and its largest error; None if that is too large. tried: how many were tried.
     """
 
     quantity: str
@@ -68,10 +68,10 @@ class Answer:
 
 
 def compare_expected(expected: object, setting: Setting, formats: Precision) -> tuple[Answer, ...]:
-    """How each expected quantity comes about. expected: an array as y, or arrays by quantity (`QUANTITIES`)."""
+    """How each expected quantity can be computed. expected: an array for y, or arrays by quantity (`QUANTITIES`)."""
     given = expected if isinstance(expected, Mapping) else {"y": expected}
     if unknown := [name for name in given if name not in QUANTITIES]:
-        raise BadInput(f"expected: got {unknown[0]!r}; allowed: an array as y, or a dict of {', '.join(QUANTITIES)}")
+        raise BadInput(f"expected: got {unknown[0]!r}; allowed: an array for y, or a dict of {', '.join(QUANTITIES)}")
     return tuple(_compared(name, _array(name, value, setting.case), setting, formats) for name, value in given.items())
 
 
@@ -87,13 +87,14 @@ def _array(name: str, value: object, case: Case) -> Array:
     if name != "y" and array.size not in sizes:
         channels = math.prod(case.channels_shape)
         raise BadInput(
-            f"expected {name}: got {array.size} values; allowed: {channels}, one for each channel (or as other axes have)"
+            f"expected {name}: got {array.size} values; allowed: {channels}, one for each channel (or for each position of "
+            "another axis)"
         )
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def _compared(name: str, expected: Array, setting: Setting, formats: Precision) -> Answer:
-    """The fewest departures that give `expected` within rounding; where none do, those that give it to the digits given."""
+    """The fewest readings that give `expected` within rounding; if none do, those that agree in the given digits."""
     x = setting.inputs.batches[0]
     most = 2 if x is None or x.size > LARGE else 4
     decimals = _decimals(expected)
@@ -122,18 +123,18 @@ def _compared(name: str, expected: Array, setting: Setting, formats: Precision) 
     return Answer(name, expected, False, nearest=nearest if nearest[1] <= NEAREST * _largest(expected) else None, tried=tried)
 
 
-_Fit = tuple[str, float]  # a reading in words, and its largest error
+_Fit = tuple[str, float]  # a reading as text, and its largest error
 
 
 def _closest(fits: list[_Fit], expected: Array, formats: Precision) -> tuple[str, ...]:
-    """Those that are as close as the closest, but for the rounding of the last digit; no words for no departure."""
+    """The readings that are as close as the closest one, apart from the rounding of the last digit."""
     least = min(error for _, error in fits)
     room = 2 * least + 2 * formats.output.unit_roundoff * _largest(expected)
     return tuple(words for words, error in fits if words and error <= room)
 
 
 def _combined(setting: Setting, departures: int, name: str) -> Iterator[tuple[str, Setting]]:
-    """All settings that are so many departures away, at most one of each kind, each in words."""
+    """All settings with this number of readings, at most one of each kind, each with its text."""
     for kinds in itertools.combinations(_kinds(setting, name), departures):
         for readings in itertools.product(*kinds):
             changed: Setting | None = setting
@@ -144,14 +145,14 @@ def _combined(setting: Setting, departures: int, name: str) -> Iterator[tuple[st
 
 
 def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
-    """The readings that matter to a quantity, by what they are about."""
+    """The readings that affect a quantity, by kind."""
     case = setting.case
     with_batch = setting.formulas.normalizes_with_batch(case.steps[0].training, not case.config.trainable)
-    statistics = [_formula("the batch's own statistics normalize (as in training)", "always-batch")]
+    statistics = [_formula("the batch statistics normalize (as in training)", "always-batch")]
     if with_batch:
         statistics = [
             _formula("the moving statistics normalize (as in inference)", "always-moving"),
-            _formula("the moving statistics normalize (just updated)", "updated-moving"),
+            _formula("the moving statistics normalize (after their update)", "updated-moving"),
         ]
     divisor = [_formula("the variance is divided by n-1 (ddof=1)", "unbiased")]
     masks = [Reading("the mask is left out", _unmasked)] if case.mask else []
@@ -163,7 +164,9 @@ def _kinds(setting: Setting, name: str) -> list[list[Reading]]:
     if name.startswith("moving"):
         moves = setting.formulas.updates(case.steps[0].training, not case.config.trainable)
         kinds += (
-            [_of(MOMENTUM)] if moves else [[Reading("the call moves the statistics, as in training", _moving)], _of(MOMENTUM)]
+            [_of(MOMENTUM)]
+            if moves
+            else [[Reading("the call updates the moving statistics, as in training", _moving)], _of(MOMENTUM)]
         )
     return [kind for kind in kinds if kind]
 
@@ -193,7 +196,7 @@ def _moving(setting: Setting) -> Setting:
 
 
 def _without(names: Sequence[str]) -> Callable[[Setting], Setting | None]:
-    """gamma taken as 1 and beta as 0, where they are something else."""
+    """gamma 1 and beta 0, if the layer has other values."""
     plain = {"gamma": 1.0, "beta": 0.0}
 
     def change(setting: Setting) -> Setting | None:
@@ -211,7 +214,7 @@ def _unmasked(setting: Setting) -> Setting:
 
 
 def _axes(case: Case, scaled: bool) -> list[Reading]:
-    """Other axes kept: the one that the layer reduces by, each other one, none. scaled: whether gamma and beta matter."""
+    """Other kept axes: the axis that the layer reduces, each other axis, none. scaled: whether gamma and beta matter."""
     rank = len(case.shape)
     everything = tuple(range(rank))
     reduced = tuple(axis for axis in everything if axis not in case.kept)
@@ -222,9 +225,9 @@ def _axes(case: Case, scaled: bool) -> list[Reading]:
         if kept == case.kept or not over or all(case.shape[axis] == 1 for axis in over):
             continue
         one = f"one for each position of axis {_and(kept)}" if kept else "one for all"
-        words = f"the statistics are taken over axis {_and(over)}, {one}"
+        words = f"the statistics are computed over axis {_and(over)}, {one}"
         if kept == reduced:
-            words += ": axis as np.mean takes it, for what is reduced"
+            words += ": axis is read as in np.mean, as the axis to reduce"
         found.setdefault(kept, Reading(words, _keeping(kept, scaled)))
     return list(found.values())
 
@@ -233,13 +236,13 @@ def _keeping(kept: tuple[int, ...], scaled: bool) -> Callable[[Setting], Setting
     def change(setting: Setting) -> Setting | None:
         case, weights = setting.case, setting.inputs.weights or {}
         if not setting.formulas.normalizes_with_batch(case.steps[0].training, not case.config.trainable):
-            return None  # there are no moving statistics of another axis
+            return None  # the moving statistics exist for the layer's axis only
         other = replace(case, config=replace(case.config, axis=kept))
         changed = {}
         for name in case.config.weight_names():
             values = weights.get(name, np.array(case.config.initial(name)))
             if scaled and name in ("gamma", "beta") and np.ptp(values) > 0:
-                return None  # nor gamma or beta
+                return None  # so do gamma and beta
             changed[name] = np.full(other.channels_shape, values.flat[0])
         return replace(setting, case=other, inputs=replace(setting.inputs, weights=changed))
 
@@ -259,7 +262,7 @@ def _value(name: str, call: Call) -> Array:
 
 
 def _within(name: str, expected: Array, setting: Setting, formats: Precision) -> bool:
-    """Whether rounding explains what is left: of Keras on TensorFlow or of NumPy (blocked sums), and of what was expected."""
+    """Whether rounding explains the difference: of Keras on TensorFlow, of NumPy, and of the expected numbers."""
     expectation = expect(setting.case, setting.inputs, setting.formulas, formats)
     call, bounds = expectation.calls[0], expectation.bounds[0]
     value = _value(name, call)
@@ -289,6 +292,6 @@ def _largest(expected: Array) -> float:
 
 
 def _decimals(expected: Array) -> int:
-    """The decimal places that the numbers are given to: as many as the one with the most."""
+    """The number of decimal places of the numbers: the largest of any number."""
     texts = [np.format_float_positional(v, trim="-") for v in expected.ravel()[:1000] if np.isfinite(v)]
     return max((len(text.partition(".")[2]) for text in texts), default=0)

@@ -1,6 +1,6 @@
-"""Explanations: one call of a layer step by step, what must come out of each step beside what the layer makes of it.
+"""Explanations: one call of a layer step by step, with the correct result of each step beside the layer's.
 
-The layer is observed twice: as it is; and with momentum 0, gamma 1 and beta 0, which shows its own mean, variance and x̂.
+The layer is observed twice: as it is, and with momentum 0, gamma 1 and beta 0, which shows its own mean, variance and x̂.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from bnverify.verdicts.pipeline import verify_inputs
 class Quantity:
     """One step of the computation.
 
-    formula: in Keras' names; reference: what must come out, float64 or wider: a statistic has one value per channel, x̂ and y
-    the shape of x; layer: the layer's own, None where nothing shows it; check: how the two compare.
+    formula: in Keras' names. reference: the correct result, in float64 or wider: one value per channel for a statistic, the
+    shape of x for x̂ and y. layer: the layer's result; None if it cannot be observed. check: the comparison of the two.
     """
 
     name: str
@@ -44,17 +44,17 @@ class Quantity:
 
     @property
     def margin(self) -> float | None:
-        """Error / bound, the largest one: up to 1, rounding explains the difference."""
+        """The largest error / bound. Up to 1, rounding explains the difference."""
         return None if self.check is None else self.check.margin
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One call of a layer, explained.
+    """One explained call of a layer.
 
-    name: the layer's; source: which statistics normalize, "batch" or "moving"; why: why those; verdict: how the layer's
-    numbers compare with what Keras promises, with the cause where they do not. x: as it entered the arithmetic. failure: what
-    the layer raised instead.
+    name: the layer's. source: which statistics normalize, "batch" or "moving". why: the reason. verdict: whether the layer's
+    numbers are what Keras promises, with the cause if they are not. x: as it entered the arithmetic. failure: the exception
+    that the layer raised instead.
     """
 
     name: str
@@ -78,24 +78,26 @@ class Explanation:
 
     @property
     def ok(self) -> bool:
-        """Whether the layer gave what Keras promises, known deviations of Keras apart, each time that it was called."""
+        """Whether the layer returned what Keras promises in each call, apart from known deviations of Keras."""
         return not self.verdict.status.fails and not self.unsteady
 
     @property
     def unsteady(self) -> tuple[Quantity, ...]:
-        """What was wrong only when the layer was called once more, to see its own mean, variance and x̂."""
+        """What was wrong only in the second call, which shows the layer's mean, variance and x̂."""
         if self.verdict.status.fails:
             return ()
         return tuple(q for q in self.quantities if q.check is not None and q.check.status.fails)
 
     @property
     def reduced(self) -> tuple[int, ...]:
-        """The axes that each statistic is taken over."""
+        """The axes that each statistic reduces."""
         return tuple(axis for axis in range(len(self.case.shape)) if axis not in self.case.kept)
 
 
 def explain_subject(subject: Subject, target: Target) -> Explanation:
-    """What one call of the subject computes, and what the target makes of it. Raises BadInput where that cannot be asked."""
+    """What one call of the subject computes, and what the target returns. Raises BadInput if the target cannot make the
+    call.
+    """
     case, inputs = subject.case, subject.inputs
     judged, observed, (call,) = verified(case, inputs, target)
     quantities = [*_statistics(call, case), *_outputs(call, case)]
@@ -122,18 +124,18 @@ def explain_subject(subject: Subject, target: Target) -> Explanation:
 
 
 def why(step: Step, frozen: bool, with_batch: bool) -> str:
-    """Why a call normalizes with the statistics that it does, in words."""
+    """Why a call normalizes with the batch or the moving statistics."""
     if with_batch and frozen:
-        return "training=True; trainable=False freezes gamma and beta alone in this Keras"
+        return "training=True; trainable=False freezes gamma and beta only in this Keras"
     if with_batch:
         return "training=True, and the layer is trainable"
     if step.training and frozen:
         return "training=True, but the layer is frozen (trainable=False)"
-    return "training=False" if step is Step.INFER else "training is not given, which means inference where nothing else says so"
+    return "training=False" if step is Step.INFER else "training is not given, so the call is inference"
 
 
 def _judged(case: Case, inputs: Inputs, target: Target) -> JudgedCase:
-    """The verdict on the numbers of calls, with known deviations; what a layer is called and made with is not in question."""
+    """The verdict on the numbers of calls, with known deviations. Clauses on arguments and weights are left out."""
     judged = verify_inputs(case, inputs, target)
     if judged.verdict.status is Status.UNSUPPORTED:
         return judged
@@ -144,9 +146,9 @@ def _judged(case: Case, inputs: Inputs, target: Target) -> JudgedCase:
 
 
 def verified(case: Case, inputs: Inputs, target: Target) -> tuple[JudgedCase, Observed, tuple[Call, ...]]:
-    """The verdict on calls, with its cause where it fails; what was observed; and the calls as the reference makes them.
+    """The verdict on calls, with its cause if it fails; the observation; and the calls of the reference.
 
-    Raises BadInput where the target cannot make these calls.
+    Raises BadInput if the target cannot make these calls.
     """
     environment = target.environment
     if reason := not_here(case, environment):
@@ -167,7 +169,7 @@ def _expectation(observed: Observed, case: Case, inputs: Inputs) -> Expectation:
 
 
 def _count(call: Call, case: Case) -> Array:
-    """How many values each statistic of this batch is taken over."""
+    """The number of values in each statistic of this batch."""
     reduced = math.prod(n for axis, n in enumerate(case.shape) if axis not in case.kept)
     n = call.batch.n if call.batch is not None else reduced
     return np.broadcast_to(np.asarray(n), call.mean.shape).reshape(-1)
@@ -177,14 +179,14 @@ def _statistics(call: Call, case: Case) -> list[Quantity]:
     """Mean, variance, variance + epsilon, and the deviation that divides."""
     shape, epsilon = case.channels_shape, case.config.epsilon
     batch = call.normalizes_with_batch
-    masked = " of what the mask counts" if call.mask is not None and batch else ""
+    masked = " of the unmasked values" if call.mask is not None and batch else ""
     mean = "sum(x) / n" if batch else "the layer's moving_mean"
     variance = "sum((x - mean)²) / n" if batch else "the layer's moving_variance"
     return [
         Quantity("mean", mean + masked, call.mean.reshape(shape)),
         Quantity("variance", variance + masked, call.variance.reshape(shape)),
         Quantity("variance + epsilon", f"epsilon = {epsilon:g} is added", (call.variance + epsilon).reshape(shape)),
-        Quantity("deviation", "sqrt(variance + epsilon), which divides", (1 / call.inverse).reshape(shape)),
+        Quantity("deviation", "sqrt(variance + epsilon), the divisor", (1 / call.inverse).reshape(shape)),
     ]
 
 
@@ -203,7 +205,7 @@ def _outputs(call: Call, case: Case) -> list[Quantity]:
     for name in config.statistics:
         momentum = config.renorm_momentum if name.startswith("renorm") else config.momentum
         formula = (
-            f"{momentum:g}·old + {1 - momentum:.6g}·batch's"
+            f"{momentum:g}·old + {1 - momentum:.6g}·batch"
             if name != "moving_variance" or not config.renorm
             else ("moving_stddev² - epsilon")
         )
@@ -220,7 +222,7 @@ Shown = dict[str, tuple[Array, Check | None]]
 
 
 def _own_numbers(observed: Observed, call: Call, target: Target) -> Shown:
-    """The layer's own mean, variance, deviation and x̂, as it shows them with momentum 0, gamma 1 and beta 0."""
+    """The layer's mean, variance, deviation and x̂, which a call with momentum 0, gamma 1 and beta 0 shows."""
     case, inputs = observed.case, observed.inputs
     if not observed.observation.steps:
         return {}
@@ -257,9 +259,9 @@ def _looked_at(before: Observed, case: Case, inputs: Inputs, target: Target) -> 
 
 
 def _deviation(c: CallEvidence, case: Case, status: Status) -> tuple[Array, Check] | None:
-    """What the layer divided by, per channel: how far x goes, by how far x̂ goes, between two values that lie far apart.
+    """The layer's divisor, per channel: the difference of two values of x, far apart, divided by the difference of their x̂.
 
-    It is as right as x̂ is: where the bounds of x̂ hold, this one, which is made of them, does.
+    It is correct if x̂ is correct, so the bounds of x̂ are enough.
     """
     call, y = c.call, c.observed.y
     assert y is not None
@@ -289,7 +291,7 @@ def _deviation(c: CallEvidence, case: Case, status: Status) -> tuple[Array, Chec
 
 
 def _check(judged: JudgedCase, quantity: str) -> Check | None:
-    """The gravest check of a quantity after the call."""
+    """The most severe check of a quantity after the call."""
     own = [
         check for check in judged.verdict.checks if check.quantity == quantity and check.step == 0 and check.grade is not None
     ]

@@ -15,16 +15,16 @@ from bnverify.cases.ids import parse_fields
 from bnverify.cases.layer_config import ARGUMENTS
 from bnverify.errors import BadInput, shortened
 
-VALUES = "numbers as [[1, 2], [5, 4]], or a file .npy, .json, .csv"
-TABLES = '{"gamma": [1, 2]}, or a file .npz, .json'
-CONFIGS = 'axis:1/epsilon:1e-05, {"axis": 1}, or a file .json with what get_config() gives'
+VALUES = "numbers as [[1, 2], [5, 4]], or a .npy, .json or .csv file"
+TABLES = '{"gamma": [1, 2]}, or a .npz or .json file'
+CONFIGS = 'axis:1/epsilon:1e-05, {"axis": 1}, or a .json file with get_config()'
 
 
 def read_values(text: str, option: str) -> Any:
     """Numbers: nested lists in JSON, or the array of a file. Raises BadInput."""
     found = _written(text, option, VALUES)
     if isinstance(found, Mapping):
-        raise BadInput(f"{option} {_short(text)}: holds named values; allowed: {VALUES}")
+        raise BadInput(f"{option} {_short(text)}: has named values; allowed: {VALUES}")
     return found
 
 
@@ -32,7 +32,7 @@ def read_table(text: str, option: str) -> dict[str, Any]:
     """Values by name: a JSON object, or the arrays of an .npz file. Raises BadInput."""
     found = _written(text, option, TABLES)
     if not isinstance(found, Mapping):
-        raise BadInput(f"{option} {_short(text)}: holds no named values; allowed: {TABLES}")
+        raise BadInput(f"{option} {_short(text)}: has no named values; allowed: {TABLES}")
     return dict(found)
 
 
@@ -42,7 +42,7 @@ def read_expected(text: str, option: str) -> Any:
 
 
 def read_config(text: str, option: str) -> dict[str, Any]:
-    """A layer's arguments by Keras' names: as fields of a case id, or as Keras writes a layer down. Raises BadInput."""
+    """A layer's arguments by Keras' names: as fields of a case id, or as JSON of get_config(). Raises BadInput."""
     if not text.lstrip().startswith("{") and not text.endswith(".json"):
         names = (*(name for name in ARGUMENTS if "izer" not in name and "constraint" not in name), "policy")
         given = parse_fields(text, names, f"{option} {text!r}")
@@ -53,18 +53,18 @@ def read_config(text: str, option: str) -> dict[str, Any]:
         return given
     found = _written(text, option, CONFIGS)
     if not isinstance(found, Mapping):
-        raise BadInput(f"{option} {_short(text)}: holds no layer config; allowed: {CONFIGS}")
+        raise BadInput(f"{option} {_short(text)}: has no layer config; allowed: {CONFIGS}")
     kind = found.get("class_name", "BatchNormalization")
     if "config" in found and "BatchNorm" not in str(kind):
         raise BadInput(f"{option} {_short(text)}: is the config of {kind!r}; allowed: the config of a BatchNormalization")
     inner = found.get("config", found)
     if not isinstance(inner, Mapping):
-        raise BadInput(f"{option} {_short(text)}: holds no layer config; allowed: {CONFIGS}")
+        raise BadInput(f"{option} {_short(text)}: has no layer config; allowed: {CONFIGS}")
     return dict(inner)
 
 
 def _written(text: str, option: str, allowed: str) -> Any:
-    """JSON on the command line, or what a file holds."""
+    """The value of JSON on the command line, or of a file."""
     if text.lstrip().startswith(("[", "{")):
         return _json(text, option, _short(text), allowed)
     path = Path(text)
@@ -85,13 +85,13 @@ def _written(text: str, option: str, allowed: str) -> Any:
         raise BadInput(
             f"{option} {text}: cannot be read: {shortened(' '.join(str(error).split()))}; allowed: {allowed}"
         ) from None
-    raise BadInput(f"{option} {_short(text)}: is neither JSON nor a file that can be read; allowed: {allowed}")
+    raise BadInput(f"{option} {_short(text)}: is neither JSON nor a readable file; allowed: {allowed}")
 
 
 def _json(text: str, option: str, name: str, allowed: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError, too, for an integer of thousands of digits
+    except (ValueError, RecursionError) as error:  # also ValueError, for an integer of thousands of digits
         raise BadInput(f"{option} {name}: is not JSON: {shortened(' '.join(str(error).split()))}; allowed: {allowed}") from None
 
 

@@ -28,13 +28,13 @@ OF_WEIGHTS = tuple(
     for weight in weights
 )
 HARMLESS = ("name", "dtype", *OF_WEIGHTS)  # they do not change what a call computes
-OLD = ("fused", "virtual_batch_size", "adjustment")  # further ones that get_config() of Keras 2 may write
-OTHERWISE = ("virtual_batch_size", "adjustment")  # of these, the ones that change the numbers
+OLD = ("fused", "virtual_batch_size", "adjustment")  # get_config() of Keras 2 may also have these
+OTHERWISE = ("virtual_batch_size", "adjustment")  # of these, only these change the numbers
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A layer's arguments and weights, and the batches it is called with: one call of each."""
+    """A layer's arguments and weights, and the batches; it is called once with each."""
 
     name: str
     case: Case
@@ -51,12 +51,12 @@ def make_subject(
 ) -> Subject:
     """The case of a layer with these arguments, by Keras' names, and weights, called once with each batch.
 
-    weights: by Keras' names, each of one value per channel; None for Keras' initial ones, as is each that is missing.
-    batches: arrays of two axes or more, that may differ in all but the kept ones. training: True, False or None.
-    Raises BadInput, which says what was got and what is allowed.
+    weights: by Keras' names, one value per channel; missing weights, or all if None, have Keras' initial values. batches:
+    arrays with two axes or more; sizes may differ except along the kept axes. training: True, False or None. Raises BadInput;
+    it says what was got and what is allowed.
     """
     if training is not None and not isinstance(training, (bool, np.bool_)):
-        raise BadInput(f"training: got {training!r}; allowed: True, False, or None where it is not given")
+        raise BadInput(f"training: got {training!r}; allowed: True, False, or None to call without it")
     policy = _policy(arguments.get("dtype"))
     arrays = [as_batch(x, policy, "x" if len(batches) == 1 else f"batch {i}") for i, x in enumerate(batches)]
     config = _config(arguments, arrays[0].shape)
@@ -73,8 +73,11 @@ def make_subject(
     for i, x in enumerate(arrays):
         sizes = [x.shape[axis] for axis in case.kept] if x.ndim == arrays[0].ndim else []
         if sizes != [case.shape[axis] for axis in case.kept] or x.dtype != arrays[0].dtype:
-            got = f"{x.dtype} of shape {x.shape}, and the first {arrays[0].dtype} of {case.shape}"
-            raise BadInput(f"batch {i}: got {got}; allowed: one dtype and rank, and one size of the kept axis {config.axis}")
+            got = f"{x.dtype} of shape {x.shape}, but the first batch is {arrays[0].dtype} of {case.shape}"
+            raise BadInput(
+                f"batch {i}: got {got}; allowed: the same dtype, the same rank and the same size along the kept "
+                f"axis {config.axis}"
+            )
     if len(masks) not in (0, len(arrays)):
         raise BadInput(f"masks: got {len(masks)}; allowed: {len(arrays)}, one for each batch, or none")
     given = tuple(_mask(mask, x) for mask, x in zip(masks, arrays, strict=True)) if len(masks) else ()
@@ -82,30 +85,34 @@ def make_subject(
 
 
 def as_batch(x: Any, policy: str, what: str) -> Array:
-    """An array of a dtype that layers take. Lists of numbers get the policy's compute dtype, as Keras gives it to them."""
+    """An array with a dtype that layers accept. Lists of numbers get the policy's compute dtype, as in Keras."""
     allowed = f"numbers of {', '.join(TAKEN_DTYPES)}"
     if isinstance(x, np.ma.MaskedArray):
-        raise BadInput(f"{what}: got a masked array; allowed: an array, and what counts of it as mask")
+        raise BadInput(f"{what}: got a masked array; allowed: an array, and a separate mask")
     try:
         array = x if isinstance(x, np.ndarray) else np.asarray(x)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise BadInput(f"{what}: is no array: {shortened(' '.join(str(error).split()))}; allowed: {allowed}") from None
+        raise BadInput(f"{what}: is not an array: {shortened(' '.join(str(error).split()))}; allowed: {allowed}") from None
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
-        got = f"{array.dtype} of shape {array.shape}" if array.dtype.kind != "O" else f"{type(x).__name__}, no array of numbers"
+        got = (
+            f"{array.dtype} of shape {array.shape}"
+            if array.dtype.kind != "O"
+            else f"{type(x).__name__}, not an array of numbers"
+        )
         raise BadInput(f"{what}: got {got}; allowed: {allowed}")
     if not hasattr(x, "dtype"):
         array = np.asarray(array, POLICIES[policy].compute.name if policy != "bfloat16" else "float32")
     if array.dtype.name not in TAKEN_DTYPES:
         raise BadInput(f"{what}: got {array.dtype}; allowed: {allowed}")
     if array.ndim < 2:
-        raise BadInput(f"{what}: got shape {array.shape}; allowed: two axes or more, the first of them counting samples")
+        raise BadInput(f"{what}: got shape {array.shape}; allowed: two axes or more; the first one is the batch axis")
     if not array.size:
-        raise BadInput(f"{what}: got shape {array.shape}, which holds no value; allowed: one value or more")
+        raise BadInput(f"{what}: got shape {array.shape}, which has no values; allowed: one value or more")
     return array
 
 
 def _policy(dtype: Any) -> str:
-    """The name of a dtype policy, also of one that get_config() wrote as a dict."""
+    """The name of a dtype policy; get_config() may have it as a dict."""
     if isinstance(dtype, Mapping):
         inner = dtype.get("config")
         dtype = inner.get("name") if isinstance(inner, Mapping) else dtype
@@ -116,14 +123,12 @@ def _policy(dtype: Any) -> str:
 
 
 def _config(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> LayerConfig:
-    """The layer config that Keras' arguments make up, of those that matter in a call."""
+    """The layer config of those Keras arguments that affect a call."""
     if unknown := [name for name in arguments if name not in (*ARGUMENTS, *HARMLESS, *OLD)]:
         matter = [name for name in ARGUMENTS if name not in HARMLESS]
         raise BadInput(f"argument {unknown[0]!r} is unknown; allowed: {', '.join(matter)}, dtype")
     if changed := [name for name in OTHERWISE if arguments.get(name) is not None]:
-        raise BadInput(
-            f"{changed[0]}: got {arguments[changed[0]]!r:.40}; allowed: None, as it is not part of what is explained"
-        )
+        raise BadInput(f"{changed[0]}: got {arguments[changed[0]]!r:.40}; allowed: None, because explain cannot compute it")
     given = {name: value for name, value in arguments.items() if name in ARGUMENTS and name not in HARMLESS}
     given = {name: value for name, value in given.items() if value is not None}
     if "axis" in given:
@@ -146,13 +151,13 @@ def _config(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> LayerConfig
 
 
 def _axis(axis: Any, shape: tuple[int, ...]) -> int | tuple[int, ...]:
-    """One axis, or several; Keras 2 writes a list of one for one."""
+    """One axis, or several; Keras 2 writes one axis as a list."""
     try:
         axes = tuple(_integer(a) for a in axis) if isinstance(axis, (list, tuple)) else (_integer(axis),)
     except (TypeError, ValueError, OverflowError):
         axes = ()
     if not axes or len({a % len(shape) for a in axes}) < len(axes):
-        raise BadInput(f"axis: got {axis!r}; allowed: an integer, or a list of different ones")
+        raise BadInput(f"axis: got {axis!r}; allowed: an integer, or a list of different integers")
     return axes if len(axes) > 1 else axes[0]
 
 
@@ -173,7 +178,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dict[str, Array] | None:
-    """The weights as the reference takes them: float64, each value exact in the variables' format."""
+    """The weights in the form of the reference: float64, each value exact in the variables' format."""
     if weights is None:
         return None
     if not isinstance(weights, Mapping):
@@ -193,7 +198,7 @@ def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dic
         found[name] = variable.round(whole).astype(np.float64)
         if np.isinf(found[name]).any() and not np.isinf(array).any():
             raise BadInput(
-                f"weight {name}: got {np.abs(array).max():g}; allowed: up to {variable.largest:g}, as {variable.name} holds"
+                f"weight {name}: got {np.abs(array).max():g}; allowed: up to {variable.largest:g}, the largest {variable.name}"
             )
     return found
 
@@ -207,7 +212,7 @@ def as_weight(name: str, value: Any) -> Array:
 
 
 def as_numbers(value: Any) -> Array | None:
-    """An array of numbers, or None for anything else: texts, booleans, None, lists of different lengths."""
+    """An array of numbers; None for anything else: texts, booleans, None, lists of different lengths."""
     try:
         array = np.asarray(value)
         return array if array.dtype.kind in "iuf" or array.dtype.name == "bfloat16" else None
@@ -216,12 +221,12 @@ def as_numbers(value: Any) -> Array | None:
 
 
 def _mask(mask: Any, x: Array) -> Array:
-    """A mask as Keras takes it: of the axes of x but the last."""
+    """A mask as Keras takes it: with the axes of x except the last."""
     try:
         array = np.asarray(mask)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise BadInput(
-            f"mask: is no array: {shortened(' '.join(str(error).split()))}; allowed: booleans, or numbers 1 and 0"
+            f"mask: is not an array: {shortened(' '.join(str(error).split()))}; allowed: booleans, or numbers 1 and 0"
         ) from None
     if array.dtype.kind not in "biuf":
         raise BadInput(f"mask: got {array.dtype}; allowed: booleans, or numbers 1 and 0")
@@ -229,5 +234,7 @@ def _mask(mask: Any, x: Array) -> Array:
         raise BadInput(f"mask: got {other[0]}; allowed: booleans, or numbers 1 and 0")
     fits = array.ndim == x.ndim - 1 and all(m in (1, n) for m, n in zip(array.shape, x.shape, strict=False))
     if not fits:
-        raise BadInput(f"mask: got shape {array.shape}; allowed for x of shape {x.shape}: {x.shape[:-1]}, or 1 in some places")
+        raise BadInput(
+            f"mask: got shape {array.shape}; allowed for x of shape {x.shape}: {x.shape[:-1]}, or with size 1 along some axes"
+        )
     return array

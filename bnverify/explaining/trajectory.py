@@ -1,9 +1,9 @@
-"""Trajectories: the moving statistics of a layer over batches, beside the reference's and the data's own.
+"""Trajectories: the moving statistics of a layer over batches, beside the reference's and those of the data.
 
-Inference and training differ until the moving statistics have come close to the data's. How far apart they are is measured
-before gamma and beta, in standard deviations: the root mean square over the data of (x - moving_mean) / moving deviation less
-(x - mean) / deviation, in the channel where it is largest. With s = sqrt(variance + epsilon) it is
-sqrt(((mean - moving_mean) / s_moving)^2 + variance * (1 / s_moving - 1 / s)^2).
+Inference and training differ until the moving statistics are close to the statistics of the data. Their distance is measured
+before gamma and beta, in standard deviations: the root mean square over the data of (x - moving_mean) / moving deviation minus
+(x - mean) / deviation, in the channel where it is largest. With s = sqrt(variance + epsilon) it is sqrt(((mean - moving_mean) /
+s_moving)^2 + variance * (1 / s_moving - 1 / s)^2).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from bnverify.reference.machine import Batch, Call, batch_statistics
 from bnverify.targets.target import Target
 from bnverify.values import Check, Environment, Failure, Status, worst
 
-LONGEST = 10**7  # steps that are looked ahead
+LONGEST = 10**7  # the largest number of further steps that is computed
 
 
 @dataclass(frozen=True)
 class Trajectory:
     """A layer's moving statistics over batches, each called once with training=True.
 
-    moving, reference: by Keras' names, what the layer and the reference hold before the first batch and after each, of shape
-    (steps + 1, channels); batch, data: mean and variance of each batch (steps, channels), and of all batches as one (channels).
-    apart: how far inference is from training after each step, in standard deviations; within: what counts as agreement.
-    agrees_after: the step from which on they agree, None where they do not; needed: the steps that this momentum needs if all
-    batches were alike, None where it never gets there; status: how the layer's moving statistics compare with what is promised.
-    still: whether they stay as they are, because the layer is frozen.
+    moving, reference: by Keras' names, the values of the layer and of the reference before the first batch and after each, of
+    shape (steps + 1, channels). batch, data: mean and variance of each batch (steps, channels), and of all batches as one
+    (channels). apart: the distance of inference from training after each step, in standard deviations. within: the distance
+    that counts as agreement. agrees_after: the first step with agreement; None if there is none. needed: the number of steps
+    that this momentum needs if all batches are alike; None if it never agrees. status: whether the layer's moving statistics
+    are what Keras promises. still: whether they do not change, because the layer is frozen.
     """
 
     name: str
@@ -62,18 +62,20 @@ class Trajectory:
 
     @property
     def margin(self) -> float | None:
-        """The largest error / bound of the moving statistics, known deviations apart."""
+        """The largest error / bound of the moving statistics, without known deviations."""
         own = [check for check in self.checks if check.status is not Status.KNOWN]
         return max((check.margin for check in own if check.margin is not None), default=None)
 
     @property
     def known(self) -> str:
-        """Which known deviations of Keras the moving statistics show; empty where they show none."""
+        """Which known deviations of Keras the moving statistics show; empty if none."""
         return "; ".join(dict.fromkeys(check.reason for check in self.checks if check.status is Status.KNOWN))
 
     @property
     def shrunk(self) -> float:
-        """The batches' variances beside that of all their values, on average, in the channel where they are smallest."""
+        """The average variance of a batch divided by the variance of all values, in the channel where this ratio is
+        smallest.
+        """
         with np.errstate(all="ignore"):
             return float(np.min(self.batch["variance"].mean(axis=0) / self.data["variance"], initial=1.0))
 
@@ -83,7 +85,7 @@ class Trajectory:
         return self.failure is None and not worst([check.status for check in self.checks]).fails
 
     def needed_with(self, momentum: float) -> int | None:
-        """The steps that another momentum would need from where the layer started, if all batches were alike."""
+        """The number of steps that another momentum would need from the layer's initial values, if all batches are alike."""
         if self.still:
             return self.needed
         start = {name: values[0] for name, values in self.moving.items()}
@@ -126,7 +128,7 @@ def follow_batches(subject: Subject, target: Target, within: float) -> Trajector
 
 
 def distance(mean: Array, variance: Array, data: Mapping[str, Array], epsilon: float) -> Array:
-    """How far inference with these moving statistics is from training on the data, per row the largest channel."""
+    """The distance of inference with these moving statistics from training on the data; for each row the largest channel."""
     with np.errstate(all="ignore"):
         s, own = np.sqrt(variance + epsilon), np.sqrt(data["variance"] + epsilon)
         shift, stretch = (data["mean"] - mean) / s, 1 / s - 1 / own
@@ -142,7 +144,7 @@ def _needed(
     epsilon: float,
     within: float,
 ) -> int | None:
-    """The first step from which statistics that decay towards the batches' mean are close enough; None where none is."""
+    """The first step at which statistics that approach the batches' mean are close enough; None if there is none."""
     mean, variance = batch["mean"].mean(axis=0), batch["variance"].mean(axis=0)
 
     def close(steps: int) -> bool:
@@ -162,8 +164,8 @@ def _needed(
 
 
 def _statistics(x: Array, mask: Array | None, kept: tuple[int, ...], call: Call) -> Batch:
-    """Those of a batch, whether or not the layer takes any."""
-    with np.errstate(all="ignore"):  # 0/0 where a mask lets nothing count
+    """The statistics of a batch, even if the layer does not use them."""
+    with np.errstate(all="ignore"):  # 0/0 if everything is masked
         return batch_statistics(x, mask, kept, call.formulas, call.mean.dtype.type)
 
 

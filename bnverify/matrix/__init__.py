@@ -1,1 +1,1 @@
-"""The version matrix: environments are made, the cases run in each, and what came out is recorded and compared."""
+"""The version matrix: make environments, run the cases in each, record the results, and compare the records."""

@@ -1,4 +1,4 @@
-"""Bisecting: the release in which a case changed."""
+"""Bisecting: find the release in which a case changed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from bnverify.values import Status
 
 @dataclass(frozen=True)
 class Found:
-    """Where a case changed: the last release as the good one, the first as the bad one, and what lies between.
+    """Where a case changed: the last release with the good result, the first with the bad one, and what was tried.
 
-    framework: the framework's pins where the change came with them and not with Keras; tried: releases and how they came out;
-    untried: releases between that could not be run, with the reason.
+    framework: the framework's packages if they caused the change, and not Keras. tried: releases and their results. untried:
+    releases in between that could not be run, with the reason.
     """
 
     last_good: str
@@ -38,7 +38,7 @@ class Found:
 
 
 def releases(module: str = "keras") -> tuple[str, ...]:
-    """All releases on the package index, oldest first. Raises BadInput where it cannot be reached."""
+    """All releases on the package index, oldest first. Raises BadInput if the index cannot be reached."""
     package = module.replace("_", "-")
     command = [sys.executable, "-m", "pip", "index", "versions", package]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
@@ -50,13 +50,13 @@ def releases(module: str = "keras") -> tuple[str, ...]:
 
 
 def between(known: Sequence[str], good: str, bad: str) -> tuple[str, ...]:
-    """The releases from good to bad, both included, in that direction. Raises BadInput for one that is no release."""
+    """The releases from good to bad, both included, in that direction. Raises BadInput for a text that is not a release."""
     ends = []
     for option, text in (("--good", good), ("--bad", bad)):
         try:
             ends.append(Version(text))
         except InvalidVersion:
-            raise BadInput(f"{option} {text!r} is no version; allowed: as 3.8.0") from None
+            raise BadInput(f"{option} {text!r} is not a version; allowed: a version such as 3.8.0") from None
         if text not in known:
             near = [k for k in known if k.startswith(".".join(text.split(".")[:2]))]
             hint = f"; there are {', '.join(near)}" if near else ""
@@ -79,8 +79,8 @@ def find_release(
 ) -> Found:
     """The release in which `case` changed, among `candidates` from good to bad.
 
-    Each is run with its own pins. Where the release before the change and the one after it have different ones, the older is
-    run with those of the newer, too: the change may be the framework's. Raises BadInput where the ends do not differ.
+    Each is run with its own pins. If the releases before and after the change have different pins, the older one is also run
+    with the pins of the newer, because the framework may have caused the change. Raises BadInput if both ends give the same.
     """
     search = _Search(case, matrix, candidates, backend, module, seed, tell)
     good, bad = 0, len(candidates) - 1
@@ -89,7 +89,9 @@ def find_release(
             raise BadInput(f"{module} {candidates[end]} cannot be run: {search.untried[end]}")
     records = search.records
     if not _changed(records[good], records[bad]):
-        raise BadInput(f"the case comes out alike in {candidates[good]} and {candidates[bad]}: {_how(records[good], case)}")
+        raise BadInput(
+            f"the case gives the same result in {candidates[good]} and {candidates[bad]}: {_how(records[good], case)}"
+        )
     while (middle := _middle(good, bad, search.untried)) is not None:
         found = search.record(middle)
         if found is not None:
@@ -102,7 +104,7 @@ def find_release(
 
 @dataclass
 class _Search:
-    """The releases that were run so far, by index: their records, or why they cannot be run."""
+    """The releases that were run so far, by index: the record, or why there is none."""
 
     case: Case
     matrix: Matrix
@@ -116,11 +118,11 @@ class _Search:
     tried: list[tuple[str, str]] = field(default_factory=list)
 
     def observe(self, row: Row) -> Record:
-        """The record of the case in an environment, which is made first."""
+        """The record of the case in an environment, which is made first if it does not exist."""
         return run_row(row, make_environment(row), Job((self.case,), "1 case", self.seed, whole=False))
 
     def record(self, index: int) -> Record | None:
-        """The record of a release, which is run once; None if it cannot be run."""
+        """The record of a release, which is run at most once; None if it cannot be run."""
         if index not in self.records and index not in self.untried:
             release = self.candidates[index]
             try:
@@ -133,7 +135,7 @@ class _Search:
         return self.records.get(index)
 
     def framework(self, good: int, bad: int) -> str:
-        """The framework's packages, if the older Keras changes in the same way when it runs with those of the newer one."""
+        """The framework's packages, if the older Keras shows the same change when it runs with the pins of the newer one."""
         older, newer = (self.matrix.release(self.candidates[index], self.backend, self.module) for index in (good, bad))
         if older.packages[1:] == newer.packages[1:] or older.python != newer.python:
             return ""
@@ -147,19 +149,19 @@ class _Search:
 
 
 def _middle(good: int, bad: int, untried: dict[int, str]) -> int | None:
-    """The release to try next: the one nearest to the middle that can be run."""
+    """The release to try next: the runnable one nearest to the middle."""
     open_ = [i for i in range(good + 1, bad) if i not in untried]
     return min(open_, key=lambda i: abs(i - (good + bad) / 2), default=None)
 
 
 def _changed(a: Record, b: Record) -> bool:
-    """Whether the case came out otherwise: promises and interface apart."""
+    """Whether the result of the case changed. Promises and the interface are not compared."""
     came_out = ([case.status for case in record.cases.values()] for record in (a, b))
     return any(change.case for change in difference(a, b)) or next(came_out) != next(came_out)
 
 
 def _how(record: Record, case: Case) -> str:
-    """How the case came out, in words."""
+    """The result of the case, as text."""
     found = record.cases[case.id]
     why = found.cause or found.reason or "; ".join(dict.fromkeys(c.reason for c in found.checks.values() if c.reason))
     return str(found.status) if found.status is Status.CONFORMS or not why else f"{found.status}: {why}"

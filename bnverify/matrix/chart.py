@@ -1,4 +1,4 @@
-"""The compatibility chart as data: clause × environment, each cell with the evidence behind it."""
+"""The compatibility chart as data: clause × environment, each cell with its evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bnverify.values import Status
 
 @dataclass(frozen=True)
 class CellGroup:
-    """Cases of one cell that came out alike: their status and cause, the smallest one, and its worst check."""
+    """Cases of one cell with the same result: their status and cause, the smallest case, and its worst check."""
 
     status: Status
     cause: str
@@ -45,7 +45,7 @@ class Cell:
 class ChartRow:
     """One environment: its name, its record or why there is none, and a cell for every clause.
 
-    skipped: not run for want of an interpreter.
+    skipped: whether it was not run because an interpreter is missing.
     """
 
     name: str
@@ -59,20 +59,20 @@ class ChartRow:
 
     @property
     def rules(self) -> tuple[tuple[str, str], ...]:
-        """Clauses that this environment's era promises differently: title and rule."""
+        """Clauses that this environment's era promises in other words: title and rule."""
         era = next((era for era in ERAS if self.record and era.name == self.record.era), None)
         return tuple((BY_KEY[key].title, rule) for key, rule in era.rules.items()) if era else ()
 
     @property
     def unsupported(self) -> tuple[tuple[str, int], ...]:
-        """Why cases could not be asked, each reason with the number of cases."""
+        """Why cases could not be tested; each reason with the number of cases."""
         cases = self.record.cases.values() if self.record else ()
         reasons = [case.reason for case in cases if case.status is Status.UNSUPPORTED]
         return tuple((reason, reasons.count(reason)) for reason in dict.fromkeys(reasons))
 
 
 def chart_of(outcomes: Sequence[RowOutcome]) -> tuple[ChartRow, ...]:
-    """The chart of these rows, in their order."""
+    """The chart of these rows, in the same order."""
     return tuple(ChartRow(o.row.name, o.record, o.problem, o.skipped) for o in outcomes)
 
 

@@ -1,7 +1,7 @@
-"""What changed between two records, in words, as one would write release notes.
+"""What changed between two records, in the words of release notes.
 
-Two numbers that both conform differ by rounding alone: each is within its bound of the same reference. So a number has changed
-by more than rounding where its status, grade or cause has, or where both are off and by different values.
+Two numbers that both conform differ by rounding only, because each is within its bound of the same reference. So a number has
+changed by more than rounding if its status, grade or cause has changed, or if both are wrong and their values differ.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from bnverify.contract.eras import ERAS
 from bnverify.matrix.records import CaseRecord, CheckRecord, Record
 from bnverify.values import Status
 
-GROWN = 10.0  # factor from which a margin that grew within its bound is mentioned
-FELT = 0.05  # smallest margin whose growth is
-EDGE = 0.1  # share of the checks with a known deviation that may come and go with the machine
-SAME_MARGINS = 1.5  # factor up to which margins of different elements count as the same
+GROWN = 10.0  # a margin that grew by this factor is mentioned, even within its bound
+FELT = 0.05  # smaller margins are not mentioned, however much they grew
+EDGE = 0.1  # share of the checks with a known deviation that may differ from machine to machine
+SAME_MARGINS = 1.5  # margins of different elements count as equal up to this factor
 
 
 class Kind(enum.Enum):
@@ -39,7 +39,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """One change. worse: a regression where True, an improvement where False, neither where None; case: one that shows it."""
+    """One change. worse: True for a regression, False for an improvement, None for neither. case: one that shows it."""
 
     kind: Kind
     text: str
@@ -48,27 +48,27 @@ class Change:
 
 
 def difference(old: Record, new: Record) -> tuple[Change, ...]:
-    """All changes from `old` to `new`, promises first."""
+    """All changes from `old` to `new`; promises come first."""
     finders = (_promises, _interface, _errors, _clauses, _margins, _coverage)
     return tuple(change for find in finders for change in find(old, new))
 
 
 def _promises(old: Record, new: Record) -> Iterator[Change]:
-    """A change of promise is no bug: each release is judged by what it promised itself."""
+    """A changed promise is not a bug, because each release is judged by its own promises."""
     eras = {era.name: era for era in ERAS}
     before, after = eras[old.era], eras[new.era]
     if before == after:
         return
-    yield Change(Kind.PROMISE, f"judged by the promises of {after.name}, no longer of {before.name}")
+    yield Change(Kind.PROMISE, f"judged by the promises of {after.name}; before: {before.name}")
     for clause in CLAUSES:
         was, now = before.rules.get(clause.key, clause.rule), after.rules.get(clause.key, clause.rule)
         if was != now:
-            yield Change(Kind.PROMISE, f"{clause.title}: promised is now “{now}”, before: “{was}”")
+            yield Change(Kind.PROMISE, f"{clause.title}: the promise is now “{now}”; before: “{was}”")
     for what in sorted({*before.lacks, *after.lacks}):
         if what in before.lacks and what not in after.lacks:
-            yield Change(Kind.PROMISE, f"{what} can be asked for; before: {before.lacks[what]}")
+            yield Change(Kind.PROMISE, f"now available: {what} (before: {before.lacks[what]})")
         elif what in after.lacks and what not in before.lacks:
-            yield Change(Kind.PROMISE, f"{what} can no longer be asked for: {after.lacks[what]}")
+            yield Change(Kind.PROMISE, f"no longer available: {what} ({after.lacks[what]})")
 
 
 def _interface(old: Record, new: Record) -> Iterator[Change]:
@@ -77,7 +77,7 @@ def _interface(old: Record, new: Record) -> Iterator[Change]:
         yield Change(Kind.INTERFACE, f"argument {name} vanished", True)
     for name in [name for name in now.arguments if name not in was.arguments]:
         default = f" (default {now.arguments[name]})" if now.arguments[name] else ""
-        yield Change(Kind.INTERFACE, f"argument {name} appeared{default}")
+        yield Change(Kind.INTERFACE, f"argument {name} is new{default}")
     for name in [name for name in was.arguments if name in now.arguments and was.arguments[name] != now.arguments[name]]:
         text = f"default of {name} changed from {was.arguments[name] or 'none'} to {now.arguments[name] or 'none'}"
         yield Change(Kind.INTERFACE, text, True)
@@ -86,13 +86,13 @@ def _interface(old: Record, new: Record) -> Iterator[Change]:
     yield from _moved("call argument", was.call, now.call)
     yield from _weights(was.weights, now.weights)
     for name in [name for name in was.config if name in now.config and was.config[name] != now.config[name]]:
-        if name not in ("dtype", "axis"):  # a policy is written differently since Keras 3; the axis is a clause's business
+        if name not in ("dtype", "axis"):  # Keras 3 writes policies differently; a clause covers the axis
             text = f"get_config()[{name!r}] changed from {was.config[name]!r} to {now.config[name]!r}"
             yield Change(Kind.INTERFACE, text, True)
 
 
 def _own(arguments: Mapping[str, str]) -> dict[str, str]:
-    """The arguments without those that every Keras layer takes, whether its class names them or hands them on."""
+    """The arguments without those of every Keras layer, which some classes name and others pass on."""
     return {name: default for name, default in arguments.items() if name not in ("name", "trainable", "dtype")}
 
 
@@ -109,11 +109,11 @@ def _listed(what: str, was: Sequence[str], now: Sequence[str]) -> Iterator[Chang
     for name in [name for name in was if name not in now]:
         yield Change(Kind.INTERFACE, f"{what} {name} vanished", True)
     for name in [name for name in now if name not in was]:
-        yield Change(Kind.INTERFACE, f"{what} {name} appeared")
+        yield Change(Kind.INTERFACE, f"{what} {name} is new")
 
 
 def _moved(what: str, was: Sequence[str], now: Sequence[str]) -> Iterator[Change]:
-    """Names that both have, in another order."""
+    """Names that both have, in a different order."""
     before, after = [name for name in was if name in now], [name for name in now if name in was]
     if before != after:
         moved = [name for name, other in zip(before, after, strict=True) if name != other]
@@ -122,7 +122,7 @@ def _moved(what: str, was: Sequence[str], now: Sequence[str]) -> Iterator[Change
 
 
 def _errors(old: Record, new: Record) -> Iterator[Change]:
-    """Cases that raise, or raise something else, in groups of the same exception."""
+    """Cases that raise an exception, or another one than before, in groups of the same exception."""
     groups: dict[tuple[str, str], list[str]] = {}
     for id_ in _common(old, new):
         was, now = (_raised(record.cases[id_]) for record in (old, new))
@@ -141,7 +141,7 @@ def _errors(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _raised(case: CaseRecord) -> str:
-    """What a case raised: the known reason, or else type and text; empty where it returned."""
+    """The exception of a case: the known reason, or else type and text; empty if it did not raise."""
     check = case.checks.get("returns")
     if check is None:
         return ""
@@ -153,11 +153,11 @@ def _raise(ids: Sequence[str], what: str) -> str:
     return f"{'raises' if len(ids) == 1 else 'raise'} {what}"
 
 
-CaseOutcome = tuple[Status, str]  # a check's status, and why
+CaseOutcome = tuple[Status, str]  # the status and the reason of a check
 
 
 def _clauses(old: Record, new: Record) -> Iterator[Change]:
-    """Cases whose checks came out differently, in groups with the same change and cause over all clauses."""
+    """Cases with changed checks, in groups with the same change and cause over all clauses."""
     groups: dict[tuple[CaseOutcome, CaseOutcome], dict[str, list[str]]] = {}
     for clause in CLAUSES:
         for id_ in _common(old, new):
@@ -178,18 +178,18 @@ def _clauses(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _clause_change(was: CaseOutcome, now: CaseOutcome, members: Mapping[str, Sequence[str]], new: Record, few: bool) -> Change:
-    """The change of these cases by clause. few: of many cases with a known deviation, these few show it in one record alone.
+    """The change of these cases by clause. few: of many cases with a known deviation, these few show it in one record only.
 
-    They are at the edge of what the deviation changes and may fall on either side with the machine: no regression.
+    They are at the edge of the deviation and may fall on either side, depending on the machine, so this is not a regression.
     """
     n, example = _shown(list(dict.fromkeys(id_ for ids in members.values() for id_ in ids)))
     where = ", ".join(f"{BY_KEY[clause].title} ({len(ids)})" for clause, ids in members.items())
     edge = few and {was[0], now[0]} <= {Status.CONFORMS, Status.KNOWN}
     worse = None if was[0] == now[0] or edge else now[0].gravity > was[0].gravity
     before, after = (f"{status}{f' ({why})' if why else ''}" for status, why in (was, now))
-    verb = "came out otherwise wrong" if was == now else f"{before} before, now {after}"
+    verb = "wrong with other values" if was == now else f"{before} before, now {after}"
     check = next((c for clause in members if (c := new.cases[example].checks.get(clause)) and c.actual), None)
-    values = f"; there {check.quantity} is {check.actual}, expected {check.expected}" if check else ""
+    values = f"; in it {check.quantity} is {check.actual}, expected {check.expected}" if check else ""
     return Change(Kind.CLAUSE, f"{n}: {verb}: {where}{values}", worse, example)
 
 
@@ -198,14 +198,14 @@ def _status(check: CheckRecord | None) -> Status:
 
 
 def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
-    """Whether two checks of a clause differ by more than rounding: in status or grade, or in a value that is off."""
+    """Whether two checks of a clause differ by more than rounding: in status or grade, or in a wrong value."""
     if was is None or now is None:
         return was is not now
     if was.status is now.status is Status.KNOWN:
-        return was.reason != now.reason  # else of the same record
+        return was.reason != now.reason  # otherwise the reason is in the same record
     if (was.status, was.grade, was.quantity) != (now.status, now.grade, now.quantity):
         return True
-    if was.margin is None or now.margin is None or was.expected != now.expected:  # no numbers, or of different elements
+    if was.margin is None or now.margin is None or was.expected != now.expected:  # not numbers, or different elements
         same = was.margin == now.margin or (
             was.margin and now.margin and 1 / SAME_MARGINS < was.margin / now.margin < SAME_MARGINS
         )
@@ -214,7 +214,7 @@ def _differ(was: CheckRecord | None, now: CheckRecord | None) -> bool:
 
 
 def _apart(was: CheckRecord, now: CheckRecord) -> bool:
-    """Whether two values of one element, both off, are further apart than rounding explains: by more than the bound."""
+    """Whether two wrong values of one element differ by more than rounding explains, which is the bound."""
     try:
         expected, before, after = (float(text) for text in (was.expected, was.actual, now.actual))
     except ValueError:
@@ -226,7 +226,7 @@ def _apart(was: CheckRecord, now: CheckRecord) -> bool:
 
 
 def _margins(old: Record, new: Record) -> Iterator[Change]:
-    """Per clause that conforms in both, a margin that grew by a large factor within the bound."""
+    """For each clause that conforms in both: a margin that grew by a large factor within the bound."""
     for clause in CLAUSES:
         was, now = old.clauses.get(clause.key), new.clauses.get(clause.key)
         if was and now and was.margin and now.margin and was.status is now.status is Status.CONFORMS:
@@ -241,7 +241,7 @@ def _margins(old: Record, new: Record) -> Iterator[Change]:
         was_margin, now_margin = old.cases[example].margin, new.cases[example].margin
         verb = "conforms" if len(grown) == 1 else "conform"
         by = f"from {was_margin:g} to {now_margin:g}"
-        text = f"{n} {verb} with a margin more than {GROWN:g} times the one before, as {by}"
+        text = f"{n} {verb} with a margin more than {GROWN:g} times larger than before, such as {by}"
         yield Change(Kind.MARGIN, text, None, example)
 
 
@@ -252,9 +252,9 @@ def _grown(was: CaseRecord, now: CaseRecord) -> bool:
 
 
 def _coverage(old: Record, new: Record) -> Iterator[Change]:
-    """Cases that only one of two records of a suite has, or that only one could be asked; inputs of another seed."""
+    """Cases that only one of two records has or could test, and a changed seed."""
     if old.seed != new.seed:
-        yield Change(Kind.COVERAGE, f"inputs are of seed {new.seed}, before of seed {old.seed}")
+        yield Change(Kind.COVERAGE, f"the seed of the inputs is {new.seed}; before: {old.seed}")
     for record, other, what in ((old, new, "no longer asked"), (new, old, "newly asked")):
         if old.suite != new.suite:
             break
@@ -275,17 +275,17 @@ def _coverage(old: Record, new: Record) -> Iterator[Change]:
 
 
 def _asked(case: CaseRecord) -> bool:
-    """Whether a case could be asked: it was held against some clause."""
+    """Whether a case was tested: some clause was checked."""
     return case.status is not Status.UNSUPPORTED and (case.status is not Status.INCONCLUSIVE or bool(case.checks))
 
 
 def _common(old: Record, new: Record) -> list[str]:
-    """The cases that both could be asked."""
+    """The cases that were tested in both records."""
     return [id_ for id_ in old.cases if id_ in new.cases and _asked(old.cases[id_]) and _asked(new.cases[id_])]
 
 
 def _shown(ids: Sequence[str]) -> tuple[str, str]:
-    """How many cases, and the smallest of them."""
+    """The number of cases, and the smallest of them."""
     example = smaller_first(map(parse, ids))[0].id
     return (f"{len(ids)} cases" if len(ids) > 1 else "1 case"), example
 

@@ -1,4 +1,4 @@
-"""Environments: one virtual environment for each set of packages, made by uv, kept by content, found again the next time."""
+"""Environments: one virtual environment for each set of packages, made by uv and kept in the cache, by content."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from bnverify.errors import BadInput
 from bnverify.matrix.rows import Row
 
 INSTALLING = 1800.0  # seconds that installing one environment may take
-CACHE = "BNVERIFY_CACHE"  # environment variable that names another cache folder
+CACHE = "BNVERIFY_CACHE"  # environment variable that sets another cache folder
 
 
 class NoInterpreter(BadInput):
-    """This machine has no interpreter of the version that a row asks for."""
+    """This machine does not have the Python version of a row."""
 
 
 class NotInstallable(BadInput):
-    """The packages of a row cannot be installed; the text says why, in one line."""
+    """The packages of a row cannot be installed. The text says why, on one line."""
 
 
 def cache_folder() -> Path:
-    """Where environments and finished rows are kept."""
+    """The folder for environments and finished rows."""
     given = os.environ.get(CACHE)
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given) if given else base / "bnverify"
@@ -40,7 +40,7 @@ def cache_folder() -> Path:
 
 @lru_cache
 def find_python(version: str) -> str:
-    """An interpreter of Python `version` that starts: this one, one on the PATH, or one that pyenv keeps.
+    """An interpreter of Python `version` that starts: this one, one on the PATH, or one of pyenv.
 
     Raises NoInterpreter. Nothing is downloaded.
     """
@@ -53,16 +53,16 @@ def find_python(version: str) -> str:
     code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
     for candidate in candidates:
         if os.access(candidate, os.X_OK):
-            with suppress(OSError):  # a file of another format
+            with suppress(OSError):  # a file of another executable format
                 ran = subprocess.run([str(candidate), "-c", code], capture_output=True, text=True, check=False)
                 if ran.returncode == 0 and ran.stdout == version:
                     return str(candidate)
-    raise NoInterpreter(f"no python{version} that starts was found on the PATH")
+    raise NoInterpreter(f"no working python{version} was found on the PATH")
 
 
 @lru_cache
 def find_uv() -> str:
-    """The uv program. Raises BadInput where it is not installed."""
+    """The uv program. Raises BadInput if it is not installed."""
     try:
         from uv import find_uv_bin
 
@@ -76,10 +76,12 @@ def find_uv() -> str:
 
 @lru_cache
 def installer_environment() -> Mapping[str, str]:
-    """This process's environment, with pip's settings said to uv, which does not read them, unless uv has its own."""
+    """This process's environment, with pip's settings translated for uv, which ignores them, unless uv has its own."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
     settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", listed.stdout, re.MULTILINE))
-    settings = {name: " ".join(value.replace("\\n", " ").split()) for name, value in settings.items()}  # lists over lines
+    settings = {
+        name: " ".join(value.replace("\\n", " ").split()) for name, value in settings.items()
+    }  # lists with one item per line
     for name in ("find-links", "index-url", "extra-index-url", "cert"):
         settings[name] = os.environ.get(f"PIP_{name.upper().replace('-', '_')}", settings.get(name, ""))
     said = {
@@ -96,21 +98,21 @@ def installer_environment() -> Mapping[str, str]:
 
 
 def fingerprint(row: Row) -> str:
-    """What the environment of a row is made of, as a short text: rows with the same one share it."""
+    """The content of a row's environment as a short text. Rows with the same text share it."""
     contents = [_content(path) for path in filter(None, map(local_path, sorted(row.packages)))]
     made_of = json.dumps([row.python, os.path.realpath(find_python(row.python)), sorted(row.packages), contents])
     return hashlib.sha256(made_of.encode()).hexdigest()[:20]
 
 
 def local_path(package: str) -> Path | None:
-    """The wheel or source tree that a package is installed from, by path or by file: address; None for any other."""
+    """The wheel or source tree that a package is installed from, by path or by file: address; None for other packages."""
     if "file://" in package:
         return Path(unquote(urlsplit("file://" + package.split("file://", 1)[1]).path))
     return Path(package) if Path(package).is_absolute() else None
 
 
 def _content(path: Path) -> str:
-    """The content of a wheel or of a source tree, hidden folders apart."""
+    """The content of a wheel or of a source tree, without hidden folders."""
     if not path.exists():
         raise NotInstallable(f"{path}: no such file or folder")
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
@@ -123,9 +125,9 @@ def _content(path: Path) -> str:
 
 
 def make_environment(row: Row, newer_than: float = 0.0, tell: Callable[[str], None] = lambda text: None) -> str:
-    """The interpreter of the row's environment, made where there is none yet, or none made since the time `newer_than`.
+    """The interpreter of the row's environment. The environment is made unless one exists, made after the time `newer_than`.
 
-    Raises NoInterpreter, NotInstallable with uv's reason on one line, and BadInput where uv is missing.
+    Raises NoInterpreter, NotInstallable with uv's reason on one line, and BadInput if uv is missing.
     """
     python, uv = find_python(row.python), find_uv()
     home = cache_folder() / "environments" / fingerprint(row)
@@ -147,11 +149,11 @@ def make_environment(row: Row, newer_than: float = 0.0, tell: Callable[[str], No
         _uv([uv, "venv", "--quiet", "--no-project", "--python", python, "--clear", str(making)])
         _uv([uv, "pip", "install", "--quiet", "--python", str(making / "bin" / "python"), *row.packages])
         (making / "made.json").write_text(json.dumps({"python": python, "packages": row.packages}), encoding="utf-8")
-        if not is_made():  # else another was faster, and may be using it
+        if not is_made():  # otherwise another process was faster and may be using it
             shutil.rmtree(home, ignore_errors=True)
             making.rename(home)
     except OSError as error:
-        if not (home / "made.json").is_file():  # else another process was faster
+        if not (home / "made.json").is_file():  # otherwise another process was faster
             raise NotInstallable(f"{home}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
@@ -175,7 +177,7 @@ def _uv(command: list[str]) -> None:
 
 
 def reason(text: str) -> str:
-    """What uv says went wrong, on one line."""
+    """uv's error message, on one line."""
     lines = [re.sub(r"^(error:|[\s×│├╰─▶→]|cause:)+", "", line).strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("hint:", "warning:"))]
-    return " ".join(" ".join(lines).split())[:400] or "uv failed without a word"
+    return " ".join(" ".join(lines).split())[:400] or "uv failed without a message"

@@ -1,6 +1,6 @@
-"""Files across versions: saved under one row of the matrix, loaded under another, and judged like any other case.
+"""Files across versions: save under one row of the matrix, load under another, and judge the result like any other case.
 
-Each row is started once to save and once to load. What it loads begins a case whose weights are those that were saved.
+Each row is started once to save and once to load. A loaded file starts a case whose weights are the saved ones.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LAYERS = (
     "shape:4x3/scale:False/gamma_regularizer:l2",
 )
 SAVED_STEPS = "T2STITI"
-ROWS = (  # one of each era, unless others are asked for
+ROWS = (  # one of each era, unless rows are named
     "keras-2.3.1-tensorflow",
     "keras-2.4.3-tensorflow",
     "keras-2.12.0-tensorflow",
@@ -59,7 +59,7 @@ TellRow = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Saved:
-    """What a row saved for a case: the file and the observation before it, or the reason why there is no file."""
+    """What a row saved for a case: the file and the observation before it, or why there is no file."""
 
     case: Case
     environment: Environment
@@ -70,10 +70,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Exchange:
-    """A file format from one row to another: how it came out, and why where it is not "ok".
+    """A file format from one row to another: its outcome, and the reason unless it is "ok".
 
-    outcome: ok, known deviation, wrong, cannot load, unsupported, or not tested.
-    promised: whether the loading Keras promises to. known_by: file and line of the record that covers this file, if any.
+    outcome: ok, known deviation, wrong, cannot load, unsupported, or not tested. promised: whether the loading Keras promises
+    to load it. known_by: file and line of the record that covers this file, if any.
     """
 
     format: str
@@ -95,7 +95,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Exchanges:
-    """All of them; problems: by row, why it could not be started, and skipped those that only lack an interpreter."""
+    """All exchanges. problems: by row, why it did not start. skipped: rows of these that only lack an interpreter."""
 
     rows: tuple[str, ...]
     found: tuple[Exchange, ...]
@@ -108,7 +108,7 @@ class Exchanges:
 
     @cached_property
     def stale(self) -> tuple[str, ...]:
-        """Records of known files that no exchange shows any more."""
+        """Records of known files that no exchange shows."""
         return stale_files((exchange.known_by, exchange.outcome) for exchange in self.found)
 
     @cached_property
@@ -124,10 +124,10 @@ class Exchanges:
 
 
 def exchange(rows: Sequence[Row], jobs: int, tell: TellRow = lambda row, text: None, patience: float = PATIENCE) -> Exchanges:
-    """Saves under each row and loads under each other one, `jobs` rows at a time. Raises BadInput without uv."""
+    """Saves under each row and loads under every other one, `jobs` rows at a time. Raises BadInput without uv."""
     if len(rows) < 2:
         raise BadInput(
-            f"files go from one row to another: two different rows or more are needed, got {', '.join(r.name for r in rows)}"
+            f"files need two or more different rows, one that saves and one that loads; got {', '.join(r.name for r in rows)}"
         )
     find_uv()
     run = _Run(patience, tell)
@@ -152,7 +152,7 @@ class _Run:
         self.stop = threading.Event()
 
     def target(self, row: Row) -> Isolated | None:
-        """The row's Keras, started; None, with the problem noted, where it does not start."""
+        """The row's Keras, started; None, with the problem noted, if it does not start."""
         if row.name in self.problems or self.stop.is_set():
             return None
         try:
@@ -196,12 +196,12 @@ class _Run:
 
 
 def cases() -> Iterator[Case]:
-    """What is saved: each layer in each format, in the middle of training."""
+    """The cases to save: each layer in each format, in the middle of training."""
     return (parse(f"{layer}/file:{format}/steps:{SAVED_STEPS}") for format in EXCHANGED_FORMATS for layer in LAYERS)
 
 
 def save(case: Case, target: Isolated) -> Saved:
-    """The file that a row writes after the steps before S."""
+    """The file that a row saves after the steps before S."""
     environment, at = target.environment, case.steps.index(Step.SAVE)
     if reason := not_here(case, environment):
         return Saved(case, environment, Observation(), reason=reason)
@@ -214,12 +214,12 @@ def save(case: Case, target: Isolated) -> Saved:
 
 
 def promised(saver: Environment, loader: Environment) -> bool:
-    """Whether a Keras promises to load a file: only files saved by the same release or an older one."""
+    """Whether a Keras promises to load a file: only if the same release or an older one saved it."""
     return keras_version(saver.keras).release[:2] <= keras_version(loader.keras).release[:2]
 
 
 def load_and_judge(saved: Saved, target: Isolated) -> Verdict:
-    """The verdict on what a row makes of a file: its weights, its configuration, and how it goes on."""
+    """The verdict on how a row loads a file: its weights, its configuration, and the calls that follow."""
     at = saved.case.steps.index(Step.SAVE)
     inputs, before = make_inputs(saved.case), saved.observation.steps[-1].weights
     case = replace(saved.case, steps=saved.case.steps[at:])
@@ -234,7 +234,7 @@ def load_and_judge(saved: Saved, target: Isolated) -> Verdict:
 
 
 def _joined(case: Case, saved: Observation, loaded: Observation) -> Observation:
-    """What was loaded, as the state after a step that saves and loads, which what was saved comes before."""
+    """The loaded layer, as the state after a step that saves and loads; the saved state comes before it."""
     pairs: dict[str, tuple[str, str]] = {}
     config = dict(loaded.config or {})
     if case.file != "weights.h5":
@@ -248,7 +248,7 @@ def _joined(case: Case, saved: Observation, loaded: Observation) -> Observation:
 
 
 def _arguments(config: Mapping[str, object], case: Case) -> dict[str, object]:
-    """The constructor's arguments in a config. An axis that equals the case's axis is written as in the case."""
+    """The constructor's arguments in a config. An axis that means the case's axis is written as in the case."""
     found = {f.name: config[f.name] for f in fields(LayerConfig) if f.name in config}
     axis = found.get("axis")
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
@@ -258,7 +258,7 @@ def _arguments(config: Mapping[str, object], case: Case) -> dict[str, object]:
 
 
 def _outcome(saver: str, loader: str, format: str, files: Sequence[Saved], target: Isolated, why: str) -> Exchange:
-    """The worst of what comes of the layers that one row saved and another loads."""
+    """The worst outcome of the layers that one row saved and another loads."""
     if not files:
         return Exchange(format, saver, loader, "not tested", why)
     environment = target.environment
@@ -273,12 +273,12 @@ def _outcome(saver: str, loader: str, format: str, files: Sequence[Saved], targe
     if outcome == "cannot load" and known:
         outcome, reason = "known deviation", known.why
     if outcome == "cannot load" and not expected:
-        reason += "; no release promises to load what a newer one has saved"
+        reason += "; no release promises to load files of a newer one"
     return Exchange(format, saver, loader, outcome, reason, expected, known.where if known else "")
 
 
 def _known(format: str, saver: Environment, loader: Environment) -> KnownFile | None:
-    """The record of a file that is known not to load."""
+    """The record of a file that is known to fail on loading."""
     return next((known for known in known_files() if known.covers(format, saver.keras, loader.keras)), None)
 
 
@@ -287,7 +287,7 @@ SEVERITY = ("ok", "known deviation", "cannot load", "wrong")
 
 
 def _told(verdict: Verdict) -> tuple[str, str]:
-    """The outcome of one layer, and the problem in words."""
+    """The outcome of one layer, and the problem as text."""
     failed = verdict.failures
     if not failed:
         excuse = [c for c in verdict.checks if c.status is Status.KNOWN and c.clause in OF_FILES]

@@ -1,4 +1,4 @@
-"""Known files: files that one Keras saves and another is known not to load, read from known_files.toml."""
+"""Known files: files of one Keras that another is known not to load, read from known_files.toml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bnverify.storage.tables import Table, read_tables
 class KnownFile:
     """Files that cannot be loaded: their formats, the Keras that saved them, and the Keras that cannot load them.
 
-    saved, loaded: version ranges (PEP 440); why: the cause; link: where it is documented; where: file and line of the record.
+    saved, loaded: version ranges (PEP 440). why: the cause. link: where it is documented. where: file and line of the record.
     """
 
     formats: tuple[str, ...]
@@ -41,7 +41,7 @@ def known_files() -> tuple[KnownFile, ...]:
 
 
 def stale_files(outcomes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """A line for each record that covers some exchanges and is shown by none of them.
+    """A line for each record that covers some exchanges but that none of them shows.
 
     outcomes: for each exchange, the place of the record that covers it, and its outcome.
     """
@@ -50,7 +50,7 @@ def stale_files(outcomes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     for record in known_files():
         found = {outcome for where, outcome in pairs if where == record.where}
         if found and "known deviation" not in found:
-            lines.append(f"{record.where}: no file shows this any more ({record.why}); outcomes: {', '.join(sorted(found))}")
+            lines.append(f"{record.where}: no file shows this any longer ({record.why}); outcomes: {', '.join(sorted(found))}")
     return tuple(lines)
 
 

@@ -1,4 +1,4 @@
-"""Open rows: the environment of a row with a worker that stays for further questions."""
+"""Open rows: the environment of a row with a worker that keeps running for further questions."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _OPEN: dict[str, Isolated] = {}
 
 
 def open_row(name: str) -> Isolated:
-    """The Keras of a row of the version matrix as a target; one worker for each row in this process, closed when it ends.
+    """The Keras of a row of the version matrix as a target. This process starts one worker per row and ends it at exit.
 
-    Raises NoInterpreter where this machine lacks the row's Python, BadInput where the name is unknown or nothing can be
-    installed or started.
+    Raises NoInterpreter if this machine lacks the row's Python, and BadInput if the name is unknown or nothing can be installed
+    or started.
     """
     if name not in _OPEN:
         row = _row(name)
         try:
             _OPEN[name] = Isolated(make_environment(row), row.module, row.variables, alone=True)
         except WorkerLost as error:
-            raise BadInput(f"row {name}: gives no worker: {error}") from None
+            raise BadInput(f"row {name}: no worker starts: {error}") from None
         atexit.register(_OPEN[name].close)
     return _OPEN[name]
 
 
 def refused_by(target: Isolated, arguments: Mapping[str, Any], shape: tuple[int, ...] = (4, 3)) -> Failure | None:
-    """What a Keras answers to a layer with these arguments, built for `shape`: an exception, or None where it takes them."""
+    """The exception of a Keras for a layer with these arguments, built for `shape`; None if the Keras accepts them."""
     asked: dict[str, Any] = {
         "layer": dict(arguments),
         "policy": "float32",
@@ -47,9 +47,9 @@ def refused_by(target: Isolated, arguments: Mapping[str, Any], shape: tuple[int,
 
 
 def run_code(name: str, code: str) -> str:
-    """What a piece of Python prints in the environment of a row: for functions of an old Keras that no worker calls.
+    """What Python code prints in the environment of a row. It reaches functions of an old Keras that no worker calls.
 
-    Raises NoInterpreter and BadInput as `open_row`, and BadInput with the last line of what it says where the code fails.
+    Raises NoInterpreter and BadInput like `open_row`, and BadInput with the last line of the error if the code fails.
     """
     row = _row(name)
     variables = {k: v for k, v in os.environ.items() if k not in FOREIGN}

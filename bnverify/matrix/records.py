@@ -1,7 +1,7 @@
-"""Records: what came out in one environment, small enough to commit: verdicts and margins, no arrays.
+"""Records: the results in one environment, small enough to commit: verdicts and margins, no arrays.
 
-A case that conforms is one line with its largest margin; any other says its status, cause, and per clause what was wrong.
-`record.schema.json` beside this file is the JSON Schema.
+A case that conforms is one line with its largest margin. Any other case has its status, its cause, and the worst check per
+clause. `record.schema.json` beside this file is the JSON Schema.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ClauseRecord:
 
     @property
     def status(self) -> Status | None:
-        """The gravest status among the checks that tested something, else among all checks; None if there is no check."""
+        """The most severe status of the checks that tested something, or else of all checks; None if there is no check."""
         tested = [status for status in self.checks if status.tested]
         return max(tested or self.checks, key=lambda status: status.gravity, default=None)
 
@@ -54,7 +54,7 @@ class CheckRecord:
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """A case: its status and largest margin, and where it does not conform why."""
+    """A case: its status and largest margin, and why it does not conform."""
 
     status: Status
     margin: float | None = None
@@ -63,7 +63,7 @@ class CaseRecord:
     checks: Mapping[str, CheckRecord] = field(default_factory=dict)
 
     def why(self, clause: str) -> str:
-        """Why a clause does not conform: the known reason, or the cause that was named; empty where it conforms."""
+        """Why a clause does not conform: the known reason, or the named cause; empty if it conforms."""
         check = self.checks.get(clause)
         if check is None:
             return ""
@@ -72,7 +72,7 @@ class CaseRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """What came out in one environment. name: the row's; era: whose promises it was judged by."""
+    """The results in one environment. name: the row's. era: whose promises it was judged by."""
 
     name: str
     environment: Environment
@@ -93,7 +93,7 @@ class Record:
 
     @property
     def tested(self) -> bool:
-        """Whether anything was held against the contract."""
+        """Whether any clause was tested."""
         return any(status.tested for clause in self.clauses.values() for status in clause.checks)
 
     @property
@@ -128,7 +128,7 @@ def record_of(name: str, results: Results, interface: Interface) -> Record:
 
 
 def rounded(margin: float | None) -> float | None:
-    """A margin to two significant digits; infinite ones stand as 1e300, for JSON has no infinity."""
+    """A margin with two significant digits. An infinite one becomes 1e300, because JSON has no infinity."""
     return None if margin is None else float(f"{min(margin, 1e300):.2g}")
 
 
@@ -156,7 +156,7 @@ def _check(check: Check) -> CheckRecord:
 
 
 def record_as_text(record: Record) -> str:
-    """The record as JSON that a diff reads well: sorted, one line for each case and each clause."""
+    """The record as JSON that gives readable diffs: sorted, one line per case and per clause."""
     head = {
         "schema": RECORD_SCHEMA,
         "name": record.name,
@@ -191,7 +191,7 @@ def _json(value: Any) -> str:
 
 
 def _short(case: CaseRecord, numbers: Mapping[str, str]) -> Any:
-    """A case that conforms as its margin alone; reasons by their numbers."""
+    """A case that conforms is only its margin. Reasons are written as their numbers."""
     if case.status is Status.CONFORMS:
         return case.margin
     found = _written(case)
@@ -204,7 +204,7 @@ def _short(case: CaseRecord, numbers: Mapping[str, str]) -> Any:
 
 
 def _written(record: ClauseRecord | CaseRecord | CheckRecord) -> dict[str, Any]:
-    """The fields of a record that are not empty, statuses and grades as text."""
+    """The fields of a record that are not empty, with statuses and grades as text."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     if isinstance(record, ClauseRecord):
         values["checks"] = {status.value: count for status, count in record.checks.items()}
@@ -220,7 +220,7 @@ def load_record(path: Path, option: str) -> Record:
         raise BadInput(f"{option} {path}:{error.lineno}: not valid JSON: {error.msg}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}"
-        raise BadInput(f"{option} {path}: is no record of bnverify ({what}); allowed: what --record writes") from None
+        raise BadInput(f"{option} {path}: is not a record of bnverify ({what}); allowed: a file that --record wrote") from None
 
 
 def parse_record(document: Any) -> Record:
@@ -287,5 +287,5 @@ def _grade(values: Any) -> Grade | None:
 
 def _margin(value: Any) -> float | None:
     if value is not None and not (type(value) in (int, float) and 0 <= value < math.inf):
-        raise ValueError(f"{value!r} is no margin")
+        raise ValueError(f"{value!r} is not a margin")
     return value

@@ -1,6 +1,6 @@
-"""Rows: the environments of the matrix as data, read from a TOML file, and selecting some of them.
+"""Rows: the environments of the matrix as data, read from a TOML file and selected.
 
-The file holds `[[row]]` tables, one for each environment, and `[[pins]]` tables, which say what a Keras release is run with.
+The file has `[[row]]` tables, one for each environment, and `[[pins]]` tables with the packages that a Keras release runs with.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAME = re.compile(r"\w[\w.+-]{0,79}")
 
 @dataclass(frozen=True)
 class RowTable:
-    """A `[[row]]` table as it stands in a file."""
+    """A `[[row]]` table as it is in a file."""
 
     name: str = ""
     module: str = "keras"
@@ -38,7 +38,7 @@ class RowTable:
     env: tuple[str, ...] = ()
 
 
-PinsTable: Any = make_dataclass(  # a `[[pins]]` table as it stands in a file: packages by backend
+PinsTable: Any = make_dataclass(  # a `[[pins]]` table as it is in a file: packages by backend
     "PinsTable",
     [("keras", str), ("python", str), ("module", str, "keras"), *((name, tuple[str, ...], ()) for name in BACKENDS)],
     frozen=True,
@@ -49,9 +49,9 @@ PinsTable: Any = make_dataclass(  # a `[[pins]]` table as it stands in a file: p
 class Row:
     """One environment of the matrix.
 
-    name: what files and reports call it; module: which Keras, by the name it is imported as; keras: its version, empty where
-    `packages` alone say it; python: as 3.11; packages: what is installed, as pip takes it, paths made absolute; env:
-    environment variables as NAME=VALUE; where: file and line.
+    name: for files and reports. module: which Keras, by its import name. keras: its version; empty if only `packages` gives it.
+    python: such as 3.11. packages: to install, in pip's form, with absolute paths. env: environment variables as NAME=VALUE.
+    where: file and line.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Pins:
-    """What the releases of `module` in the range `keras` are run with: a Python, and packages by backend."""
+    """What the releases of `module` in the range `keras` run with: a Python, and packages by backend."""
 
     module: str
     keras: SpecifierSet
@@ -88,12 +88,12 @@ class Matrix:
     pins: tuple[Pins, ...]
 
     def release(self, version: str, backend: str, module: str = "keras") -> Row:
-        """The row for a release that need not be in the file. Raises BadInput where no pins cover it."""
+        """The row for a release, which need not be in the file. Raises BadInput if no pins cover it."""
         return _completed(Row(f"{module}-{version}-{backend}", module, version, backend, "", ()), self.pins, str(self.path))
 
 
 def find_matrix() -> Path:
-    """The matrix file: ci/matrix.toml in this folder or one above it, else the one that ships with bnverify."""
+    """The matrix file: ci/matrix.toml in this folder or one above it, or else the one that bnverify ships."""
     here = Path.cwd()
     own = (folder / "ci" / "matrix.toml" for folder in (here, *here.parents))
     return next(filter(Path.is_file, own), Path(str(resources.files("bnverify.matrix") / "matrix.toml")))
@@ -132,21 +132,23 @@ def _row(table: Table[RowTable], pins: Sequence[Pins], folder: Path) -> Row:
         try:
             Version(given.keras)
         except InvalidVersion:
-            raise table.fail("keras", got=given.keras, allowed="a version as 3.15.1") from None
+            raise table.fail("keras", got=given.keras, allowed="a version such as 3.15.1") from None
     if not all(package.strip() and package.isprintable() and not package.startswith("-") for package in given.packages):
         raise table.fail(
-            "packages", got=list(given.packages), allowed="packages as pip takes them, one line each and no options"
+            "packages", got=list(given.packages), allowed="requirements in pip's form, one line each, without options"
         )
     packages = tuple(_absolute(package, folder) for package in given.packages)
     if not given.keras and not packages:
-        raise table.fail("keras", "missing, and no packages", allowed="a version as 3.15.1, or a list of packages")
+        raise table.fail(
+            "keras", "neither keras nor packages is given", allowed="a version such as 3.15.1, or a list of packages"
+        )
     _check(table, "module", given.module, tuple(MODULES))
     _check(table, "backend", given.backend, BACKENDS)
     name = given.name or (f"{given.module}-{given.keras}-{given.backend}" if given.keras else "")
     if not NAME.fullmatch(name):
         raise table.fail("name", got=name, allowed="1 to 80 letters, digits and . _ + -")
     if not all(re.fullmatch(r"\w+=[^\0\n]*", item) for item in given.env):
-        raise table.fail("env", got=list(given.env), allowed='texts NAME=VALUE, as ["JAX_ENABLE_X64=1"]')
+        raise table.fail("env", got=list(given.env), allowed='texts NAME=VALUE, such as ["JAX_ENABLE_X64=1"]')
     if "python" in table.given:
         _check_python(table, given.python)
     row = Row(name, given.module, given.keras, given.backend, given.python, packages, given.env, table.place)
@@ -154,12 +156,12 @@ def _row(table: Table[RowTable], pins: Sequence[Pins], folder: Path) -> Row:
 
 
 def _completed(row: Row, pins: Sequence[Pins], where: str) -> Row:
-    """The row with the Python and the packages that the first pins covering its release name."""
+    """The row with the Python and the packages of the first pins that cover its release."""
     for pin in pins:
         if pin.module == row.module and pin.keras.contains(row.keras) and row.backend in pin.packages:
             own = [] if row.module == "tf.keras" else [f"{row.module}=={row.keras}"]
             return replace(row, python=row.python or pin.python, packages=(*own, *pin.packages[row.backend]))
-    raise BadInput(f"{where}: no [[pins]] table says what {row.module} {row.keras} is run with on {row.backend}")
+    raise BadInput(f"{where}: no [[pins]] table says what {row.module} {row.keras} runs with on {row.backend}")
 
 
 def _check(table: Table[Any], field: str, value: str, allowed: Sequence[str]) -> None:
@@ -173,7 +175,7 @@ def _check_python(table: Table[Any], value: str) -> None:
 
 
 def _absolute(package: str, folder: Path) -> str:
-    """A wheel or a source tree by its absolute path; anything else as it is."""
+    """A wheel or a source tree with its absolute path; other packages unchanged."""
     local = package.startswith((".", "/", "~")) or package.endswith((".whl", ".tar.gz"))
     return str((folder / Path(package).expanduser()).resolve()) if local and "://" not in package else package
 
@@ -181,9 +183,9 @@ def _absolute(package: str, folder: Path) -> str:
 def select_rows(
     rows: Sequence[Row], names: Sequence[str] = (), only: str = "", backends: Sequence[str] = ()
 ) -> tuple[Row, ...]:
-    """The rows of these names (all where there are none) that fit `only`, as keras>=3.8 or python<3.8, and a backend.
+    """The rows of these names (all if none are named) that fit `only`, such as keras>=3.8 or python<3.8, and a backend.
 
-    Raises BadInput for an unknown name, a malformed condition, and where no row is left.
+    Raises BadInput for an unknown name, a malformed condition, and if no row is left.
     """
     known = {row.name: row for row in rows}
     for name in names:
@@ -211,5 +213,7 @@ def _fits(row: Row, only: str) -> bool:
     fields = {**{module: row.keras for module in MODULES if module == row.module}, "python": row.python}
     name = asked.name.replace("tf-dot-keras", "tf.keras")
     if name not in (*MODULES, "python") or not asked.specifier or asked.extras or asked.marker:
-        raise BadInput(f"--only {only!r} is no condition; allowed: as keras>=3.8, tf_keras==2.21.0 or python<3.8")
+        raise BadInput(
+            f"--only {only!r} is not a condition; allowed: conditions such as keras>=3.8, tf_keras==2.21.0 or python<3.8"
+        )
     return bool(fields.get(name)) and asked.specifier.contains(fields[name], prereleases=True)

@@ -1,6 +1,6 @@
-"""Running the matrix: an environment for each row, the cases in it, a record of what came out. Finished rows are kept.
+"""Run the matrix: for each row make an environment, run the cases in it, and record the results. Finished rows are kept.
 
-Rows run side by side. A row whose environment, cases, seed and verifier are unchanged is taken from the cache.
+Rows run side by side. A row comes from the cache if its environment, cases, seed and verifier are unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bnverify.values import Environment, Verdict
 
 @dataclass(frozen=True)
 class Job:
-    """What is run in every row, and how."""
+    """What to run in every row, and how."""
 
     cases: tuple[Case, ...]
     label: str
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """One row: its record, or why there is none. problem: in one line; skipped: only an interpreter is missing here.
+    """One row: its record, or why there is none. problem: on one line. skipped: only an interpreter is missing here.
 
     note: why its record is not in the cache.
     """
@@ -61,7 +61,7 @@ class RowOutcome:
 
 
 class Interrupted(Exception):
-    """The matrix is being ended; raised inside a row."""
+    """The matrix is being stopped; raised inside a row."""
 
 
 Tell = Callable[[Row, str], None]
@@ -70,12 +70,12 @@ Tell = Callable[[Row, str], None]
 def run_rows(
     rows: Sequence[Row], job: Job, jobs: int, tell: Tell = lambda row, text: None
 ) -> Generator[RowOutcome, None, None]:
-    """The outcomes of the rows as they come in, `jobs` at a time.
+    """The outcomes of the rows as they finish, `jobs` at a time.
 
-    Closing the iterator, or Ctrl-C, ends what runs; what has finished is in the cache, and the next run begins after it.
-    Raises BadInput where no environment can be made at all, as without uv.
+    Closing the iterator, or Ctrl-C, stops the running rows. Finished rows are in the cache, and the next run continues after
+    them. Raises BadInput if no environment can be made at all, for example without uv.
     """
-    find_uv()  # in this thread: looking for it is not safe in several at once
+    find_uv()  # in this thread, because several threads must not search at once
     stop = threading.Event()
     pool = ThreadPoolExecutor(max_workers=max(1, jobs))
     try:
@@ -108,15 +108,15 @@ def _outcome(row: Row, job: Job, tell: Tell, stop: threading.Event) -> RowOutcom
         return taken(record=record, note=_keep(record, kept))
     except Interrupted:
         raise
-    except Exception as error:  # an exception in one row must not end the others
+    except Exception as error:  # an exception in one row must not stop the others
         return taken(problem=_problem(error), skipped=isinstance(error, NoInterpreter))
 
 
 def _keep(record: Record, path: Path) -> str:
-    """Puts a record into the cache; why it is not there, where it is not. Where a worker died the row is run again."""
+    """Puts a record into the cache, or returns why not. If a worker died, the row is run again next time."""
     returned = [case.checks["returns"].actual for case in record.cases.values() if "returns" in case.checks]
     if any(text.split(":")[0] in ENDED for text in returned):
-        return "not kept, as a worker ended before its time"
+        return "not cached, because a worker crashed"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, record_as_text(record), "cache")
@@ -130,14 +130,14 @@ def _problem(error: Exception) -> str:
     if isinstance(error, NotInstallable):
         return f"cannot be installed: {error}"
     if isinstance(error, WorkerLost):
-        return f"gives no worker: {error}"
+        return f"no worker starts: {error}"
     if isinstance(error, OSError):
         return f"{error.filename or 'this machine'}: {error.strerror or error}"
     return str(error) if isinstance(error, (NoInterpreter, BadInput)) else f"internal error: {error!r}"
 
 
 def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambda text: None) -> Record:
-    """The record of the cases in an environment. Raises WorkerLost where it gives no worker."""
+    """The record of the cases in an environment. Raises WorkerLost if no worker starts."""
     tell("starting")
     with Isolated(python, row.module, row.variables, job.patience, alone=True) as target:
         _check_environment(row, target.environment)
@@ -155,7 +155,7 @@ def run_row(row: Row, python: str, job: Job, tell: Callable[[str], None] = lambd
 
 
 def _check_environment(row: Row, found: Environment) -> None:
-    """Raises WorkerLost where the environment holds another Keras, or another backend, than the row says."""
+    """Raises WorkerLost if the environment has another Keras or another backend than the row."""
     if row.module != "tf.keras" and row.keras and found.keras != row.keras:
         raise WorkerLost(f"the row says {row.module} {row.keras}, its environment has {found.keras}")
     if found.backend != row.backend:
@@ -167,27 +167,27 @@ def _kept(path: Path) -> Record | None:
         return None
     try:
         return load_record(path, "cache")
-    except BadInput:  # written by another version, or cut off
+    except BadInput:  # of another version of bnverify, or incomplete
         return None
 
 
 def _key(row: Row, job: Job) -> str:
-    """What a record depends on: the environment, the cases, the seed, and everything that judges."""
+    """What a record depends on: the environment, the cases, the seed, and all code and data that judge."""
     asked = [fingerprint(row), row.name, row.module, row.variables, [case.id for case in job.cases], job.seed, job.whole]
     return hashlib.sha256(json.dumps([*asked, _verifier(), np.__version__]).encode()).hexdigest()[:24]
 
 
-JUDGES = ("bnverify.running.run", "bnverify.targets.isolated", "bnverify.matrix.records")  # what a record comes from
+JUDGES = ("bnverify.running.run", "bnverify.targets.isolated", "bnverify.matrix.records")  # the functions that make a record
 
 
 @cache
 def _verifier() -> str:
-    """A digest of everything that a record depends on: the modules that judge, what they import, the worker, and the data."""
+    """A digest of everything that a record depends on: the modules that judge, their imports, the worker, and the data."""
     package = resources.files("bnverify")
     digest = hashlib.sha256()
     for module in sorted(imported_by(JUDGES)):
         digest.update(module.encode() + _source(module).read_bytes())
-    for folder in ("targets/worker", "verdicts"):  # the worker is started by path; known.toml is read
+    for folder in ("targets/worker", "verdicts"):  # not imported: the worker is started by path, and known.toml is read
         for file in sorted(package.joinpath(folder).iterdir(), key=lambda file: file.name):
             if file.name.endswith((".py", ".toml")):
                 digest.update(file.name.encode() + file.read_bytes())
@@ -195,7 +195,7 @@ def _verifier() -> str:
 
 
 def imported_by(modules: Iterable[str]) -> frozenset[str]:
-    """The modules of bnverify that these import, directly or not, and these themselves."""
+    """The modules of bnverify that these modules import, directly or not, and these modules."""
     found: set[str] = set()
     open_ = [*modules]
     while open_:

@@ -1,4 +1,4 @@
-"""Working through large arrays block by block, on all cores: NumPy releases the interpreter lock inside its loops."""
+"""Work through large arrays block by block, on all cores. NumPy releases the interpreter lock inside its loops."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-BLOCK = 1 << 14  # elements; 128 KB in float64, a few of which fit a core's cache
-PARALLEL = 1 << 20  # elements from which threads pay
+BLOCK = 1 << 14  # elements; 128 KB in float64, so a few blocks fit a core's cache
+PARALLEL = 1 << 20  # from this number of elements on, threads are faster
 Index = tuple[slice, ...]
 Result = TypeVar("Result")
 
 
 def blocks(shape: tuple[int, ...], limit: int = BLOCK) -> Iterator[Index]:
-    """Index tuples that cut an array of `shape` into pieces of about `limit` elements, in memory order."""
+    """Index tuples that cut an array of `shape` into blocks of about `limit` elements, in memory order."""
     if math.prod(shape) <= limit:
         yield (slice(None),) * len(shape)
         return
@@ -30,7 +30,7 @@ def blocks(shape: tuple[int, ...], limit: int = BLOCK) -> Iterator[Index]:
 
 
 def over_blocks(shape: tuple[int, ...], work: Callable[[Iterable[Index]], Result]) -> list[Result]:
-    """The results of `work` on one share of the blocks per thread; a small array is one share, worked on right here."""
+    """The results of `work`, one share of the blocks per thread. A small array is one share and needs no thread."""
     cut = list(blocks(shape))
     threads = os.cpu_count() or 1
     if math.prod(shape) < PARALLEL or threads == 1:

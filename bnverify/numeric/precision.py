@@ -14,10 +14,10 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Format:
-    """A binary floating-point format with `bits` of significand (the hidden one counted).
+    """A binary floating-point format with `bits` bits of significand, including the hidden one.
 
-    `smallest_normal` and `largest` are the ends of its normal range (IEEE 754-2019, section 3.3; bfloat16 has
-    float32's exponents).
+    `smallest_normal` and `largest` are the ends of its normal range (IEEE 754-2019, section 3.3; bfloat16 has float32's
+    exponents).
     """
 
     name: str
@@ -32,18 +32,18 @@ class Format:
 
     @cached_property
     def smallest_step(self) -> float:
-        """Spacing of the subnormal numbers, the absolute floor of a rounding error (times one half)."""
+        """Spacing of the subnormal numbers. Half of it bounds the absolute rounding error near 0."""
         return self.smallest_normal * 2.0 * self.unit_roundoff
 
     @cached_property
     def overflow(self) -> float:
-        """Magnitudes from here on round to infinity: half a spacing above `largest`."""
+        """From this magnitude on, numbers round to infinity: half a spacing above `largest`."""
         return self.largest + self.largest * self.unit_roundoff / 2
 
     def round(self, values: Array) -> Array:
         """`values` rounded to nearest, ties to even, in the narrowest NumPy type that holds the format.
 
-        float16, float32 and float64 come back as such; bfloat16 comes back as float32, which contains it.
+        float16, float32 and float64 keep their dtype; bfloat16 values have dtype float32, which contains them.
         """
         if self.name != "bfloat16":
             with np.errstate(over="ignore"):
@@ -71,7 +71,7 @@ INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
 
 @dataclass(frozen=True)
 class Policy:
-    """A Keras dtype policy: the format of the layer's inputs and outputs, and of its variables."""
+    """A Keras dtype policy: the format of the layer's inputs and outputs, and the format of its variables."""
 
     name: str
     compute: Format
@@ -93,12 +93,13 @@ POLICIES = {
 
 @dataclass(frozen=True)
 class Precision:
-    """The formats one case goes through, in order.
+    """The formats that the numbers of one case are rounded to, in order.
 
-    `autocast` is what a floating-point input is rounded to on entry (None for integers, which Keras does not autocast);
-    `read`, where a layer rounds its weights whenever it reads them, is what they are rounded to (Keras does not);
-    `direct` says that float64 is cast to a half format at once, not by way of float32;
-    `arithmetic` is what statistics and normalization are computed in; `variable` is what weights are stored in;
+    `autocast` is the format of a floating-point input on entry (None for integers, which Keras does not autocast).
+    `read` is the format of weights when a layer rounds them on reading (Keras does not).
+    `direct` means that float64 is cast to a half format in one step, not through float32.
+    `arithmetic` is the format of the statistics and the normalization;
+    `variable` is the format of stored weights.
     `output` is the format of y.
     """
 
@@ -110,12 +111,12 @@ class Precision:
     direct: bool = False
 
     def narrowest(self, target: Format) -> Format:
-        """Of a number's own format and the arithmetic's, the one that it outgrows first on its way."""
+        """The format with the smaller range: the number's own or the arithmetic's. A number overflows it first."""
         return min(target, self.arithmetic, key=lambda f: f.largest)
 
     @cached_property
     def wide(self) -> type[np.floating[Any]]:
-        """The type the reference computes in: at least float64, and wider than the layer's arithmetic."""
+        """The type that the reference computes in: at least float64, and wider than the layer's arithmetic."""
         return np.float64 if self.arithmetic.bits < 53 else np.longdouble
 
     @cached_property
@@ -125,10 +126,10 @@ class Precision:
 
 
 def precision(policy: str, dtype: str) -> Precision:
-    """The formats of a layer under dtype `policy` fed with inputs of `dtype`.
+    """The formats of a layer with dtype `policy` for inputs of `dtype`.
 
-    Statistics are computed in float32 at least (`result_type(x, "float32")` in Keras 3), in float64 when the input that
-    reaches the layer's call is float64.
+    Statistics are computed in float32 at least (`result_type(x, "float32")` in Keras 3), and in float64 if the input of the
+    layer's call is float64.
     """
     chosen = POLICIES[policy]
     autocast = None if dtype in INTEGERS else chosen.compute

@@ -1,1 +1,1 @@
-"""What must come out: NumPy in float64 or wider, the shortest correct text."""
+"""The reference: what must come out, in NumPy with float64 or wider, as short as possible."""

@@ -1,8 +1,7 @@
-"""The formulas of batch normalization, written to be read: every other file asks these functions what Keras promises.
+"""The formulas of batch normalization, written to be read. Every other file takes from here what Keras promises.
 
-Each takes the array namespace `xp` (numpy, keras.ops) that its arrays belong to, so that the same text serves the reference
-and, with one formula replaced, the hypotheses and the mutant layers. Statistics have the rank of x, with size 1 on
-reduced axes.
+Each function takes the array namespace `xp` (numpy, keras.ops) of its arrays. So the same text serves the reference and, with
+one formula replaced, the hypotheses and the mutant layers. Statistics have the rank of x, with size 1 on reduced axes.
 
 Sources: S. Ioffe and C. Szegedy, "Batch Normalization", 2015, https://arxiv.org/abs/1502.03167, algorithms 1 and 2; the
 docstring of keras.layers.BatchNormalization, https://keras.io/api/layers/normalization_layers/batch_normalization/.
@@ -27,9 +26,9 @@ def moments(xp: Any, x: Tensor, axes: Axes) -> tuple[Tensor, Tensor]:
 
 
 def masked_moments(xp: Any, x: Tensor, mask: Tensor, axes: Axes) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and biased variance of the values where `mask` is True, and their count; 0/0 where none is.
+    """Mean and biased variance of the values where `mask` is True, and their count; 0/0 if there are none.
 
-    mask: of the rank of x, with size 1 where one decision holds for a whole axis.
+    mask: has the rank of x, and size 1 along an axis where one value applies to the whole axis.
     """
     n = xp.sum(xp.where(mask, xp.ones_like(x), 0.0), axis=axes, keepdims=True)
     mean = xp.sum(xp.where(mask, x, 0.0), axis=axes, keepdims=True) / n
@@ -52,47 +51,47 @@ def masked_output(xp: Any, y: Tensor, x: Tensor, mask: Tensor) -> Tensor:
 
 
 def moving_mean(xp: Any, moving: Tensor, batch: Tensor, momentum: float) -> Tensor:
-    """moving*momentum + batch*(1-momentum): momentum is the share of the old value that stays."""
+    """moving*momentum + batch*(1-momentum): momentum is the weight of the old value."""
     return moving * momentum + batch * (1.0 - momentum)
 
 
 def moving_variance(xp: Any, moving: Tensor, batch: Tensor, momentum: float, n: int, epsilon: float) -> Tensor:
-    """As the moving mean, of the batch's biased variance; n, the number of summands, and epsilon play no part."""
+    """The moving mean's formula with the biased variance of the batch. The number n of summands and epsilon have no effect."""
     return moving * momentum + batch * (1.0 - momentum)
 
 
 def told(training: bool | None, pinned: bool | None) -> bool | None:
-    """The `training` that reaches a layer in a model: the value given when the model was made, else the model's own."""
+    """The `training` that reaches a layer in a model: the value given when the model was made, or else the model's own."""
     return training if pinned is None else pinned
 
 
 def normalizes_with_batch(training: bool | None, frozen: bool) -> bool:
-    """Batch statistics only if training=True and the layer is not frozen; `training` not given means inference."""
+    """Batch statistics are used only if training=True and the layer is not frozen. A call without `training` is inference."""
     return bool(training) and not frozen
 
 
 def updates(training: bool | None, frozen: bool) -> bool:
-    """The moving statistics move in exactly the calls that normalize with the batch's."""
+    """The moving statistics are updated in exactly the calls that normalize with the batch statistics."""
     return bool(training) and not frozen
 
 
 def penalizes(frozen: bool) -> bool:
-    """The regularizers of gamma and beta add their losses while these are trainable weights, and none when frozen."""
+    """The regularizers of gamma and beta add their losses while these weights are trainable, and none when they are frozen."""
     return not frozen
 
 
 def penalizes_always(frozen: bool) -> bool:
-    """The losses are added when the weights are made, and stay (Keras 2: Layer.add_weight)."""
+    """The losses are added when the weights are made, and stay when the layer is frozen (Keras 2: Layer.add_weight)."""
     return True
 
 
 def training_statistics(batch: Tensor, updated: Tensor) -> Tensor:
-    """In training the batch's own statistic is used, not the moving one just updated."""
+    """In training the batch statistic is used, not the moving one that was just updated."""
     return batch
 
 
 def deviation(xp: Any, variance: Tensor, epsilon: float) -> Tensor:
-    """Batch renormalization: the standard deviation, sqrt(variance + epsilon)."""
+    """The standard deviation of batch renormalization: sqrt(variance + epsilon)."""
     return xp.sqrt(variance + epsilon)
 
 
@@ -101,8 +100,8 @@ def renorm_correction(
 ) -> tuple[Tensor, Tensor]:
     """r = stddev/renorm_stddev in [rmin, rmax] and d = (mean-renorm_mean)/renorm_stddev in [-dmax, dmax].
 
-    S. Ioffe, "Batch Renormalization", 2017, https://arxiv.org/abs/1702.03275, algorithm 1; y = (x̂*r + d)*gamma + beta, with
-    the statistics as they were before this batch, and renorm_stddev at least sqrt(epsilon).
+    S. Ioffe, "Batch Renormalization", 2017, https://arxiv.org/abs/1702.03275, algorithm 1; y = (x̂*r + d)*gamma + beta. The
+    statistics have their values from before this batch, and renorm_stddev is at least sqrt(epsilon).
     """
     scale = xp.maximum(renorm_stddev, epsilon**0.5)
     r, d = stddev / scale, (mean - renorm_mean) / scale
@@ -112,23 +111,23 @@ def renorm_correction(
 
 
 def renorm_average(xp: Any, old: Tensor, new: Tensor, momentum: float, renorm_momentum: float) -> Tensor:
-    """renorm_mean and renorm_stddev move with a momentum of their own."""
+    """renorm_mean and renorm_stddev are updated with renorm_momentum."""
     return old * renorm_momentum + new * (1.0 - renorm_momentum)
 
 
 def renorm_variance(xp: Any, stddev: Tensor, epsilon: float) -> Tensor:
-    """With renorm the moving variance follows from the moving deviation: max(moving_stddev^2 - epsilon, 0)."""
+    """With renorm the moving variance is computed from the moving deviation: max(moving_stddev^2 - epsilon, 0)."""
     return xp.maximum(stddev * stddev - epsilon, 0.0)
 
 
 @dataclass(frozen=True)
 class Backward:
-    """What the gradient of a call is made of, for an upstream gradient dy = dL/dy.
+    """What the gradient of a call is computed from, for an upstream gradient dy = dL/dy.
 
-    mean: that of the statistics; d: x - mean; within: puts 0 where a value is no part of the statistics; n: the count of those
-    that are, or None where the statistics do not depend on x; inverse: 1/sqrt(variance + epsilon); gamma: r*gamma with renorm;
-    r, shift: the correction of renorm, else 1 and 0; direction: the one in which dL/dx is differentiated again; total: sums
-    over the reduced axes.
+    mean: the mean that normalizes. d: x - mean. within: sets values that the statistics do not include to 0. n: the count of
+    the values that they include, or None if the statistics do not depend on x. inverse: 1/sqrt(variance + epsilon). gamma:
+    r*gamma with renorm. r, shift: the correction of renorm, else 1 and 0. direction: the direction of the second derivative.
+    total: sums over the reduced axes.
     """
 
     dy: Tensor
@@ -145,10 +144,10 @@ class Backward:
 
 
 def gradients(b: Backward) -> tuple[Tensor, Tensor, Tensor]:
-    """dL/dx, dL/dgamma and dL/dbeta, the statistics of a training call being functions of x (Ioffe & Szegedy, section 3).
+    """dL/dx, dL/dgamma and dL/dbeta. In a training call the statistics are functions of x (Ioffe & Szegedy, section 3).
 
-    With s = gamma*inverse: dL/dx = s*dy - s*mean(dy) - gamma*inverse^3*mean(dy*d)*d, the means over n values; the correction of
-    renorm is a constant (Ioffe 2017, section 3: gradients do not flow through r and d).
+    With s = gamma*inverse: dL/dx = s*dy - s*mean(dy) - gamma*inverse^3*mean(dy*d)*d, with means over n values. The correction
+    of renorm is a constant (Ioffe 2017, section 3: gradients do not flow through r and d).
     """
     scale, of_beta, of_scale = b.gamma * b.inverse, b.total(b.dy), b.total(b.dy * b.d)
     dx = scale * b.dy
@@ -159,7 +158,7 @@ def gradients(b: Backward) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def second_gradient(b: Backward) -> Tensor:
-    """The derivative of dL/dx in a direction v: that of `gradients` by the product rule, term by term.
+    """The derivative of dL/dx in a direction v: the product rule applied to `gradients`, term by term.
 
     Primes mark derivatives: d' = v - mean(v), variance' = 2*mean(d*d'), inverse' = -inverse^3*variance'/2.
     """
@@ -174,12 +173,14 @@ def second_gradient(b: Backward) -> Tensor:
 
 
 def replicas_read(xp: Any, values: Tensor) -> Tensor | None:
-    """What is read of a statistic that each replica moved by itself, `values` along the first axis; None: not promised."""
+    """What reading gives for a statistic that each replica updates by itself; `values` along the first axis. None: not
+    promised.
+    """
     return None
 
 
 def mean_of_replicas(xp: Any, values: Tensor) -> Tensor | None:
-    """Statistics are synchronized on reading, by their mean (Keras 2: tf.VariableSynchronization.ON_READ)."""
+    """Reading gives the mean of the replicas' values (Keras 2: tf.VariableSynchronization.ON_READ)."""
     return xp.mean(values, axis=0)
 
 
@@ -206,13 +207,13 @@ class Formulas:
     gradients: Callable[[Backward], tuple[Tensor, Tensor, Tensor]] = gradients
     second_gradient: Callable[[Backward], Tensor] = second_gradient
     replicas_read: Callable[..., Tensor | None] = replicas_read
-    unfreezes: bool = True  # whether trainable=True takes back trainable=False
-    settles: str = "compile"  # when what fit knows of `trainable` is settled: by "compile", by the first "fit", or "never"
+    unfreezes: bool = True  # whether trainable=True undoes trainable=False
+    settles: str = "compile"  # when fit takes over a change of `trainable`: at "compile", at the first "fit", or "never"
 
 
 KERAS = Formulas()
 
 
 def count(shape: tuple[int, ...], axes: Axes) -> int:
-    """The number n of values that each statistic is taken over."""
+    """The number n of values in each statistic."""
     return math.prod(shape[axis] for axis in axes)

@@ -23,7 +23,7 @@ from bnverify.reference.parameters import constrained
 
 @dataclass(frozen=True)
 class State:
-    """The layer between two steps: its weights, of the rank of x and size 1 on reduced axes, and whether it is frozen."""
+    """The layer between two steps: its weights, with the rank of x and size 1 on reduced axes, and whether it is frozen."""
 
     weights: Mapping[str, Array]
     frozen: bool = False
@@ -31,7 +31,7 @@ class State:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch's own statistics over `n` values per channel; under a mask n is an array like them."""
+    """The statistics of a batch, over `n` values per channel. Under a mask n is an array like them."""
 
     mean: Array
     variance: Array
@@ -47,8 +47,8 @@ class Batch:
 class Call:
     """What one call must give: `y = formulas.output(x, mean, inverse, gamma, beta)`, and the state before and after.
 
-    `batch` is None in a call that normalizes with, and leaves alone, the moving statistics. mask: of the shape of x;
-    correction: r and d of batch renormalization; backward: what its gradients are made of.
+    `batch` is None if the call normalizes with the moving statistics; it then leaves them unchanged. mask: has the shape of x.
+    correction: r and d of batch renormalization. backward: what the gradients are computed from.
     """
 
     index: int
@@ -67,17 +67,17 @@ class Call:
 
     @cached_property
     def own_gamma(self) -> Array:
-        """gamma, or ones where the layer has none, of the shape of the statistics."""
+        """gamma, or ones if the layer has none, in the shape of the statistics."""
         return self.before.weights.get("gamma", np.ones_like(self.mean))
 
     @cached_property
     def gamma(self) -> Array | float:
-        """The scale: gamma, with renorm r*gamma."""
+        """The scale: gamma; with renorm r*gamma."""
         return self.own_gamma * self.correction[0] if self.correction else self.before.weights.get("gamma", 1.0)
 
     @cached_property
     def beta(self) -> Array | float:
-        """The offset: beta, with renorm d*gamma + beta."""
+        """The offset: beta; with renorm d*gamma + beta."""
         beta = self.before.weights.get("beta", 0.0)
         return self.correction[1] * self.own_gamma + beta if self.correction else beta
 
@@ -88,16 +88,16 @@ class Call:
 
     @property
     def normalizes_with_batch(self) -> bool:
-        """Whether the call normalizes with the statistics of its batch, and not with the moving ones."""
+        """Whether the call normalizes with the statistics of its batch."""
         return self.batch is not None and self.mean is self.batch.mean
 
     @property
     def counted(self) -> Array | None:
-        """Which values the statistics are taken over; None where all are."""
+        """Which values the statistics include; None if they include all."""
         return None if self.batch is None or np.ndim(self.batch.n) == 0 else self.mask
 
     def part(self, index: Index, mean: Array, inverse: Array, gamma: Array, beta: Array) -> Array:
-        """The expected output there, the statistics and parameters being given in the shape of x."""
+        """The expected output of a block. The statistics and parameters have the shape of x."""
         x = self.x[index].astype(self.mean.dtype, copy=False)
         y = self.formulas.output(np, x, mean[index], inverse[index], gamma[index], beta[index])
         return np.asarray(y if self.mask is None else self.formulas.masked_output(np, y, x, self.mask[index]))
@@ -113,7 +113,7 @@ class Call:
         return {name: np.asarray(value) for name, value in found.items()}
 
     def y(self) -> Array:
-        """The whole expected output; the judge takes it block by block instead."""
+        """The whole expected output. The judge computes it block by block instead."""
         with np.errstate(all="ignore"):
             whole = [np.broadcast_to(v, self.x.shape) for v in (self.mean, self.inverse, self.gamma, self.beta)]
             return self.part((slice(None),) * self.x.ndim, *whole)
@@ -126,7 +126,7 @@ def _heard(case: Case, index: int, formulas: Formulas) -> bool:
 
 
 def trace_case(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: Precision | None = None) -> tuple[Call, ...]:
-    """The calls that the steps of `case` make, in order, each with what must come out of it."""
+    """The calls that the steps of `case` make, in order, each with its expected result."""
     formats = formats or precision(case.policy, case.dtype)
     state = initial_state(case, inputs)
     calls = []
@@ -143,7 +143,7 @@ def trace_case(case: Case, inputs: Inputs, formulas: Formulas = KERAS, formats: 
 
 
 def changed(case: Case, state: State, index: int, formulas: Formulas) -> State:
-    """The layer after a step that is no call: frozen, unfrozen, or saved and loaded."""
+    """The layer after a step without a call: frozen, unfrozen, or saved and loaded."""
     step = case.steps[index]
     if step is Step.SAVE or not _heard(case, index, formulas):
         return state
@@ -165,8 +165,9 @@ def initial_state(case: Case, inputs: Inputs) -> State:
 def entered(batch: Array, formats: Precision) -> Array:
     """The batch as it enters the layer's arithmetic: autocast to the policy's compute format, integers converted.
 
-    float64 goes to a half format by way of float32, rounded twice, as TensorFlow's casts (Eigen's) do; NumPy's do not. An
-    arithmetic that is narrower than the policy's compute format, as some Keras use for float64, rounds once more.
+    float64 is cast to a half format through float32, so it is rounded twice. TensorFlow's casts (Eigen) do this; NumPy's do
+    not. If the arithmetic is narrower than the policy's compute format, as in some Keras for float64, the batch is rounded once
+    more.
     """
     target = formats.autocast or formats.arithmetic
     target = min(target, formats.arithmetic, key=lambda f: f.bits)
@@ -184,7 +185,7 @@ def read(state: State, formats: Precision) -> State:
 
 
 def advance(case: Case, state: State, index: int, given: Mapping[str, Array | None], formulas: Formulas) -> Call:
-    """One call of the layer in `state`, fed with x, mask, upstream and direction. The next state is its `after`."""
+    """One call of the layer in `state` with x, mask, upstream and direction. The next state is its `after`."""
     step, config = case.steps[index], case.config
     x, mask, wide = given["x"], given["mask"], precision(case.policy, case.dtype).wide
     assert x is not None
@@ -217,7 +218,7 @@ def advance(case: Case, state: State, index: int, given: Mapping[str, Array | No
 
 
 def moved(state: State, batch: Batch, config: LayerConfig, formulas: Formulas) -> dict[str, Array]:
-    """The statistics after a training call."""
+    """The moving statistics after a training call."""
     old, momentum, epsilon = state.weights, config.momentum, config.epsilon
     mean = formulas.moving_mean(np, old["moving_mean"], batch.mean, momentum)
     if not config.renorm:
@@ -236,7 +237,7 @@ def moved(state: State, batch: Batch, config: LayerConfig, formulas: Formulas) -
 
 
 def backward(call: Call, dy: Array, direction: Array | None, kept: tuple[int, ...]) -> Backward:
-    """What the gradients of a call are made of."""
+    """What the gradients of a call are computed from."""
     wide, axes = call.mean.dtype, tuple(axis for axis in range(call.x.ndim) if axis not in kept)
     r, shift = call.correction or (np.ones_like(call.mean), np.zeros_like(call.mean))
     return Backward(
@@ -255,7 +256,7 @@ def backward(call: Call, dy: Array, direction: Array | None, kept: tuple[int, ..
 
 
 def optimized(call: Call, config: LayerConfig) -> Call:
-    """The call followed by a step of gradient descent on gamma and beta, and by the projections that constrain them."""
+    """The call, followed by a step of gradient descent on gamma and beta and by the projections of their constraints."""
     assert call.backward is not None
     _, of_gamma, of_beta = call.formulas.gradients(call.backward)
     weights = dict(call.after.weights)
@@ -268,7 +269,7 @@ def optimized(call: Call, config: LayerConfig) -> Call:
 def batch_statistics(
     x: Array, mask: Array | None, kept: tuple[int, ...], formulas: Formulas, wide: type[np.floating[Any]]
 ) -> Batch:
-    """Mean, variance and count of a batch over all axes but `kept`, of the values where the mask is True."""
+    """Mean, variance and count of a batch over all axes except `kept`, for the values where the mask is True."""
     axes = tuple(axis for axis in range(x.ndim) if axis not in kept)
     if x.size == 0:
         nothing = np.full([size if axis in kept else 1 for axis, size in enumerate(x.shape)], np.nan, wide)

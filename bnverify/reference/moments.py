@@ -13,7 +13,7 @@ from bnverify.numeric.precision import Array
 
 
 def by_channel(x: Array, kept: tuple[int, ...]) -> Array:
-    """`x` seen as (outer, channels, inner): a view for one kept axis of a contiguous array."""
+    """`x` as (outer, channels, inner): a view of a contiguous array with one kept axis."""
     if len(kept) == 1:
         axis = kept[0]
         return x.reshape(math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :]))
@@ -22,12 +22,13 @@ def by_channel(x: Array, kept: tuple[int, ...]) -> Array:
 
 
 def blocked_moments(x: Array, kept: tuple[int, ...], wide: type[np.floating[Any]]) -> tuple[Array, Array]:
-    """Mean and biased variance of `x` over all axes but `kept`, computed in `wide`; both keep the rank, with size 1.
+    """Mean and biased variance of `x` over all axes except `kept`, computed in `wide`. Both keep the rank, with size 1.
 
     One pass over deviations from a shift c close to the mean: variance = mean((x-c)^2) - mean(x-c)^2 (Chan, Golub & LeVeque
-    1983, section 3). Nothing cancels while (mean-c)^2 is at most the variance; else a second pass takes the mean found as c,
-    which is the two-pass formula with its correction term. Summing blocks of b one after another errs by at most (b + n/b)
-    unit roundoffs of `wide`, 2^-38 for a billion values in float64: nothing beside a float32 layer's own sqrt(n)*2^-24.
+    1983, section 3). Nothing cancels while (mean-c)^2 is at most the variance. Otherwise a second pass uses the mean of the
+    first as c; this is the two-pass formula with its correction term. The error of summing blocks of b values one after another
+    is at most (b + n/b) unit roundoffs of `wide`: 2^-38 for a billion values in float64, far below a float32 layer's
+    sqrt(n)*2^-24.
     """
     view = by_channel(x, kept)
     shape = tuple(size if axis in kept else 1 for axis, size in enumerate(x.shape))
@@ -53,7 +54,7 @@ def blocked_moments(x: Array, kept: tuple[int, ...], wide: type[np.floating[Any]
 
 
 def _pilot(view: Array, wide: type[np.floating[Any]]) -> Array:
-    """The mean of the first rows, rounded to 11 bits, so that deviations from it are exact where the data are simple."""
+    """The mean of the first rows, rounded to 11 bits, so that deviations from it are exact for simple data."""
     rows = max(1, BLOCK // max(1, view.shape[1] * view.shape[2]))
     fraction, exponent = np.frexp(view[:rows].astype(wide).mean(axis=(0, 2)))
     pilot = np.ldexp(np.rint(fraction * 2**11) / 2**11, exponent)
@@ -61,7 +62,9 @@ def _pilot(view: Array, wide: type[np.floating[Any]]) -> Array:
 
 
 def _sum(block: Array) -> Array:
-    """Sums of an (outer, channels, inner) block per channel; the contiguous axis first, where NumPy sums pairwise."""
+    """Sums of an (outer, channels, inner) block per channel. The contiguous axis comes first, because NumPy sums it
+    pairwise.
+    """
     if block.shape[2] > 1:
         return np.add.reduce(np.add.reduce(block, axis=2), axis=0)
     if block.dtype == np.float64 and block.shape[0] > 64:

@@ -1,7 +1,7 @@
-"""What Keras promises about gamma and beta beside their use: the losses of regularizers and the projections of constraints.
+"""What Keras promises about gamma and beta apart from their use: the losses of regularizers and the projections of constraints.
 
-By Keras' names, with the defaults that these have: l1 and l2 0.01, max_norm 2. Sources:
-https://keras.io/api/layers/regularizers/, https://keras.io/api/layers/constraints/.
+The functions have Keras' names and defaults: l1 and l2 0.01, max_norm 2. Sources: https://keras.io/api/layers/regularizers/,
+https://keras.io/api/layers/constraints/.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from bnverify.reference.formulas import Tensor
 
-SMALL = 1e-7  # keras.config.epsilon(), which Keras adds to norms that it divides by
+SMALL = 1e-7  # keras.config.epsilon(): Keras adds it to a norm before it divides by the norm
 
 
 def regularization(xp: Any, kind: str, w: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Sub-cases: the single calls of a case whose steps make several calls, or call several layers.
 
-Each sub-case is a case of its own, with inputs and an observation, and is judged like any other. A network has one for each
-call of each batch normalization; replicas have one for each call of a replica; TimeDistributed has one step for each time
-slice; a shared layer has its two calls in the order in which they were made.
+Each sub-case is itself a case with inputs and an observation, and is judged like any other. A network has one for each call of
+each batch normalization; replicas have one for each call of a replica; TimeDistributed has one step for each time slice; a
+shared layer has its two calls in the order in which they were made.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Weights = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class SubCase:
-    """One call, or one sequence of calls, that a case makes in its steps, as a case of its own.
+    """One call, or one sequence of calls, that the steps of a case make; itself a case.
 
-    label: which call this is, or whose; empty where it stands for all of them. steps: the index in the whole case of each of
-    its steps. alone: where replicas compute with the batch of all of them, the same call with the replica's own shard only.
+    label: which call or which layer this is; empty if it covers all. steps: for each of its steps, the index in the whole case.
+    alone: where replicas compute with the whole batch, the same call with the replica's own shard only.
     """
 
     label: str
@@ -41,9 +41,9 @@ class SubCase:
 
 
 def sub_cases_of(case: Case, inputs: Inputs, observation: Observation, slices: bool) -> tuple[SubCase, ...] | None:
-    """The sub-cases that are judged instead of the case's own calls; None where each step makes one call.
+    """The sub-cases that are judged instead of the case's own calls; None if each step makes one call.
 
-    slices: whether TimeDistributed calls its layer once for each slice, as Keras 3 does, and not once for all of them.
+    slices: whether TimeDistributed calls its layer once for each slice, as Keras 3 does; otherwise once for all of them.
     """
     if case.misuse:
         return ()
@@ -64,7 +64,9 @@ def together(case: Case) -> bool:
 
 
 def _of_replicas(case: Case, observation: Observation) -> Iterator[SubCase]:
-    """The call of each replica with its shard. Where replicas compute together, with the whole batch and all outputs."""
+    """The call of each replica with its shard. Where replicas compute together: one call with the whole batch and all
+    outputs.
+    """
     for _, group in itertools.groupby(observation.inner, key=lambda call: call.step):
         calls = list(group)
         ys = [call.after.y for call in calls if call.after.y is not None]
@@ -80,7 +82,7 @@ def _of_replicas(case: Case, observation: Observation) -> Iterator[SubCase]:
 
 
 def shards(case: Case, inputs: Inputs) -> tuple[tuple[str, Case, Inputs], ...]:
-    """What the steps of a case are on each replica, while nothing is shared: a label, the case and its inputs."""
+    """The steps of a case on each replica, for replicas that share nothing: a label, the case and its inputs."""
     count = case.how.replicas
 
     def of(values: tuple[Array | None, ...], index: int) -> tuple[Array | None, ...]:
@@ -98,7 +100,7 @@ def shards(case: Case, inputs: Inputs) -> tuple[tuple[str, Case, Inputs], ...]:
 
 
 def _inner(case: Case, call: InnerCall) -> SubCase:
-    """A call that was watched, of a layer whose arguments were asked for."""
+    """A watched call of a layer, with the arguments that the layer was made with."""
     known = {f.name for f in fields(LayerConfig)}
     given = {name: value for name, value in call.arguments.items() if name in known}
     if isinstance(given.get("axis"), (list, tuple)) and len(given["axis"]) == 1:
@@ -123,7 +125,7 @@ def _inner(case: Case, call: InnerCall) -> SubCase:
 
 
 def _in_order(case: Case, inputs: Inputs, observation: Observation) -> SubCase:
-    """The two calls of a model in the order that the moving mean shows them to have been made in: none is promised."""
+    """The two calls of a model, in the order that the moving mean shows; Keras does not promise an order."""
     order = list(range(len(case.steps)))
     calls = [index for index in order if case.steps[index].is_call]
     for first, second in zip(calls[::2], calls[1::2], strict=True):
@@ -150,9 +152,9 @@ def _known(order: list[int], observation: Observation) -> Iterator[tuple[int, St
 
 
 def _later(case: Case, first: Fed, second: Fed, before: Weights, after: Weights) -> bool:
-    """Whether the first input's mean counts for more in the moving mean than the second's: it was called later.
+    """Whether the moving mean gives the first input's mean more weight than the second's, because its call came later.
 
-    A mask may have been heeded or not; channels whose means are no numbers say nothing.
+    The layer may have used or ignored the mask. Channels whose means are NaN or infinite are left out.
     """
     if not {"moving_mean"} <= before.keys() & after.keys() or before["moving_mean"].shape != after["moving_mean"].shape:
         return False
@@ -171,7 +173,7 @@ def _later(case: Case, first: Fed, second: Fed, before: Weights, after: Weights)
 
 
 def _means(case: Case, fed: Fed) -> Iterator[Array]:
-    """The means of a batch: of all values, and under a mask of those where it is true."""
+    """The means of a batch: over all values, and under a mask over the unmasked values."""
     x, mask = fed
     axes = tuple(axis for axis in range(len(case.shape)) if axis not in case.kept)
     wide = np.asarray(x, np.float64)
@@ -182,7 +184,7 @@ def _means(case: Case, fed: Fed) -> Iterator[Array]:
 
 
 def _slices(case: Case, inputs: Inputs, observation: Observation) -> SubCase:
-    """A call for each slice along axis 1; the weights between them cannot be observed."""
+    """One call for each slice along axis 1. The weights between these calls cannot be observed."""
     times = case.shape[1]
     steps: list[Step] = []
     batches: list[Array | None] = []

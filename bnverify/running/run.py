@@ -32,10 +32,10 @@ def run(
     fail_fast: bool = False,
     progress: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Results:
-    """Verifies the cases in order. An interrupt (Ctrl-C) ends the run with the verdicts so far, marked incomplete.
+    """Tests the cases in order. An interrupt (Ctrl-C) ends the run with the verdicts so far, marked incomplete.
 
-    Known deviations turn failures into known ones; `strict` ones that no longer occur make the run fail, `lenient` do not.
-    `with_evidence` adds the cases that show the strict ones.
+    Failures that a known deviation explains become known. A `strict` deviation that no longer occurs makes the run fail; a
+    `lenient` one does not. `with_evidence` adds the evidence cases of the strict ones.
     """
     strict, lenient = ([d for d in given if d.applies(target.environment)] for given in (strict, lenient))
     if with_evidence:
@@ -67,22 +67,22 @@ def run(
 
 
 class _Found:
-    """The verdicts so far, and the failing cases by their index, with the arrays that naming their causes needs."""
+    """The verdicts so far, and the failing cases by index, with the arrays that are needed to name their causes."""
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []
         self._failing: dict[int, JudgedCase] = {}
 
     def add(self, judged: JudgedCase) -> bool:
-        """Adds the verdict on the next case; whether it fails."""
+        """Adds the verdict on the next case. Returns whether it fails."""
         fails = judged.verdict.status.fails
-        if fails:  # the arrays of a large case would fill the memory, and are never searched
+        if fails:  # large cases are never searched, and their arrays would fill the memory
             self._failing[len(self.verdicts)] = judged if judged.size <= TRIED else JudgedCase(judged.verdict)
         self.verdicts.append(judged.verdict)
         return fails
 
     def name_causes(self, target: Target) -> None:
-        """Names the causes of all failing cases together: a cause that fits several cases is the likelier one."""
+        """Names the causes of all failing cases together, because a cause that fits several cases is more likely."""
         named = name_causes(list(self._failing.values()), target.observe)
         for index, verdict in zip(self._failing, named, strict=True):
             self.verdicts[index] = verdict
@@ -98,7 +98,9 @@ def verify_target(
     recorded: Sequence[Deviation] = (),
     **options: Any,
 ) -> Results:
-    """Runs the cases. Deviations recorded for Keras excuse other layers and routes, too, but may be absent from them."""
+    """Runs the cases. Deviations recorded for Keras also apply to other layers and to function targets, but need not occur
+    there.
+    """
     if min_grade not in GRADES:
         raise BadInput(f"min_grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
     if not isinstance(seed, int) or seed < 0:

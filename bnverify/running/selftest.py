@@ -1,4 +1,4 @@
-"""The verifier verified: every mutant must be caught; the reference itself and every equivalent mutant must pass."""
+"""Test the verifier: every mutant must be caught; the reference and every equivalent mutant must pass."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bnverify.verdicts.pipeline import verify
 
 @dataclass(frozen=True)
 class MutantOutcome:
-    """One layer of the catalogue: the first verdict that fails, or None where all cases pass."""
+    """One layer of the catalogue: its first failing verdict, or None if all cases pass."""
 
     key: str
     fault: str
@@ -49,9 +49,9 @@ class Score:
 
 
 def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., None]]) -> Score:
-    """Runs the suite on each mutant until a case fails, and as a whole on what must pass.
+    """Runs the suite on each mutant until a case fails, and the whole suite on layers that must pass.
 
-    A case in which Keras' own layer does not conform proves nothing about a mutant and is left out.
+    A case in which Keras' own layer does not conform shows nothing about a mutant, and is left out.
     """
     cases = cases_of(suite)
     real = open_target()
@@ -77,7 +77,7 @@ def selftest_score(select: str, suite: str, start: Callable[..., Callable[..., N
 
 
 _ANY = ("mode", "file", "network", "misuse", "law", "trainable")
-CATCHING = {  # the fields of ids in which faults of a group show
+CATCHING = {  # by group, the fields of ids that show its faults
     "files": ("file",),
     "replicas": ("mode",),
     "networks": ("network",),
@@ -88,7 +88,7 @@ CATCHING = {  # the fields of ids in which faults of a group show
 
 
 def likely_first(cases: tuple[Case, ...], group: str) -> tuple[Case, ...]:
-    """The cases in the order in which a fault of a group is likely to be caught soonest: those with its fields first."""
+    """The cases, ordered so that faults of a group are caught early: cases with the group's fields come first."""
     fields = [f"/{name}:" for name in CATCHING.get(group, ())]
     return tuple(sorted(cases, key=lambda case: not any(field in case.id for field in fields)))
 
@@ -96,9 +96,9 @@ def likely_first(cases: tuple[Case, ...], group: str) -> tuple[Case, ...]:
 def first_failure(
     cases: tuple[Case, ...], target: Target, step: Callable[..., None] = lambda: None, partial: bool = False
 ) -> Verdict | None:
-    """The first verdict that fails, with its cause; None when all cases pass.
+    """The first failing verdict, with its cause; None if all cases pass.
 
-    A case left untested is a failure, too, unless the target is `partial`, as the reference is, which is in no network.
+    An untested case also fails, unless the target is `partial`, such as the reference, which is never in a network.
     """
     step()
     for case in cases:

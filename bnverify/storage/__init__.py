@@ -1,1 +1,1 @@
-"""Files: writing a file whole or not at all, and reading tables with the place of each field."""
+"""Files: write a file whole or not at all, and read tables with the place of each field."""

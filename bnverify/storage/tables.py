@@ -1,4 +1,4 @@
-"""Tables: TOML files that users write, read into dataclasses. Messages name the file, the line and the field."""
+"""Tables: TOML files that users write, read into dataclasses. Messages give the file, the line and the field."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bnverify.errors import BadInput
 Form = TypeVar("Form")
 HEAD = re.compile(r"\[\[\s*[\"']?([^\"'\]]+?)[\"']?\s*\]\]")
 FIELD = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*=")
-PLACE = re.compile(r" - at `\$\.([\w-]+)(\[.*)?`$")  # where msgspec says that a value is wrong
+PLACE = re.compile(r" - at `\$\.([\w-]+)(\[.*)?`$")  # the part of a msgspec message that says where the value is
 
 
 class Source:
@@ -26,7 +26,7 @@ class Source:
 
     @cached_property
     def lines(self) -> Mapping[tuple[str, int, str], int]:
-        """Line numbers by kind of table, its number and field; the field "" is the table's first line."""
+        """Line numbers by kind of table, its number and field. The field "" stands for the table's first line."""
         found: dict[tuple[str, int, str], int] = {}
         counts: dict[str, int] = {}
         kind = ""
@@ -45,7 +45,7 @@ class Source:
 class Table(Generic[Form]):
     """One table of a file: its place, and its values as a dataclass.
 
-    kind: the name in its head, as in [[row]]; number: from 1; given: the names of the fields that are there.
+    kind: the name in its head, for example row in [[row]]. number: from 1. given: the names of the fields that the file sets.
     """
 
     source: Source
@@ -60,11 +60,11 @@ class Table(Generic[Form]):
         return self.place_of("")
 
     def place_of(self, field: str) -> str:
-        """File and line of a field; of the table where it does not have the field."""
+        """File and line of a field; of the table if the field is missing."""
         return _place(self.source, self.kind, self.number, field)
 
     def fail(self, field: str, problem: str = "", **parts: Any) -> BadInput:
-        """The exception for a field: a problem in words, or what was got and is allowed, as BadInput takes them."""
+        """The exception for a field, made from a text, or from what was got and what is allowed (see BadInput)."""
         where = f"{self.place_of(field)}: {self.kind} {self.number}, field {field}"
         return BadInput(f"{where}: {problem}" if problem else where, **parts)
 
@@ -75,7 +75,7 @@ def _place(source: Source, kind: str, number: int, field: str) -> str:
 
 
 def read_text(path: Path, option: str) -> str:
-    """The text of a user's file. Raises BadInput if it cannot be read, or is not UTF-8."""
+    """The text of a user's file. Raises BadInput if it cannot be read or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -87,8 +87,8 @@ def read_text(path: Path, option: str) -> str:
 def read_tables(text: str, name: str, forms: Mapping[str, type[Any]]) -> dict[str, tuple[Table[Any], ...]]:
     """The tables of a TOML text by kind, each as an instance of that kind's dataclass.
 
-    forms: by kind, the dataclass; its fields are the table's, and those without a default must be there. A field whose
-    metadata has `internal` is not one of the file's. Raises BadInput for anything else in the text.
+    forms: by kind, the dataclass. Its fields are the table's fields; a field without a default is required. A field whose
+    metadata has `internal` cannot be set in the file. Raises BadInput for anything else in the text.
     """
     document = _toml(text, name)
     source = Source(text, name)
@@ -116,7 +116,7 @@ def _toml(text: str, name: str) -> dict[str, Any]:
 
 
 def _table(source: Source, kind: str, number: int, values: dict[str, Any], form: type[Form]) -> Table[Form]:
-    import msgspec  # 15 ms, which only commands that read tables pay
+    import msgspec  # takes 15 ms, which only commands that read tables pay
 
     def fail(field: str, problem: str, allowed: Sequence[str] | str = ()) -> BadInput:
         where = f"{_place(source, kind, number, field)}: {kind} {number}, field {field}"
@@ -140,6 +140,6 @@ def _table(source: Source, kind: str, number: int, values: dict[str, Any], form:
 
 
 def _first_line(text: str, word: str) -> int:
-    """The first line that begins with a word, quotes and brackets apart."""
+    """The first line that begins with a word, after quotes and brackets."""
     lines = enumerate(text.splitlines(), 1)
     return next((at for at, line in lines if line.strip().lstrip("[\"' ").startswith(word)), 1)

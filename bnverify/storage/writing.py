@@ -11,7 +11,7 @@ from bnverify.errors import BadInput
 
 
 def check_writable(path: Path, option: str) -> None:
-    """Raises BadInput before any work is done where `path` cannot be written later."""
+    """Raises BadInput, before any work is done, if `path` cannot be written later."""
     try:
         real = path.resolve()
         if real.is_dir():
@@ -28,19 +28,19 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def check_reports(files: Mapping[str, Path]) -> None:
-    """Raises BadInput where a report, by its option, could not be written later, or is the file of another one."""
+    """Raises BadInput if a report, given by its option, cannot be written later, or if two options name the same file."""
     seen: dict[Path, str] = {}
     for option, path in files.items():
         check_writable(path, option)
         if path.resolve() in seen:
-            raise BadInput(f"{option} {path}: is the file of {seen[path.resolve()]}, too; allowed: two files")
+            raise BadInput(f"{option} {path}: is also the file of {seen[path.resolve()]}; allowed: two different files")
         seen[path.resolve()] = option
 
 
 def write_whole(path: Path, text: str, option: str) -> None:
-    """Writes `text` beside the file that `path` leads to and then puts it in its place: a full disk leaves what was there.
+    """Writes `text` to a temporary file in the same folder and then renames it: if the disk is full, the old file is kept.
 
-    A device or pipe, or what /dev/stdout leads to, is written into instead. Raises BadInput with the system's reason.
+    A device, a pipe, or the target of /dev/stdout is written to directly. Raises BadInput with the system's reason.
     """
     data = text.encode("utf-8", errors="backslashreplace")
     try:
@@ -61,11 +61,13 @@ def write_whole(path: Path, text: str, option: str) -> None:
             os.unlink(name)
             raise
     except (OSError, RuntimeError) as error:
-        raise BadInput(f"{option} {path}: not written: {getattr(error, 'strerror', None) or error}") from None
+        raise BadInput(f"{option} {path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _is_open_elsewhere(path: Path) -> bool:
-    """Whether the path is a device or pipe, or leads through an open descriptor, as /dev/stdout does: not ours to replace."""
+    """Whether the path is a device or pipe, or leads through an open descriptor, such as /dev/stdout. These are never
+    replaced.
+    """
     step = Path(os.path.abspath(path))
     for _ in range(40):
         if step.is_relative_to("/dev") or step.is_relative_to("/proc"):

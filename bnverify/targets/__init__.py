@@ -1,1 +1,1 @@
-"""What did come out: the only part that touches Keras."""
+"""Targets: the layers under test. This is the only room that imports Keras."""

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 class Facts:
     """What a backend can do.
 
-    words: its name as its makers write it; packages: what pip installs for it beside keras, each imported by the same name.
+    words: its name as its makers write it.
+    packages: what pip installs for it beside keras; each is imported by the same name.
     distributions: the names under which its main package may be installed.
-    trains: whether it runs calls with training=True; fits: whether fit and train_on_batch run.
-    differentiates: whether it has automatic differentiation; exports: whether model.export writes a SavedModel.
-    compiles: whether XLA compiles its calls; runs_tf_function: whether tf.function runs.
-    mirrors: whether MirroredStrategy and synchronized=True work; distributes: whether keras.distribution works.
-    casts_directly: whether it casts float64 to half formats at once, and not by way of float32.
+    trains: whether it runs calls with training=True.
+    fits: whether fit and train_on_batch run.
+    differentiates: whether it has automatic differentiation.
+    exports: whether model.export writes a SavedModel.
+    compiles: whether XLA compiles its calls.
+    runs_tf_function: whether tf.function runs.
+    mirrors: whether MirroredStrategy and synchronized=True work.
+    distributes: whether keras.distribution works.
+    casts_directly: whether it casts float64 to a half format in one step; the others cast to float32 first.
     """
 
     words: str
@@ -49,7 +54,7 @@ class Backend(enum.Enum):
 
     @property
     def lacks(self) -> Mapping[str, str]:
-        """What a case may need and why this backend does not have it, by the words of `cases.askable.needs`."""
+        """By need (see `cases.askable.needs`), why this backend does not have it."""
         facts, name = self.facts, self.facts.words
         found = {
             "mode:function": (facts.runs_tf_function, "tf.function runs on TensorFlow only"),
@@ -58,7 +63,7 @@ class Backend(enum.Enum):
             "synchronized": (facts.mirrors, "synchronized=True works on TensorFlow only"),
             "parallel": (facts.distributes, "keras.distribution runs on JAX only"),
             "fit": (facts.fits, f"Keras' {name} backend has no fit()"),
-            "training": (facts.trains, f"Keras' {name} backend infers only"),
+            "training": (facts.trains, f"Keras' {name} backend does inference only"),
             "gradients": (facts.differentiates, f"Keras' {name} backend has no automatic differentiation"),
             "file:export": (facts.exports, f"Keras' {name} backend does not export a SavedModel by itself"),
         }
@@ -79,7 +84,7 @@ _FACTS = {
         "JAX",
         ("jax",),
         ("jax", "jax-nightly"),
-        exports=True,  # where TensorFlow is installed beside it
+        exports=True,  # the backend can export if TensorFlow is installed beside it
         compiles=True,
         distributes=True,
     ),
@@ -91,5 +96,5 @@ BACKENDS = tuple(backend.value for backend in Backend)
 
 
 def backend_named(name: str) -> Backend | None:
-    """The backend of that name; None for one that Keras 3 does not have."""
+    """The backend of that name, or None if Keras 3 has no such backend."""
     return Backend(name) if name in BACKENDS else None

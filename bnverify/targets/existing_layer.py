@@ -1,4 +1,4 @@
-"""Existing layer: a target that is one built layer of the user. It is left as it was."""
+"""Existing layer: a target that is one built layer of the user. bnverify leaves the layer as it was."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bnverify.targets.worker.observing import Worker
 from bnverify.targets.worker.recording import short_name
 from bnverify.values import Observation
 
-ALLOWED_LAYERS = "a batch normalization that is built, or a dict of its arguments"
+ALLOWED_LAYERS = "a built batch normalization layer, or a dict of its arguments"
 REQUIRED_ARGUMENTS = ("axis", "momentum", "epsilon")
 
 
 class ExistingLayer:
-    """A Keras layer, an instance, as a target. Raises BadInput for anything that is no batch normalization with weights.
+    """A Keras layer, an instance, as a target. Raises BadInput unless it is a batch normalization with weights.
 
     A custom layer counts as a batch normalization if it has the weights moving_mean and moving_variance, and axis, momentum and
     epsilon as attributes or in get_config().
@@ -33,7 +33,7 @@ class ExistingLayer:
         self._worker = Worker(module, lambda **_: layer)
         self.layer = layer
         if isinstance(layer, self._worker.keras.Model):
-            raise BadInput(f"layer {layer.name}: got a model; allowed: {ALLOWED_LAYERS}, as model.get_layer(…) gives one")
+            raise BadInput(f"layer {layer.name}: got a model; allowed: {ALLOWED_LAYERS}, such as model.get_layer(…)")
         own = isinstance(layer, self._worker.keras.layers.BatchNormalization)
         said = type(layer)
         exact = said is self._worker.keras.layers.BatchNormalization
@@ -43,11 +43,11 @@ class ExistingLayer:
         if not own and not all(name in self.arguments for name in REQUIRED_ARGUMENTS):
             missing = ", ".join(name for name in REQUIRED_ARGUMENTS if name not in self.arguments)
             missing += "; the layer that it wraps is its .layer" if hasattr(layer, "layer") else ""
-            raise BadInput(f"layer {self.name}: got {said.__name__}, which says no {missing}; allowed: {ALLOWED_LAYERS}")
+            raise BadInput(f"layer {self.name}: got {said.__name__}, which has no {missing}; allowed: {ALLOWED_LAYERS}")
         self.weights = self._weights()
 
     def _arguments(self) -> dict[str, Any]:
-        """The constructor's arguments as the layer holds them, else as get_config() gives them."""
+        """The constructor's arguments: the layer's attributes, or else its get_config()."""
         try:
             config = dict(self.layer.get_config())
         except Exception:  # a custom layer may have no get_config()
@@ -58,41 +58,44 @@ class ExistingLayer:
         return {**given, "trainable": bool(self.layer.trainable), "dtype": policy}
 
     def _weights(self) -> dict[str, Array]:
-        """Its weights by Keras' names."""
+        """The layer's weights by Keras' names."""
         if not getattr(self.layer, "built", True) or not self.layer.weights:
             shape = "(None, 4)"
             raise BadInput(
-                f"layer {self.name}: is not built and has no weights; allowed: one that was called, or built as by "
-                f"layer.build({shape})"
+                f"layer {self.name}: the layer is not built and has no weights; call it once, or call layer.build({shape})"
             )
         found = self._worker.holds(self.layer)
         if missing := [name for name in ("moving_mean", "moving_variance") if name not in found]:
             has = ", ".join(short_name(w) for w in self.layer.weights)
-            what = f"{type(self.layer).__name__} with the weights {has}, without {missing[0]}"
+            what = f"{type(self.layer).__name__} with the weights {has}, but without {missing[0]}"
             raise BadInput(f"layer {self.name}: got {what}; allowed: {ALLOWED_LAYERS}")
         return {name: np.asarray(value) for name, value in found.items()}
 
     def check_rank(self, rank: int) -> None:
-        """Raises BadInput where the layer was built for inputs of another rank; what has no batch axis is refused elsewhere."""
+        """Raises BadInput if the layer was built for inputs of another rank. A value without a batch axis is refused
+        elsewhere.
+        """
         built = getattr(getattr(self.layer, "input_spec", None), "ndim", None)
         if built is not None and rank > 1 and built != rank:
-            raise BadInput(f"x: got {rank} axes; allowed: {built}, as layer {self.name} was built for")
+            raise BadInput(f"x: got {rank} axes; allowed: {built}, because layer {self.name} was built for {built}")
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
-        """The observation of the layer with the weights of `inputs` and the momentum of the case; both are put back."""
+        """The observation of the layer with the weights of `inputs` and the momentum of the case. Both are put back
+        afterwards.
+        """
         own = self.arguments.get("momentum")
         momentum = case.config.momentum if case.config.momentum != own else None
         asked: Mapping[str, Any] = {**request(case, inputs), "mode": "existing", "momentum": momentum}
         return observation(self._worker.observe(asked))
 
 
-_OBJECTS = ("_initializer", "_regularizer", "_constraint")  # arguments that do not change a single call
+_OBJECTS = ("_initializer", "_regularizer", "_constraint")  # these arguments do not change what a single call computes
 
 
 def _module_of(layer: Any) -> str:
-    """The Keras that a layer is of, by the name it is imported as."""
+    """The module of a layer's Keras: "keras", "tf_keras" or "tf.keras"."""
     if isinstance(layer, type):
-        raise BadInput(f"layer: got the class {layer.__name__}, not a layer made with it; allowed: {ALLOWED_LAYERS}")
+        raise BadInput(f"layer: got the class {layer.__name__}, not an instance of it; allowed: {ALLOWED_LAYERS}")
     for kind in type(layer).__mro__:
         root = kind.__module__.split(".")[0]
         if root in ("keras", "tf_keras") and kind.__name__ == "Layer":

@@ -1,4 +1,4 @@
-"""Function targets: the functions that `--target NAME` tests inside a layer, and what each of them lacks."""
+"""Function targets: the functions that `--target NAME` tests inside a layer, and what each of them cannot do."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from bnverify.targets.worker.frameworks import MODULES
 from bnverify.targets.worker.functions import FUNCTIONS, NAMES, SYMBOLIC
 
 LACKS = {  # by need, why no function target has it
-    "a misuse": "what {} refuses is not part of the layer's contract",
+    "a misuse": "the layer's contract does not cover the errors of {}",
     "a mask": "{} takes no mask",
     "renorm": "{} has no batch renormalization",
-    "synchronized": "{} does not know other replicas",
+    "synchronized": "{} does not combine replicas",
 }
 FUSED_LACKS = {  # by need, why no fused function has it
     "rank other than 4 and 5": "{} takes inputs of rank 4 and 5 only",
-    "channels before the last axis": "{} takes the channels last on CPU",
+    "channels before the last axis": "{} needs the channels on the last axis on CPU",
     "computing in float64": "{} has no float64",
     "a second call with another axis or rank": "the law's second call has another axis or rank, which {} does not take",
 }
 
 
 def is_function_target(target: str) -> bool:
-    """Whether the name is a function target's."""
+    """Whether the name is the name of a function target."""
     return target in NAMES
 
 
@@ -33,7 +33,7 @@ def function_of(target: str) -> str:
 
 
 def function_lacks(target: str) -> dict[str, str]:
-    """What a case may need and why a function does not have it, by the words of `cases.askable.needs`; empty for layers."""
+    """By need (see `cases.askable.needs`), why a function does not have it; empty for layers."""
     if not is_function_target(target):
         return {}
     function = function_of(target)
@@ -42,10 +42,10 @@ def function_lacks(target: str) -> dict[str, str]:
 
 
 def check_target(name: str) -> None:
-    """Raises BadInput for a `--target` that is neither a Keras nor a function target, with the nearest name."""
+    """Raises BadInput if `--target` names neither a Keras nor a function target; the message has the nearest name."""
     if name in MODULES or is_function_target(name):
         return
     near = difflib.get_close_matches(name, (*MODULES, *NAMES), n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     allowed = ", ".join((*MODULES, *FUNCTIONS))
-    raise BadInput(f"--target {name!r} is unknown; allowed: {allowed}, functions with {SYMBOLIC}, too{hint}")
+    raise BadInput(f"--target {name!r} is unknown; allowed: {allowed}, each function also with {SYMBOLIC}{hint}")

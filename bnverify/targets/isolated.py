@@ -1,4 +1,6 @@
-"""Keras in another interpreter, which needs no bnverify; a case that kills, hangs or garbles its worker costs itself alone."""
+"""Keras in another interpreter, which does not need bnverify. A case that kills its worker or makes it hang costs that case
+only.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,20 @@ WORKER = Path(wire.__file__).parent
 PATIENCE = 120.0  # seconds that one case may take
 START = 300.0  # seconds that importing the framework may take
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "TF2_BEHAVIOR")
-ENDED = ("Crashed", "TimedOut", "Garbled", "Incomplete")  # the types of failures that are the worker's, not the layer's
-IN_A_ROW = 5  # cases that may end their worker one after another before the environment is given up
+ENDED = ("Crashed", "TimedOut", "Garbled", "Incomplete")  # failures of these types are the worker's, not the layer's
+IN_A_ROW = 5  # after so many cases in a row that end their worker, the environment counts as broken
 
 
 class WorkerLost(Exception):
-    """The environment gives no working worker; the text says why, with the worker's last output."""
+    """The environment gives no working worker. The text says why and has the worker's last output."""
 
 
 class Isolated:
-    """The BatchNormalization of `module` in the interpreter `python`, in a process of its own that is made anew after a crash.
+    """The BatchNormalization of `module` in the interpreter `python`, in a separate process that is restarted after a crash.
 
-    env: environment variables beside those of this process; alone: without those that would let another Python's packages in,
-    as PYTHONPATH, and the one by which TensorFlow 2, once imported, turns a TensorFlow 1 eager. patience: seconds that a case
-    may take. worker: the worker to start. Raises WorkerLost where none starts, or where several cases in a row end theirs.
+    env: environment variables beside those of this process. alone: leave out the variables that would let in packages of
+    another Python, such as PYTHONPATH, and the one by which TensorFlow 2 makes TensorFlow 1 eager. patience: seconds that a
+    case may take. worker: the worker to start. Raises WorkerLost if no worker starts, or if several cases in a row end it.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Isolated:
         self._start()
 
     def _start(self) -> None:
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, as long-lived as the process
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
         try:
             self._process = subprocess.Popen(
                 self._command,
@@ -65,7 +67,7 @@ class Isolated:
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 env=self._env,
-                start_new_session=True,  # so that Ctrl-C reaches this process alone, and a kill the worker's children, too
+                start_new_session=True,  # Ctrl-C must reach this process only, and a kill also the worker's children
             )
         except OSError as error:
             self._log.close()
@@ -81,11 +83,13 @@ class Isolated:
             raise WorkerLost(ended.text if isinstance(ended, _Ended) else "the worker did not send its environment") from None
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
-        """The observation of a case; where the worker does not survive it, one that says so, and the next worker starts."""
+        """The observation of a case. If the worker does not survive the case, the observation says so, and a new worker
+        starts.
+        """
         return self.ask(request(case, inputs))
 
     def ask(self, asked: Mapping[str, Any]) -> Observation:
-        """The observation that answers a request."""
+        """The observation in the answer to a request."""
         self._stage = "start"
         try:
             self._send(wire.pack(asked))
@@ -104,7 +108,7 @@ class Isolated:
         try:
             found = observation(answer)
         except (KeyError, TypeError, ValueError) as error:
-            raise _Ended("Incomplete", f"the worker's answer lacks something: {error!r}; {self._last_words()}") from None
+            raise _Ended("Incomplete", f"the worker's answer is incomplete: {error!r}; {self._last_words()}") from None
         if found.failure is None and len(found.steps) != steps:
             what = f"the worker answered {len(found.steps)} of {steps} steps"
             raise _Ended("Incomplete", f"{what}; {self._last_words()}")
@@ -119,7 +123,7 @@ class Isolated:
             raise self._end() from None
 
     def _receive(self, patience: float) -> dict[str, Any]:
-        """The next message that is not a stage. Raises _Ended if none comes in time."""
+        """The next message, without news of stages. Raises _Ended if none comes in time."""
         assert self._process.stdout is not None
         late = threading.Event()
 
@@ -146,7 +150,7 @@ class Isolated:
             timer.cancel()
 
     def _end(self, patience: float | None = None) -> _Ended:
-        """How the worker ended, in words."""
+        """How the worker ended, as text."""
         if patience is not None:
             return _Ended("TimedOut", f"no answer within {patience:g} s; {self._last_words()}")
         with suppress(subprocess.TimeoutExpired):
@@ -173,7 +177,7 @@ class Isolated:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Ends the worker and all processes that it started."""
+        """Ends the worker and every process that it started."""
         self._kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -190,7 +194,7 @@ class Isolated:
 
 
 class _Ended(Exception):
-    """A worker that answers no more: in one word, and in a sentence."""
+    """A worker that no longer answers: the kind of end in one word, and a sentence."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)

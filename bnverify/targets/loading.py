@@ -1,4 +1,4 @@
-"""Opening the target that a user names: the installed Keras, or a layer of their own. Every way to fail is one clear line."""
+"""Open the target that a user names: the installed Keras, or the user's own layer. Every failure is one clear line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from bnverify.targets.worker.functions import ON_TENSORFLOW, NoFunction
 
 
 def open_target(layer: Callable[..., Any] | None = None, name: str = "", module: str = "keras", backend: str = "") -> InProcess:
-    """The target in this process: Keras' own layer, a route's, or `layer`; of `module`, on `backend` where one is named.
+    """The target in this process: Keras' own layer, a function target, or `layer`; of `module`, on `backend` if one is given.
 
-    Raises BadInput where Keras cannot be imported or `layer` gives no Keras layer.
+    Raises BadInput if Keras cannot be imported or `layer` gives no Keras layer.
     """
     if backend:
         choose_backend(backend)
@@ -43,25 +43,27 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "", module:
 def open_targets(
     layer: Callable[..., Any] | None, name: str, module: str, backends: Sequence[str]
 ) -> Iterator[InProcess | Isolated]:
-    """The targets asked for: in this process, or where several backends are asked for each in a process of its own.
+    """The targets to test: one in this process, or, for several backends, one process for each.
 
-    Raises BadInput for what `open_target` refuses, for a module that is no Keras, and for a layer on several backends.
+    Raises BadInput for what `open_target` refuses, for a module that is not Keras, and for a layer on several backends.
     """
     check_target(module)
     if layer is not None and is_function_target(module):
-        raise BadInput(f"--layer {name}: is one target, and --target {module} another; allowed: one of them")
+        raise BadInput(f"--layer {name} and --target {module} are two targets; allowed: one of them")
     for backend in backends:
         check_backend(backend)
         if len(backends) > 1:
             check_backend_installed(backend)
     anywhere = module == "keras" or (is_function_target(module) and module not in ON_TENSORFLOW)
     if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
-        raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow alone; allowed: --target keras")
+        raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow only; allowed: --target keras")
     if len(backends) < 2:
         yield open_target(layer, name, module, backends[0] if backends else "")
         return
     if layer is not None:
-        raise BadInput(f"--layer {name}: a layer is verified in this process, which holds one backend; allowed: one --backend")
+        raise BadInput(
+            f"--layer {name}: a layer is tested in this process, which can use one backend only; allowed: one --backend"
+        )
     for backend in dict.fromkeys(backends):
         try:
             target = Isolated(module=module, env={"KERAS_BACKEND": backend})
@@ -72,24 +74,28 @@ def open_targets(
 
 
 def check_backend(backend: str) -> None:
-    """Raises BadInput for a name that is no backend's."""
+    """Raises BadInput for an unknown backend."""
     if backend not in BACKENDS:
         raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
 
 
 def check_backend_installed(backend: str) -> None:
-    """Raises BadInput where a backend is not installed."""
+    """Raises BadInput if a backend is not installed."""
     facts = Backend(backend).facts
     if not is_installed(Backend(backend)):
         raise BadInput(f"--backend {backend}: {facts.words} is not installed; type: pip install {' '.join(facts.packages)}")
 
 
 def choose_backend(backend: str) -> None:
-    """Makes Keras use a backend when it is imported. Raises BadInput for an unknown one, or if Keras already has another."""
+    """Sets the backend that Keras uses when it is imported. Raises BadInput for an unknown one, or if Keras already has
+    another.
+    """
     check_backend(backend)
     keras = sys.modules.get("keras")
     if keras is not None and (has := keras.backend.backend()) != backend:
-        raise BadInput(f"--backend {backend}: Keras already runs on {has} in this process, and one process holds one backend")
+        raise BadInput(
+            f"--backend {backend}: Keras already runs on {has} in this process, and one process can use one backend only"
+        )
     if keras is None:
         check_backend_installed(backend)
     os.environ["KERAS_BACKEND"] = backend
@@ -112,29 +118,33 @@ def load_held(path: str, name: str) -> Any:
 
 
 def load_layer(path: str) -> Callable[..., Any]:
-    """The class or factory that `module:Name` names, modules of the current folder included."""
+    """The class or factory that `module:Name` names. Modules of the current folder are found too."""
     path = " ".join(path.split())
     module_name, colon, attribute = path.partition(":")
     if not module_name or not colon or not attribute:
-        raise BadInput(f"--layer {path!r} is not module:Class, as mypackage.layers:MyBatchNormalization")
+        raise BadInput(f"--layer {path!r} is not module:Class, such as mypackage.layers:MyBatchNormalization")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         with quiet_import():
             found: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise BadInput(f"--layer {path}: {module_name} does not import: {type(error).__name__}: {_one_line(error)}") from None
+        raise BadInput(
+            f"--layer {path}: {module_name} cannot be imported: {type(error).__name__}: {_one_line(error)}"
+        ) from None
     for part in attribute.split("."):
         found = getattr(found, part, None)
         if found is None:
             raise BadInput(f"--layer {path}: {module_name} has no {attribute}")
     if not callable(found):
-        raise BadInput(f"--layer {path}: {attribute} is {type(found).__name__}, not a layer class or a factory")
+        raise BadInput(
+            f"--layer {path}: {attribute} is a value of type {type(found).__name__}, not a layer class or a factory of layers"
+        )
     return found
 
 
 def _probe(layer: Callable[..., Any], target: InProcess) -> None:
-    """Makes one layer, so that a factory that cannot make any is bad input and not 400 crashed cases."""
+    """Makes one layer, so that a broken factory is one line of bad input and not 400 crashed cases."""
     name = target.environment.target
     if not callable(layer) or target.is_layer(layer):
         raise BadInput(
@@ -160,15 +170,15 @@ def _one_line(error: BaseException) -> str:
 
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """Silences what frameworks write to standard error while they are imported; an import that fails raises all the same."""
-    if sys.stderr is None:  # closed
+    """Hides what frameworks write to standard error during their import. An import that fails still raises."""
+    if sys.stderr is None:  # standard error may be closed
         yield
         return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as kept:
         try:
             saved = os.dup(2)
-        except OSError:  # standard error is closed
+        except OSError:  # standard error may be closed
             yield
             return
         os.dup2(kept.fileno(), 2)

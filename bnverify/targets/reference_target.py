@@ -1,4 +1,4 @@
-"""The reference as a target: what a perfect layer returns, correctly rounded. It needs no Keras."""
+"""The reference as a target: it returns what a perfect layer returns, correctly rounded. It does not need Keras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LISTED_ARGUMENTS = ("axis", "momentum", "epsilon", "center", "scale", "renorm", 
 
 
 class ReferenceTarget:
-    """Observes what the reference expects; with other formulas, what a perfect layer with that fault returns."""
+    """Observes what the reference expects. With other formulas, it observes what a perfect layer with that fault returns."""
 
     def __init__(self, formulas: Formulas = KERAS) -> None:
         self._formulas = formulas
@@ -40,9 +40,9 @@ class ReferenceTarget:
         )
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
-        """Every step of the case, each number rounded once; a mistake is refused as it must be."""
+        """Every step of the case, with each number rounded once. A mistake is refused as the contract demands."""
         if case.network or case.file or case.how.replicas > 1:
-            text = "the reference is no layer in a model: it has no networks, replicas and files"
+            text = "the reference is not a layer in a model: it has no networks, replicas or files"
             return Observation(failure=Failure("start", "NotHere", text))
         if case.misuse:
             mistake = MISUSES[case.misuse]
@@ -70,7 +70,9 @@ class ReferenceTarget:
             if call and not self._formulas.penalizes(frozen):
                 steps[-1] = replace(steps[-1], losses=())
         config = {name: getattr(case.config, name) for name in LISTED_ARGUMENTS}
-        trains = not frozen if case.how.builds_late else case.config.trainable  # when the weights are listed
+        trains = (
+            not frozen if case.how.builds_late else case.config.trainable
+        )  # before the first step, when the weights are listed
         infos = tuple(
             WeightInfo(name, case.channels_shape, formats.variable.name, name in parameters and trains) for name in names
         )
@@ -79,14 +81,14 @@ class ReferenceTarget:
         return Observation(infos, initial, config, tuple(steps), made=made)
 
     def _made(self, case: Case, seed: int) -> dict[str, Array]:
-        """The weights of a layer before any are given to it."""
+        """The initial weights of a layer."""
         rng = np.random.default_rng(seed)
         drawn = {name: rng.standard_normal(case.channels_shape) for name in case.config.weight_names()}
         given = {name: np.full(case.channels_shape, case.config.initial(name)) for name in drawn}
         return {name: drawn[name] if name in case.config.draws else given[name] for name in drawn}
 
     def _slices(self, case: Case, inputs: Inputs) -> Observation:
-        """A call for each slice along axis 1, put together."""
+        """One call per slice along axis 1; the outputs are put together."""
         (part,) = sub_cases_of(case, inputs, Observation(), True) or ()
         found = self.observe(replace(part.case, mode="call"), part.inputs)
         steps: list[StepObservation] = []
@@ -98,7 +100,7 @@ class ReferenceTarget:
 
 
 def _observed(case: Case, call: Call, weights: dict[str, Array], listed: tuple[str, ...]) -> StepObservation:
-    """What a call shows: each number rounded to what it is stored in."""
+    """What a call shows: each number rounded to its storage format."""
     formats = precision(case.policy, case.dtype)
     gradients, dtypes = {}, {}
     for name, value in call.gradients().items():

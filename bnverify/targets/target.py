@@ -1,4 +1,6 @@
-"""Targets: the layer under test with its environment; here the one in this process, and what every target speaks."""
+"""Targets: the layer under test and its environment. This module has the target in this process and the messages of all
+targets.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from bnverify.values import Environment, Failure, InnerCall, Interface, Observat
 
 
 class Target(Protocol):
-    """A layer under test: says where it runs, and observes cases."""
+    """A layer under test: it says where it runs, and it observes cases."""
 
     @property
     def environment(self) -> Environment: ...
@@ -26,9 +28,9 @@ class Target(Protocol):
 
 
 class InProcess:
-    """A layer in this process. `factory` takes Keras' keyword arguments and returns a fresh layer; None is Keras' own.
+    """A layer in this process. `factory` takes Keras' keyword arguments and returns a new layer; None means Keras' own.
 
-    module: which Keras is meant: "keras", "tf_keras" or "tf.keras"; or the name of a route.
+    module: which Keras: "keras", "tf_keras" or "tf.keras"; or the name of a function target.
     """
 
     def __init__(self, factory: Callable[..., Any] | None = None, name: str = "", module: str = "keras") -> None:
@@ -40,7 +42,7 @@ class InProcess:
 
     @cached_property
     def interface(self) -> Interface:
-        """What Keras' own layer declares."""
+        """The interface of Keras' own layer."""
         return interface(self._worker.interface())
 
     def is_layer(self, thing: object) -> bool:
@@ -48,22 +50,22 @@ class InProcess:
         return isinstance(thing, self._worker.keras.layers.Layer)
 
     def is_batch_normalization(self, thing: object) -> bool:
-        """Whether `thing` is Keras' own batch normalization, or derived from it."""
+        """Whether `thing` is Keras' own batch normalization, or an instance of a subclass."""
         return isinstance(thing, self._worker.keras.layers.BatchNormalization)
 
     def load_layers(self, path: str) -> dict[str, Any]:
-        """The layers of a model file by name, including nested models. Lets Keras' exceptions through."""
+        """The layers of a model file by name, including those of nested models. Exceptions of Keras pass through."""
         model = self._worker.keras.models.load_model(path, compile=False)
         return {layer.name: layer for layer in model._flatten_layers(include_self=False)}
 
 
 def environment(said: Mapping[str, Any], name: str = "") -> Environment:
-    """The environment in a worker's message. name: the layer's, if it is neither Keras' own nor a function target."""
+    """The environment in a worker's message. name: the layer's name, unless it is Keras' own or a function target."""
     return Environment(**{"target": name or f"{said['module']}.layers.BatchNormalization", **said})
 
 
 def interface(said: Mapping[str, Any]) -> Interface:
-    """What a worker says of the layer's arguments."""
+    """The interface in a worker's message."""
     return Interface(
         arguments=dict(said["arguments"]),
         call=tuple(said["call"]),
@@ -73,7 +75,7 @@ def interface(said: Mapping[str, Any]) -> Interface:
 
 
 def request(case: Case, inputs: Inputs) -> dict[str, Any]:
-    """What the worker is asked for a case."""
+    """The request to the worker for a case."""
     asked = {
         "layer": case.config.arguments(),
         "policy": case.policy,
@@ -100,7 +102,7 @@ def _step(case: Case, inputs: Inputs, index: int) -> dict[str, Any]:
 
 
 def misused(case: Case, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What is asked otherwise where a mistake is made."""
+    """The fields of the request that a mistake changes."""
     mistake = MISUSES[case.misuse]
     changed: dict[str, Any] = {"layer": {**asked["layer"], **mistake.layer}, "weights": None}
     if mistake.build is not None:

@@ -1,4 +1,4 @@
-"""The parameterized harness: one pytest test for each case. Shared by `bnverify.conformance` and `parametrize_conformance`."""
+"""The parameterized harness: one pytest test per case. `bnverify.conformance` and `parametrize_conformance` use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 class Harness:
-    """A layer, opened when the first test runs, and its expected failures, by case or by clause."""
+    """A layer that the first test opens, and its expected failures, by case or by clause."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Harness:
 
     @cached_property
     def target(self) -> Target:
-        """The target; importing Keras is left to the first test."""
+        """The target. Keras is imported by the first test that needs it."""
         try:
             return open_target(self.layer)
         except BadInput as error:
@@ -52,12 +52,12 @@ class Harness:
 
     @cached_property
     def shipped(self) -> tuple[Deviation, ...]:
-        """Known deviations of Keras that apply here."""
+        """The known deviations of Keras that apply here."""
         return tuple(d for d in known.shipped() if d.applies(self.target.environment))
 
     @cached_property
     def deviations(self) -> tuple[Deviation, ...]:
-        """What is known or expected to fail here."""
+        """The known deviations and expected failures of a case here."""
         by_case = (
             Deviation(clauses=tuple(BY_KEY), case=case.all_fields, why=why, link="", evidence=case.id)
             for case, why in self.expected_cases.items()
@@ -66,14 +66,14 @@ class Harness:
         return (*by_case, *by_clause, *self.shipped)
 
     def verdict(self, case: Case) -> Verdict:
-        """The verdict on a case with its cause; expected failures are known deviations."""
+        """The verdict on a case with its cause. Expected failures count as known deviations."""
         judged = excuse(verify(case, self.target, self.seed), self.deviations)
         if not judged.verdict.status.fails:
             return judged.verdict
         return name_causes([judged], self.target.observe)[0]
 
     def check(self, case: Case) -> None:
-        """Passes, fails with the report's text, or ends the test as skipped or expected to fail, with the reason."""
+        """Passes, fails with the report's text, or ends the test as skipped or xfailed, with the reason."""
         verdict = self.verdict(case)
         if verdict.status.fails:
             fail(results_as_text(Results(self.target.environment, "", self.seed, (verdict,)), failures_only=True))
@@ -87,18 +87,18 @@ class Harness:
             pytest.skip(f"{verdict.status.value}: {reasons}")
 
     def check_clause_still_fails(self, clause: str, cases: tuple[Case, ...]) -> None:
-        """Ends as expected to fail at the first case in which the clause does fail, the smallest cases first."""
+        """Ends as xfailed at the first case in which the clause fails; the smallest cases come first."""
         why = self.expected_clauses[clause]
         for case in suites.smaller_first(cases):
             verdict = excuse(verify(case, self.target, self.seed), self.shipped).verdict
             if any(check.clause == clause for check in verdict.failures):
                 pytest.xfail(f"{why} (seen in {case.id})")
-        fail(f"[XPASS(strict)] clause {clause} was expected to fail ({why}), but conforms in every case")
+        fail(f"[XPASS(strict)] clause {clause} was expected to fail ({why}), but no case violates it")
 
     def check_deviation_still_occurs(self, deviation: Deviation) -> None:
-        """Ends as expected to fail if the evidence of a known deviation still shows it; skips where it does not apply."""
+        """Ends as xfailed if the evidence of a known deviation still shows it; skips if the deviation does not apply here."""
         if not deviation.applies(self.target.environment):
-            pytest.skip(f"not of this environment: {deviation.backend} keras{deviation.keras}")
+            pytest.skip(f"does not apply here, only to {deviation.backend} keras{deviation.keras}")
         evidence = parse(deviation.evidence)
         verdict = verify(evidence, self.target, self.seed).verdict
         if any(deviation.selects(evidence, check) for check in verdict.failures):
@@ -107,7 +107,7 @@ class Harness:
 
 
 def fail(text: str) -> NoReturn:
-    """Fails the test with this text and no traceback: the report is what matters."""
+    """Fails the test with this text and no traceback, because the report says everything."""
     pytest.fail(text, pytrace=False)
 
 
@@ -118,15 +118,15 @@ def parametrize_conformance(
     seed: int = 0,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Callable[[Test], Test]:
-    """Parametrizes a test over the cases of a suite; the test takes `check` and calls it.
+    """Parametrizes a test over the cases of a suite. The test has the argument `check` and calls it.
 
-    expected_failures: {case id or clause key: reason}, strict: an id that passes fails the test, and for each clause there is
-    one more test, `expected:<clause>`, which fails when no case of the suite violates the clause any more.
+    expected_failures: {case id or clause key: reason}, strict: an id that passes fails the test. Each clause adds one test,
+    `expected:<clause>`, which fails if no case of the suite violates the clause.
 
-    Raises BadInput for an unknown suite, clause or id, or an id that is no case of the suite.
+    Raises BadInput for an unknown suite, clause or id, and for an id that is not a case of the suite.
 
-    >>> @parametrize_conformance(MyBatchNorm, expected_failures={"arguments": "get_config() comes later"})
-    ... def test_my_batch_norm(check):
+    >>> @parametrize_conformance(MyBatchNorm, expected_failures={"arguments": "get_config() comes later"}) ... def
+    test_my_batch_norm(check):
     ...     check()
     """
     cases = suites.suite(suite)
@@ -146,7 +146,7 @@ def _split(expected: Mapping[str, str], cases: tuple[Case, ...], suite: str) -> 
         elif ":" not in key:
             raise BadInput(f"expected_failures: {key!r} is neither a case id nor a clause; clauses: {', '.join(BY_KEY)}")
         elif parse(key) not in cases:
-            raise BadInput(f"expected_failures: {key!r} is no case of the {suite} suite")
+            raise BadInput(f"expected_failures: {key!r} is not a case of the {suite} suite")
         else:
             by_case[parse(key)] = why
     return by_case, by_clause

@@ -1,4 +1,4 @@
-"""The pytest plugin: options of the shipped harness. Loaded in every pytest run, so it imports nothing else."""
+"""The pytest plugin: options of the shipped harness. Every pytest run loads it, so it imports nothing else."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How observation and expectation compare: judging, naming causes, known deviations."""
+"""The pipeline: compare an observation with the expectation, excuse known deviations, and name the cause of a failure."""

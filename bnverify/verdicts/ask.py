@@ -10,7 +10,7 @@ from bnverify.values import Environment
 
 
 def not_here(case: Case, environment: Environment) -> str:
-    """Why the case cannot be asked in this environment, in words; empty where it can. Raises BadInput for a Keras too old."""
+    """Why the case cannot be tested in this environment; empty if it can. Raises BadInput if the Keras is too old."""
     missing = data.missing_data() if case.network else {}
     of_the_era = eras.environment_lacks(eras.era_of(environment), environment)
     return askable.missing_need(case, {**of_the_era, **function_targets.function_lacks(environment.target), **missing})

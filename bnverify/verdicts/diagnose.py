@@ -1,4 +1,4 @@
-"""Diagnose: name the cause of each case that fails, and the first quantity that is off."""
+"""Diagnose: name the cause of each failing case, and the first quantity that is wrong."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from bnverify.verdicts.search import Cause, search
 from bnverify.verdicts.stages import Observe, stage_of
 
 UNSTABLE_CAUSES = {
-    Grade.SEQUENTIAL: "sums taken one after another round more than blocked sums",
-    Grade.ONE_PASS: "the variance is computed as E[x²]−E[x]², which cancels where the mean is large against the spread",
+    Grade.SEQUENTIAL: "sums that add one value after another have larger rounding errors than blocked sums",
+    Grade.ONE_PASS: "the variance is computed as E[x²]−E[x]², which loses digits if |mean| is much larger than the "
+    "standard deviation",
 }
-SEARCHED = 1 << 15  # largest size of a case that is searched through the whole catalogue; a smaller case shows as much
-TRIED = 1 << 20  # largest size of a case that the causes found in smaller ones are tried on
-SEARCHES = 24  # cases searched through the whole catalogue in one run
-ALWAYS_SEARCHED = 4  # of these, the first ones, which are searched even where a cause of an earlier case fits
-LOOKS = 400  # cases observed once more for their stage in one run
+SEARCHED = 1 << 15  # largest size of a case that is searched with the whole catalogue; smaller cases show a fault just as well
+TRIED = 1 << 20  # largest size of a case on which the causes of smaller ones are tried
+SEARCHES = 24  # cases searched with the whole catalogue in one run
+ALWAYS_SEARCHED = 4  # the first of these are searched even if the cause of an earlier case fits
+LOOKS = 400  # cases observed again in one run, to find their stage
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A failing case, the part of it that shows the fault, and the causes that fit."""
+    """A failing case, the sub-case that shows the fault, and the causes that fit."""
 
     whole: JudgedCase
     telling: JudgedCase
@@ -36,16 +37,16 @@ class Suspect:
 
     @property
     def observed(self) -> Observed | None:
-        """What can be searched and looked at once more; None where no step was observed, or the arrays were dropped."""
+        """The case to search and to observe again. None if no step was observed, or if the arrays were dropped."""
         observed = self.telling.observed
         return observed if observed is not None and observed.observation.steps else None
 
 
 def name_causes(failing: Sequence[JudgedCase], observe: Observe) -> list[Verdict]:
-    """The verdicts of the failing cases, in that order, each with its cause where one is found, and with the stage that is off.
+    """The verdicts of the failing cases, in the same order, each with its cause, if one is found, and the stage that is wrong.
 
-    Where several causes fit a case, the one that fits most cases is named. observe: the target's own, for a second look at
-    cases without a cause.
+    If several causes fit a case, the one that fits the most cases is named. observe: the target's function; cases without a
+    cause are observed a second time.
     """
     suspects = _searched([Suspect(judged, _telling(judged)) for judged in failing])
     votes = Counter(cause.text for suspect in suspects for cause in suspect.causes)
@@ -55,7 +56,7 @@ def name_causes(failing: Sequence[JudgedCase], observe: Observe) -> list[Verdict
         verdict = _with_cause(suspect.verdict, suspect.causes, votes, stable)
         cause = next((c for c in suspect.causes if c.text in verdict.cause.split(" or: ")), None)
         formulas = cause.formulas if cause else None
-        in_network = suspect.whole.case.network  # a second look would be at the layer outside its network
+        in_network = suspect.whole.case.network  # a second observation would be of the layer outside its network
         may_look = formulas is not None or (not in_network and looks < LOOKS)
         stage = ""
         if suspect.observed is not None and suspect.observed.size <= SEARCHED and may_look:
@@ -66,7 +67,9 @@ def name_causes(failing: Sequence[JudgedCase], observe: Observe) -> list[Verdict
 
 
 def _searched(suspects: list[Suspect]) -> list[Suspect]:
-    """The suspects in the same order, with their causes. The smallest are searched first, and their causes tried on others."""
+    """The suspects in the same order, with their causes. The smallest are searched first, and their causes are tried on the
+    others.
+    """
     found = list(suspects)
     known: set[str] = set()
     searches = 0
@@ -85,23 +88,23 @@ def _searched(suspects: list[Suspect]) -> list[Suspect]:
 
 
 def _telling(judged: JudgedCase) -> JudgedCase:
-    """The smallest failing sub-case, which shows the fault by itself; the case itself where it has no sub-cases."""
+    """The smallest failing sub-case, because it shows the fault without the others; the case itself if it has no sub-cases."""
     failing = [one for _, one in judged.sub_cases if one.verdict.status.fails]
     return min(failing, key=_smallest_first, default=judged)
 
 
 def _smallest_first(judged: JudgedCase) -> tuple[bool, int]:
-    """The order in which cases are searched: those with a wrong number first, then by size."""
+    """The order of the search: cases with a wrong number first, then by size."""
     return not _numbers_wrong(judged.verdict), judged.size
 
 
 def _has_a_formula(verdict: Verdict) -> bool:
-    """Whether a formula can be to blame for what fails."""
+    """Whether a wrong formula could explain the failure."""
     return _numbers_fail(verdict) and not _other_weights(verdict)
 
 
 def _numbers_wrong(verdict: Verdict) -> bool:
-    """Whether a number is wrong that a hypothesis could explain: an attribute that differs speaks for itself."""
+    """Whether a wrong number needs an explanation. A wrong attribute, such as a dtype, already explains the numbers."""
     return any(
         check.grade is Grade.NONE or check.clause.endswith("updates-nothing")
         for check in verdict.failures
@@ -115,12 +118,14 @@ def _numbers_fail(verdict: Verdict) -> bool:
 
 
 def _other_weights(verdict: Verdict) -> bool:
-    """Whether the layer has, or ends up with, other weights: its numbers follow from that, and no formula is to blame."""
+    """Whether the layer has other weights than promised, now or at the end. Then its numbers follow from that, not from a
+    formula.
+    """
     return any(check.clause in ("weights", "weight-shapes", "calls-keep-parameters") for check in verdict.failures)
 
 
 def _with_cause(verdict: Verdict, fits: Sequence[Cause], votes: Counter[str], stable: bool) -> Verdict:
-    """The verdict with its cause. Instability is one only in a run where no number is outright wrong."""
+    """The verdict with its cause. Instability is named as a cause only if no number in the run is wrong."""
     if fits:
         most = max(votes[cause.text] for cause in fits)
         best = [cause for cause in fits if votes[cause.text] == most]

@@ -1,4 +1,4 @@
-"""Excuse: turn failing checks that a recorded deviation explains into known deviations."""
+"""Excuse: mark failing checks that a recorded deviation explains as known."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bnverify.verdicts.judge import judge_calls
 from bnverify.verdicts.judged_case import JudgedCase, Observed
 from bnverify.verdicts.known import Deviation
 
-Under = Callable[[Deviation], Verdict]  # the verdict on the same observation if the deviation were what is promised
+Under = Callable[[Deviation], Verdict]  # the verdict on the same observation, with the deviation as the promise
 
 
 def excuse(judged: JudgedCase, deviations: Sequence[Deviation], required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
-    """The case with the failing checks that a deviation explains marked as known. Each sub-case is matched by itself."""
+    """The case with its explained failing checks marked as known. Each sub-case is matched separately."""
     if judged.observed is None:
         return judged
     if judged.own is None:
@@ -30,7 +30,7 @@ def excuse(judged: JudgedCase, deviations: Sequence[Deviation], required: Grade 
 
 
 def _under(observed: Observed, alone: SubCase | None, required: Grade) -> Under:
-    """How to judge an observation by what a deviation says. alone: the call of a replica with its own shard."""
+    """How to judge an observation with a deviation as the promise. alone: the call of a replica with its own shard only."""
 
     def under(deviation: Deviation) -> Verdict:
         shown = observed
@@ -42,7 +42,7 @@ def _under(observed: Observed, alone: SubCase | None, required: Grade) -> Under:
 
 
 def excuse_verdict(verdict: Verdict, deviations: Iterable[Deviation], under: Under | None = None) -> Verdict:
-    """The verdict with the failing checks that a deviation selects, and that fit what it says, marked as known."""
+    """The verdict in which failing checks are marked as known if the deviation selects them and predicts their numbers."""
     if not verdict.failures:
         return verdict
     checks = verdict.checks
@@ -60,12 +60,13 @@ def excuse_verdict(verdict: Verdict, deviations: Iterable[Deviation], under: Und
 
 
 def _fits(verdict: Verdict) -> Callable[[Check], bool]:
-    """A test of whether a check's numbers are the ones that a deviation predicts; `verdict` is the verdict under the deviation.
+    """A test of whether the deviation predicts the numbers of a check. `verdict` is the verdict with the deviation as the
+    promise.
 
-    The check with the same clause, quantity and step must not fail there. Where that clause makes no such check under the
-    deviation (a layer that counts as frozen has no checks on training), every other clause with a check of the same quantity
-    and step must hold, and there must be one. Clauses that need a second observation do not count for this: a deviation does
-    not change that observation.
+    In `verdict`, the check with the same clause, quantity and step must not fail. The clause may make no such check there: if
+    the deviation makes a layer count as frozen, for example, it has no checks on training. Then at least one other clause must
+    check the same quantity and step, and all such checks must hold. Clauses that need a second observation do not count,
+    because a deviation does not change that observation.
     """
     made = {(c.clause, c.quantity, c.step): not c.status.fails for c in verdict.checks}
     others: dict[tuple[str, int | None], bool] = {}

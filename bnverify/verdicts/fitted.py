@@ -1,6 +1,6 @@
-"""Hypotheses fitted to the numbers of a case: the epsilon, momentum or scale that one element asks for.
+"""Hypotheses with a value that is fitted to the numbers of a case: an epsilon, a momentum or a scale.
 
-One element gives the value, the others must confirm it: a fit is only tried where there are several channels.
+One element gives the value and the others must confirm it, so a fit is tried only if there are several channels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bnverify.values import Grade, Observation
 
 
 def fitted(expectation: Expectation, observation: Observation) -> Iterator[tuple[Hypothesis, str]]:
-    """Hypotheses that the numbers themselves suggest, each with the value that was found."""
+    """Hypotheses that the numbers suggest, each with the fitted value."""
     if np.prod(expectation.case.channels_shape) < 2:
         return
     evidence = Evidence(expectation, observation, Grade.SEQUENTIAL)
@@ -30,12 +30,12 @@ def fitted(expectation: Expectation, observation: Observation) -> Iterator[tuple
                 "moving_mean": lambda xp, old, new, m: old * momentum + new * (1 - momentum),
                 "moving_variance": lambda xp, old, new, m, n, e: old * momentum + new * (1 - momentum),
             }
-            cause = "momentum has another value than the one given"
+            cause = "momentum is not the given value"
             yield Hypothesis("fitted-momentum", cause, replace(KERAS, **changes)), f"it acts as {momentum:.9g}"
         epsilon = _epsilon(evidence)
         if epsilon is not None and epsilon != given.epsilon:
             formulas = replace(KERAS, inverse_deviation=lambda xp, v, e: 1.0 / xp.sqrt(v + epsilon))
-            cause = "epsilon has another value than the one given"
+            cause = "epsilon is not the given value"
             yield Hypothesis("fitted-epsilon", cause, formulas), f"it acts as {epsilon:.9g}"
         factor = _factor(evidence)
         if factor is not None and factor != 1.0:
@@ -45,7 +45,7 @@ def fitted(expectation: Expectation, observation: Observation) -> Iterator[tuple
 
 
 def _momentum(evidence: Evidence) -> float | None:
-    """From the first update of the mean: (new - batch) / (old - batch), in the channel where these differ most."""
+    """From the first update of the mean: (new - batch) / (old - batch), in the channel where old and batch differ most."""
     for c in evidence.calls:
         if c.call.batch is not None and c.call.updates:
             old, batch = c.call.before.weights["moving_mean"].ravel(), c.call.batch.mean.ravel()
@@ -58,7 +58,7 @@ def _momentum(evidence: Evidence) -> float | None:
 
 
 def _element(evidence: Evidence) -> tuple[float, float, float, float] | None:
-    """d, y - beta, gamma and variance where the first output is furthest from beta."""
+    """d, y - beta, gamma and variance at the element of the first output that is furthest from beta."""
     for c in evidence.calls:
         y = c.observed.y
         if y is None or y.shape != c.call.x.shape:

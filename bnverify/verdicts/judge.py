@@ -17,17 +17,18 @@ Companions = Mapping[str, tuple[Expectation, Observation]]
 
 
 def judge(observed: Observed, promise: Promise | None = None, required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
-    """The case with its verdict. A step that makes several calls is judged call by call, each call as a sub-case.
+    """The case with its verdict. If a step makes several calls, each call is judged as a sub-case.
 
-    promise: what the layer must compute; None stands for what the era of the target promises. required: the worst grade that
-    conforms.
+    promise: what the layer must compute; None means the promise of the target's era. required: the worst grade that conforms.
     """
     promise = promise or observed.era.promise
     case, observation = observed.case, observed.observation
     sub_cases = sub_cases_of(case, observed.inputs, observation, observed.era.slices)
     if sub_cases is None:
         return JudgedCase(judge_calls(observed, promise, required), observed)
-    clauses = CLAUSES if not case.network else (BY_KEY["returns"],)  # a network has several layers, none the case's own
+    clauses = (
+        CLAUSES if not case.network else (BY_KEY["returns"],)
+    )  # a network has several layers, and none of them has the case's arguments
     no_calls = Expectation(case, (), (), promise.formats(case), promise.formulas)
     own = verdict_of(no_calls, observation, required, clauses=clauses)
     judged = []
@@ -40,7 +41,7 @@ def judge(observed: Observed, promise: Promise | None = None, required: Grade = 
 def judge_calls(
     observed: Observed, promise: Promise, required: Grade = Grade.SEQUENTIAL, clauses: Sequence[Clause] = CLAUSES
 ) -> Verdict:
-    """The verdict on a case, or a sub-case, each step of which makes one call."""
+    """The verdict on a case or sub-case whose steps make one call each."""
 
     def expected(one: Observed) -> Expectation:
         return expect(one.case, one.inputs, promise.formulas, promise.formats(one.case))
@@ -56,9 +57,10 @@ def verdict_of(
     companions: Companions = MappingProxyType({}),
     clauses: Sequence[Clause] = CLAUSES,
 ) -> Verdict:
-    """The verdict on one observation. A target that raised is judged on its steps before that; its crash is a failed check.
+    """The verdict on one observation. If the target raised, the steps before are judged, and the exception is a failed check.
 
-    companions: by clause key, the second observation that the clause needs. Only the clauses on mistakes judge a mistake.
+    companions: by clause key, the second observation that the clause needs. A case of misuse is judged by the clauses on misuse
+    only.
     """
     case = expectation.case
     clauses = clauses if not case.misuse else OF_MISUSE

@@ -1,4 +1,4 @@
-"""The values of the pipeline: a case that was observed, and a case that was judged. Each is frozen."""
+"""The values of the pipeline: an observed case and a judged case. Both are frozen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bnverify.values import Check, Observation, Verdict, worst
 class Observed:
     """A case with its inputs, and what the target returned for them.
 
-    era: the promises that the target's Keras makes; companions: by clause key, the second observation that the clause needs.
+    era: the promises for the target's Keras. companions: by clause key, the second observation that the clause needs.
     """
 
     case: Case
@@ -35,9 +35,8 @@ class Observed:
 class JudgedCase:
     """A case with its observation and its verdict, failing or not.
 
-    observed: None where nothing was observed, or where the arrays were dropped to save memory.
-    own, sub_cases: where a step makes several calls, the verdict on the case as a whole, and each call judged as a sub-case.
-    `verdict` holds the checks of both.
+    observed: None if nothing was observed, or if the arrays were dropped to save memory. own, sub_cases: if a step makes
+    several calls, the verdict on the case as a whole, and each call judged as a sub-case. `verdict` has the checks of both.
     """
 
     verdict: Verdict
@@ -51,11 +50,11 @@ class JudgedCase:
 
     @property
     def size(self) -> int:
-        """The number of output values in all steps, 0 where nothing was observed."""
+        """The number of output values in all steps; 0 if nothing was observed."""
         return self.observed.size if self.observed else 0
 
     def with_sub_cases(self, own: Verdict, sub_cases: tuple[tuple[SubCase, JudgedCase], ...]) -> JudgedCase:
-        """This case with the checks of `own` and of the sub-cases as its verdict."""
+        """This case with a verdict that joins the checks of `own` and of the sub-cases."""
         checks = [*own.checks]
         for sub_case, judged in sub_cases:
             checks += [_of_the_whole(check, sub_case) for check in judged.verdict.checks]
@@ -64,6 +63,6 @@ class JudgedCase:
 
 
 def _of_the_whole(check: Check, sub_case: SubCase) -> Check:
-    """A check of a sub-case with the step and the quantity that it has in the whole case."""
+    """A check of a sub-case, with the step and the quantity that it has in the whole case."""
     step = check.step if check.step is None else sub_case.steps[check.step]
     return replace(check, step=step, quantity=f"{check.quantity} of {sub_case.label}" if sub_case.label else check.quantity)

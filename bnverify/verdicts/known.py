@@ -1,8 +1,8 @@
-"""Known deviations: failures that are understood, recorded with reason and evidence. Strict in both directions.
+"""Known deviations: failures that are understood and recorded with a reason and evidence. They are strict in both directions.
 
-A recorded deviation turns the failing checks it selects from failures into known deviations. One that selects checks of which
-none fails no longer occurs, and makes the run fail; its evidence is part of every run of a whole suite, so that it always
-selects some.
+A recorded deviation turns the failing checks that it selects into known deviations. If it selects checks and none of them
+fails, it no longer occurs, and the run fails. Its evidence is part of every run of a whole suite, so that it always selects
+some.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from bnverify.values import Check, Environment, Grade
 class Deviation:
     """One recorded deviation.
 
-    clauses: keys of the clauses that fail, "numbers" standing for all that have bounds; case: part of a case id that selects
-    cases, values separated by | being alternatives (`policy:float64/dtype:int32|int64`, and `rank:4` of the shape; empty
-    selects all); backend: of Keras, or empty for all; keras: version range (PEP 440), or empty; why: the cause in words;
-    link: where it is documented or reported;
-    evidence: id of a case that shows it. target: the route that deviates (`--target`; without @symbolic both forms of it),
-    alternatives separated by |; empty for layers. where: file and line of the record.
+    clauses: keys of the clauses that fail; "numbers" means all clauses that have bounds. case: part of a case id that selects
+    cases; | separates alternative values (`policy:float64/dtype:int32|int64`, or `rank:4` of the shape), and an empty text
+    selects all. backend: Keras' backend, or empty for all. keras: version range (PEP 440), or empty. why: the cause in words.
+    link: where it is documented or reported. evidence: id of a case that shows it. target: the function target that deviates
+    (`--target`; without @symbolic both forms), with | between alternatives; empty for layers. where: file and line of the
+    record.
 
-    A record may say exactly what comes out instead; it then excuses only numbers that are just that. computes: the key of a
-    hypothesis, or several joined by +; arithmetic, variable, read, autocast: the format that is computed in, stored in, rounded
-    to when weights are read, or when inputs enter; output: the format of y; grade: the worst grade; replicas: "alone" where
-    each replica uses its own shard and not the batch of all of them. quantity: the one quantity that deviates. raises: part of
-    the exception's type and text, alternatives separated by |.
+    A record may also predict the numbers; it then excuses only numbers that agree with the prediction. computes: the key of a
+    hypothesis, or several joined by +. arithmetic, variable, read, autocast: the format of the computation, of stored weights,
+    of weights when they are read, and of inputs. output: the format of y. grade: the worst grade. replicas: "alone" if each
+    replica uses its own shard instead of the whole batch. quantity: the one quantity that deviates. raises: part of the
+    exception's type and text, with | between alternatives.
     """
 
     clauses: tuple[str, ...]
@@ -83,13 +83,13 @@ class Deviation:
 
     @property
     def exact(self) -> bool:
-        """Whether the record says what comes out instead."""
+        """Whether the record predicts numbers."""
         return any(
             (self.computes, self.arithmetic, self.variable, self.read, self.autocast, self.output, self.grade, self.replicas)
         )
 
     def instead(self, era: Era) -> Promise:
-        """What the layer computes, by this record, instead of what the era promises."""
+        """What the layer computes according to this record, in place of the era's promise."""
         return Promise(era.apply(self._formulas(era.formulas)), lambda case: self._formats(era.formats(case)))
 
     def _formulas(self, promised: Formulas) -> Formulas:
@@ -110,7 +110,7 @@ class Deviation:
         )
 
     def required(self, required: Grade) -> Grade:
-        """The worst grade that is excused."""
+        """The worst grade that the record excuses."""
         return max(required, Grade[self.grade.upper().replace("-", "_")]) if self.grade else required
 
 
@@ -127,12 +127,12 @@ def load(path: Path) -> tuple[Deviation, ...]:
 
 
 def parse_known(text: str, name: str) -> tuple[Deviation, ...]:
-    """The records of a TOML text with one `[[deviation]]` table each."""
+    """The records of a TOML text with one `[[deviation]]` table for each record."""
     return tuple(map(_checked, read_tables(text, name, {"deviation": Deviation})["deviation"]))
 
 
 _FORMATS = ("float16", "bfloat16", "float32")
-_CHOICES: dict[str, tuple[str, ...]] = {  # by field, the values that it may have
+_CHOICES: dict[str, tuple[str, ...]] = {  # by field, its allowed values
     "backend": BACKENDS,
     "target": NAMES,
     "computes": tuple(HYPOTHESES),
@@ -144,11 +144,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {  # by field, the values that it may hav
     "grade": ("sequential", "one-pass"),
     "replicas": ("alone",),
 }
-_SEVERAL = {"target": "|", "computes": "+"}  # by field, what joins several values
+_SEVERAL = {"target": "|", "computes": "+"}  # by field, the separator between several values
 
 
 def _checked(table: Table[Deviation]) -> Deviation:
-    """The record with its place. Raises BadInput for a field that names nothing that exists."""
+    """The record with its place in the file. Raises BadInput if a field names something that does not exist."""
     record = table.values
     for clause in record.clauses:
         if clause not in ("numbers", *BY_KEY):
@@ -167,7 +167,7 @@ def _checked(table: Table[Deviation]) -> Deviation:
 
 
 def _check_evidence(table: Table[Deviation]) -> None:
-    """Raises BadInput where the evidence is not a case, or not one that the record selects."""
+    """Raises BadInput if the evidence is not a case id, or not a case that the record selects."""
     record = table.values
     try:
         shown = parse(record.evidence)
@@ -177,4 +177,4 @@ def _check_evidence(table: Table[Deviation]) -> None:
         if part.split(":")[0] not in (*shown.fields, "rank", "channels") or ":" not in part:
             raise table.fail("case", got=part, allowed=f"field:value with a field of {', '.join(shown.fields)}")
     if not matches(shown, record.case):
-        raise table.fail("evidence", f"the case {shown.id} is not among those that case = {record.case!r} selects")
+        raise table.fail("evidence", f"the case {shown.id} is not selected by case = {record.case!r}")

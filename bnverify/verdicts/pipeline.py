@@ -1,4 +1,4 @@
-"""The pipeline for one case: can it be asked? -> observe -> judge. Excusing and diagnosing come after it."""
+"""The pipeline for one case: can it be asked? -> observe -> judge. Excusing and diagnosing follow for all cases together."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bnverify.verdicts.observe import observe
 
 
 def verify(case: Case, target: Target, seed: int = 0, required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
-    """The verdict on a case, not yet excused and without its cause. seed: of the inputs."""
+    """The verdict on a case, before excusing and without a cause. seed: the seed of the inputs."""
     if reason := not_here(case, target.environment):
         return JudgedCase(Verdict(case, (), Status.UNSUPPORTED, reason))
     return verify_inputs(case, make_inputs(case, seed), target, required)
 
 
 def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
-    """The verdict on a case with these inputs; unsupported where the target refuses to be asked."""
+    """The verdict on a case with these inputs; unsupported if the target cannot be tested."""
     observed, refusal = observe(case, inputs, target)
     if refusal:
         return JudgedCase(Verdict(case, (), Status.UNSUPPORTED, refusal), observed)

@@ -1,4 +1,4 @@
-"""Search: which formula, argument or format gives exactly the numbers of a case that fails."""
+"""Search: find the formula, argument or format that reproduces the numbers of a failing case."""
 
 from __future__ import annotations
 
@@ -18,26 +18,28 @@ from bnverify.verdicts.fitted import fitted
 from bnverify.verdicts.judge import verdict_of
 from bnverify.verdicts.judged_case import Observed
 
-SAME_MARGIN = 0.01  # a hypothesis closer than this share of its bounds to the right numbers changes nothing in the case
-NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to be that format's
-REGULAR = 0.1  # share of the squared errors that a line may leave over
-FEW_CHANNELS = 0.5  # share of the channels that rounding to a narrower format would reach, at least
+SAME_MARGIN = (
+    0.01  # a hypothesis that differs from the correct numbers by less than this share of the bounds cannot be told from them
+)
+NARROW_MARGIN = 0.01  # errors below this share of a narrower format's bound are too small to come from that format
+REGULAR = 0.1  # the largest share of the squared errors that a fitted line may leave unexplained
+FEW_CHANNELS = 0.5  # rounding to a narrower format reaches at least this share of the channels
 
 
 @dataclass(frozen=True)
 class Cause:
-    """A cause that fits a case, its numbers there, and the formulas that it stands for."""
+    """A cause that fits a case, the numbers that it predicts there, and its formulas."""
 
     text: str
     detail: str = ""
     formulas: Formulas | None = None
 
 
-Wanted = Callable[[str], bool]  # whether a cause, by its text, is to be tried
+Wanted = Callable[[str], bool]  # whether to try a cause, given by its text
 
 
 def search(verdict: Verdict, observed: Observed, wanted: Wanted) -> Iterator[Cause]:
-    """The wanted causes that explain the case: of the catalogue; else an argument fitted to the numbers; else a format."""
+    """The wanted causes that explain the case: from the catalogue; else an argument fitted to the numbers; else a format."""
     verdict, observed = _shown(verdict, observed)
     right = _right(observed)
     if not any(_forward(check.quantity, observed.case) for check in verdict.failures):
@@ -54,7 +56,7 @@ def _right(observed: Observed) -> Expectation:
 
 
 def _of_formulas(verdict: Verdict, observed: Observed, right: Expectation, wanted: Wanted) -> Iterator[Cause]:
-    """Every formula of the catalogue that gives all numbers of the case."""
+    """Every formula of the catalogue that reproduces all numbers of the case."""
     case = observed.case
     for hypothesis in HYPOTHESES:
         if not hypothesis.backward and wanted(hypothesis.cause):
@@ -64,7 +66,7 @@ def _of_formulas(verdict: Verdict, observed: Observed, right: Expectation, wante
 
 
 def _of_arguments(observed: Observed, right: Expectation, wanted: Wanted) -> list[Cause]:
-    """The first argument that, with a value fitted to the numbers, gives all of them."""
+    """The first argument that reproduces all numbers with a fitted value."""
     for hypothesis, detail in fitted(right, observed.observation):
         formulas = observed.era.apply(hypothesis.formulas)
         wrong = expect(observed.case, observed.inputs, formulas, right.formats)
@@ -74,7 +76,7 @@ def _of_arguments(observed: Observed, right: Expectation, wanted: Wanted) -> lis
 
 
 def _of_formats(verdict: Verdict, observed: Observed, right: Expectation, wanted: Wanted) -> list[Cause]:
-    """The widest format that the errors have the size of."""
+    """The widest format whose rounding has the size of the errors."""
     for cause, formats in _narrower(verdict, observed, right):
         narrow = expect(observed.case, observed.inputs, observed.era.formulas, formats)
         if wanted(cause) and NARROW_MARGIN <= fit(narrow, observed.observation, unknown_fits=False) <= 1.0:
@@ -83,7 +85,7 @@ def _of_formats(verdict: Verdict, observed: Observed, right: Expectation, wanted
 
 
 def _shown(verdict: Verdict, observed: Observed) -> tuple[Verdict, Observed]:
-    """The case; where it breaks a law only, the second observation of that law, judged as a case of its own."""
+    """The case. If it breaks a law only: the second observation of that law, judged as a case."""
     broken = {check.clause for check in verdict.failures}
     if len(broken) > 1 or not broken <= set(observed.companions):
         return verdict, observed
@@ -92,7 +94,9 @@ def _shown(verdict: Verdict, observed: Observed) -> tuple[Verdict, Observed]:
 
 
 def _of_gradients(verdict: Verdict, observed: Observed, right: Expectation, wanted: Wanted) -> Iterator[Cause]:
-    """Causes of wrong gradients, output and statistics being right; none for a loss, or for gamma after an optimizer's step."""
+    """Causes of wrong gradients, if output and statistics are right. None for a loss, or for gamma after an optimizer's
+    step.
+    """
     if not any(check.quantity.startswith("dL/") for check in verdict.failures):
         return
     for hypothesis in HYPOTHESES:
@@ -103,7 +107,7 @@ def _of_gradients(verdict: Verdict, observed: Observed, right: Expectation, want
 
 
 def _narrower(verdict: Verdict, observed: Observed, right: Expectation) -> Iterator[tuple[str, Precision]]:
-    """Formats that the numbers may have been computed in or stored in, widest first, each with its cause in words."""
+    """Formats that the numbers may have been computed in or stored in, widest first, each with the text of its cause."""
     formats = right.formats
     outputs = [check for check in verdict.checks if check.quantity == "y" and check.grade is not None]
     output_fails = bool(outputs) and min(outputs, key=lambda check: check.step or 0).status.fails
@@ -114,7 +118,7 @@ def _narrower(verdict: Verdict, observed: Observed, right: Expectation) -> Itera
         narrow = FORMATS[name]
         if narrow.bits < formats.variable.bits and all(np.array_equal(v, narrow.round(v), equal_nan=True) for v in moving):
             yield f"the moving statistics are stored as {name}", replace(formats, variable=narrow)
-        plain = not observed.case.mask and not config.renorm  # else few values make up a bound
+        plain = not observed.case.mask and not config.renorm  # fewer values do not give a reliable bound
         if narrow.bits < formats.arithmetic.bits and output_fails and plain and not _regular(observed, right):
             like = "float16 or TF32" if name == "float16" else name  # both have 11 bits of significand
             cause = f"the errors have the size of rounding to {like}, not to {formats.arithmetic.name}"
@@ -123,7 +127,7 @@ def _narrower(verdict: Verdict, observed: Observed, right: Expectation) -> Itera
 
 @np.errstate(all="ignore")
 def _regular(observed: Observed, right: Expectation) -> bool:
-    """Whether rounding cannot explain the errors of y: they follow one line a + b*y, or are in a few channels only."""
+    """Whether rounding cannot explain the errors of y: they follow one line a + b*y, or occur in a few channels only."""
     c = next((c for c in Evidence(right, observed.observation, Grade.SEQUENTIAL).calls), None)
     case = observed.case
     if c is None or c.observed.y is None or c.observed.y.shape != c.call.x.shape or np.prod(case.channels_shape) < 3:
@@ -141,9 +145,10 @@ def _regular(observed: Observed, right: Expectation) -> bool:
 
 
 def _closer(calls: Sequence[Call], verdict: Verdict) -> bool:
-    """Whether calls come closer than the reference to the worst number; cheap, and false for most hypotheses.
+    """Whether the predicted calls are closer than the reference to the worst number. This is cheap, and false for most
+    hypotheses.
 
-    True also where the worst number is off by so little that its rounding would hide the difference.
+    It is also true if the error of the worst number is so small that the number's rounding would hide the difference.
     """
     names = ("y", *verdict.case.config.statistics)
     located = [c for c in verdict.failures if c.quantity in names and c.mismatch and c.mismatch.error is not None]
@@ -160,12 +165,15 @@ def _closer(calls: Sequence[Call], verdict: Verdict) -> bool:
 
 
 def explains(hypothesis: Expectation, observation: Observation, right: Expectation) -> bool:
-    """Whether a hypothesis gives every number observed, and is not the right formula in disguise, as beta's is without beta."""
+    """Whether a hypothesis reproduces every observed number and differs from the correct formula in this case.
+
+    For example, a fault in beta does not differ from the correct formula in a layer without beta.
+    """
     return fit(hypothesis, observation) <= 1.0 and fit(hypothesis, _as_observed(right)) >= SAME_MARGIN
 
 
 def _as_observed(expectation: Expectation) -> Observation:
-    """What a perfect layer would have shown in the calls of a case."""
+    """What a perfect layer would show in the calls of a case."""
     steps = [StepObservation({}, ())] * len(expectation.case.steps)
     for call in expectation.calls:
         shape = expectation.case.channels_shape
@@ -176,7 +184,7 @@ def _as_observed(expectation: Expectation) -> Observation:
 
 
 def fit(expectation: Expectation, observation: Observation, unknown_fits: bool = True) -> float:
-    """The largest margin of the case's numbers under an expectation; infinite where one has no accepted grade."""
+    """The largest margin of the case's numbers under an expectation; infinite if a number has no accepted grade."""
     fine = (Status.CONFORMS, Status.INCONCLUSIVE) if unknown_fits else (Status.CONFORMS,)
     evidence = Evidence(expectation, observation, Grade.SEQUENTIAL)
     largest = 0.0
@@ -190,7 +198,7 @@ def fit(expectation: Expectation, observation: Observation, unknown_fits: bool =
 
 
 def fit_gradients(expectation: Expectation, observation: Observation) -> float:
-    """The largest margin of the case's gradients under an expectation; infinite where one has no accepted grade."""
+    """The largest margin of the case's gradients under an expectation; infinite if a gradient has no accepted grade."""
     evidence = Evidence(expectation, observation, Grade.SEQUENTIAL)
     checks = [
         evidence.gradient("", name, c) for c in evidence.calls for name in c.bounds.gradients if name in c.observed.gradients
@@ -201,5 +209,5 @@ def fit_gradients(expectation: Expectation, observation: Observation) -> float:
 
 
 def _forward(quantity: str, case: Case) -> bool:
-    """Whether a quantity comes out of the forward pass."""
+    """Whether the forward pass computes a quantity."""
     return quantity.startswith("y") or quantity in case.config.statistics

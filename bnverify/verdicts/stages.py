@@ -1,9 +1,9 @@
-"""Stages: the first quantity that is off in a case, in the order in which a layer computes them.
+"""Stages: the first quantity that is wrong in a case, in the order in which a layer computes them.
 
-mean, variance, inverse deviation, x̂, output, moving averages, gradients. Where a cause is known, its formulas say which. Else
-the layer is observed once more with gamma 1 and beta 0, so that its output is x̂ itself. If x̂ is right, the output is what is
-off. Per channel x̂ = a*x + b: it is 0 at the mean, and a is the inverse deviation; the moving variance tells whether
-the variance is off or what is made of it. What is no such line is off value by value.
+The order is mean, variance, inverse deviation, x̂, output, moving averages, gradients. If the cause is known, its formulas show
+the stage. If not, the layer is observed again with gamma 1 and beta 0, so that its output is x̂. If x̂ is right, the output is
+wrong. In each channel x̂ = a*x + b, which is 0 at the mean, and a is the inverse deviation. The moving variance then shows
+whether the variance is wrong or what is computed from it. If x̂ is not such a line, single values of x̂ are wrong.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from bnverify.values import Grade, Observation, Status, Verdict
 from bnverify.verdicts.judged_case import Observed
 
 Observe = Callable[[Case, Inputs], Observation]
-SAME_REFERENCE = 1e-9  # relative, between two references in float64
+SAME_REFERENCE = 1e-9  # relative difference between two references in float64
 
 
 def stage_of(verdict: Verdict, observed: Observed, observe: Observe, formulas: Formulas | None) -> str:
-    """The first quantity that is off; empty if no number is. formulas: the formulas of the cause, if one was named."""
+    """The first quantity that is wrong; empty if no number is. formulas: the formulas of the cause, if one was named."""
     failing = [check for check in verdict.failures if check.grade is not None and check.step is not None]
     if not failing:
         return ""
     if formulas is None and observed.case.how.replicas > 1:
-        return ""  # a replica's call cannot be made once more by itself
+        return ""  # the call of one replica cannot be repeated without the others
     first = min(check.step or 0 for check in failing)
     quantities = {check.quantity for check in failing if check.step == first}
     moved, normalized = quantities & set(observed.case.config.statistics), {q for q in quantities if q.startswith("y")}
@@ -45,7 +45,7 @@ def stage_of(verdict: Verdict, observed: Observed, observe: Observe, formulas: F
 
 
 def _by_formulas(observed: Observed, step: int, wrong: Formulas) -> str:
-    """The first intermediate in which a call under the cause's formulas differs from the right one; empty where none does."""
+    """The first intermediate that the cause's formulas change; empty if they change none."""
     case, formats = observed.case, observed.era.formats(observed.case)
     right, other = (
         next(call for call in trace_case(case, observed.inputs, formulas, formats) if call.index == step)
@@ -65,7 +65,7 @@ def _same(a: Array | None, b: Array | None) -> bool:
 
 
 def _by_observation(observed: Observed, step: int, observe: Observe) -> str:
-    """What the layer has wrong, as a second look with gamma 1 and beta 0 shows it."""
+    """The stage that is wrong, according to a second observation with gamma 1 and beta 0."""
     case, inputs, era = observed.case, observed.inputs, observed.era
     plain = replace(inputs, weights=_plain(case, inputs)) if case.weights != "initial" else inputs
     seen = observe(case, plain)
@@ -89,7 +89,7 @@ def _plain(case: Case, inputs: Inputs) -> dict[str, Array]:
 
 @np.errstate(all="ignore")
 def _of_line(evidence: Evidence, c: CallEvidence) -> str:
-    """Which of mean, variance and inverse deviation the line x̂ = a*x + b has wrong."""
+    """Which of mean, variance and inverse deviation is wrong, according to the line x̂ = a*x + b."""
     case, call = evidence.case, c.call
     kept = case.kept[0]
     channels = case.shape[kept]
@@ -108,7 +108,7 @@ def _of_line(evidence: Evidence, c: CallEvidence) -> str:
     a = (d * y).sum(0) / (d * d).sum(0)
     b = y.mean(0) - a * x.mean(0)
     line = np.abs(y - (a * x + b)) <= room
-    reach = 1 + np.abs(x.mean(0) - mean) / x.std(0)  # how far the mean is from the data that the line was laid through
+    reach = 1 + np.abs(x.mean(0) - mean) / x.std(0)  # the distance of the mean from the data that the line was fitted to
     at_mean = np.abs(a * mean + b) <= room.max(0) * reach
     if not line[:, fine].all():
         return "x̂"

@@ -1,4 +1,4 @@
-"""Stale: recorded deviations that the case given as their evidence no longer shows."""
+"""Stale: recorded deviations that no longer occur in their evidence case."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bnverify.verdicts.known import Deviation
 
 
 def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """A line for each deviation and clause that its evidence no longer shows, where the evidence was part of the run.
+    """A line for each deviation and clause that its evidence no longer shows, if the evidence was part of the run.
 
-    A deviation that says exactly what comes out instead must show in one of its clauses, any other in every one.
+    A deviation that predicts numbers must occur in one of its clauses; any other deviation must occur in all of them.
     """
     lines = []
     by_id = {verdict.case.id: verdict for verdict in verdicts}
@@ -26,14 +26,14 @@ def stale(deviations: Sequence[Deviation], verdicts: Sequence[Verdict]) -> tuple
             continue
         if deviation.exact and len(gone) > 1:
             told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
-            lines.append(f"{told}: none of its clauses shows it in its evidence {shown.case.id}")
+            lines.append(f"{told}: its evidence {shown.case.id} shows it in none of its clauses")
             continue
         for clause in gone:
             checks = sum(check.clause == clause for check in shown.checks)
             if not checks and shown.status is Status.CRASHED:
-                continue  # it could not be looked at
+                continue  # the evidence could not be observed
             told = f"known deviation at {deviation.where} (case {deviation.case or 'any'}) no longer occurs"
-            found = f"{checks} checks of {clause} conform" if checks else f"no check of {clause} is made"
+            found = f"{checks} checks of {clause} conform" if checks else f"{clause} is not checked"
             lines.append(f"{told}: {found} in its evidence {shown.case.id}")
     return tuple(lines)
 
@@ -43,5 +43,5 @@ def _shows(verdict: Verdict, clause: str) -> bool:
 
 
 def evidence(deviations: Iterable[Deviation]) -> tuple[Case, ...]:
-    """The cases that show the deviations. Part of every run of a whole suite, so that none goes stale unseen."""
+    """The evidence cases of the deviations. They are part of every run of a whole suite, so that a stale deviation is found."""
     return tuple(parse(deviation.evidence) for deviation in deviations)

@@ -1,4 +1,4 @@
-"""Counting: what was checked per clause, and failures grouped by cause, so that 300 of one cause are one paragraph."""
+"""Counting: checks per clause, and failures grouped by cause, so that 300 failures with one cause are one paragraph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnverify.values import Check, Grade, Status, Verdict, worst
 
 @dataclass
 class ClauseTally:
-    """One clause's checks: counts per status; the worst grade, the largest margin and its case, known deviations apart."""
+    """One clause's checks: counts per status; the worst grade, the largest margin and its case, without known deviations."""
 
     number: int
     clause: Clause
@@ -38,7 +38,7 @@ class ClauseTally:
 
 
 def by_clause(verdicts: Iterable[Verdict]) -> tuple[ClauseTally, ...]:
-    """One tally for every clause of the contract, those without a check included."""
+    """One tally for every clause of the contract, including clauses without a check."""
     tallies = {clause.key: ClauseTally(number, clause) for number, clause in enumerate(CLAUSES, 1)}
     for verdict in verdicts:
         for check in verdict.checks:
@@ -48,7 +48,7 @@ def by_clause(verdicts: Iterable[Verdict]) -> tuple[ClauseTally, ...]:
 
 @dataclass(frozen=True)
 class Group:
-    """Failures with one cause, or where none was found of one clause; `example` is the smallest case."""
+    """Failures that share a cause, or, without a cause, a clause. `example` is the smallest case."""
 
     status: Status
     cause: str
@@ -68,7 +68,7 @@ class Group:
 
 
 def failures(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
-    """The failing verdicts in groups, the gravest status first and then the largest group."""
+    """The failing verdicts in groups: the most severe status first, then the largest group."""
     titles = {clause.key: clause.title for clause in CLAUSES}
     groups: dict[tuple[bool, str], list[Verdict]] = {}
     for verdict in verdicts:
@@ -76,7 +76,7 @@ def failures(verdicts: Iterable[Verdict]) -> tuple[Group, ...]:
             continue
         if verdict.status is Status.CRASHED:
             crash = next(check for check in verdict.failures if check.status is Status.CRASHED)
-            # by stage and type of the exception: texts differ in their numbers
+            # grouped by stage and type of the exception, because texts differ in their numbers
             key = (False, ":".join(crash.reason.split(":")[:2]))
         else:
             key = (bool(verdict.cause), verdict.cause or titles[verdict.failures[0].clause])

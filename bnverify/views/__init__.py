@@ -1,1 +1,1 @@
-"""How results are shown: terminal, JSON, JUnit, notebook. Values in, text out; only the terminal view prints."""
+"""How results are shown: terminal, JSON, JUnit, notebook. A view turns values into text; only the terminal view prints."""

@@ -1,4 +1,4 @@
-"""The view of one case: the layer, its inputs, and what must come out of each step, without running any layer."""
+"""The view of one case: the layer, its inputs, and the expected result of each step. No layer runs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from bnverify.reference.sub_cases import shards, sub_cases_of, together
 from bnverify.values import BOUNDED_GRADES, Observation
 from bnverify.views.text import plural, short
 
-SHOWN_CHANNELS = 4  # channels
+SHOWN_CHANNELS = 4  # channels to show
 LAW_CLAUSES = {**{law.name: law.key for law in LAW_CHECKS}, "repeat": "repeatable", "threads": "thread-counts"}
 
 
 def case_lines(case: Case, seed: int) -> Iterator[str]:
-    """The lines of the view; statistics of the first channels, and the bound of the best grade."""
+    """The lines of the view: statistics of the first channels, and the bound of the best grade."""
     if case.misuse:
         yield from _misuse_lines(case)
         return
@@ -67,7 +67,7 @@ def _head_lines(case: Case) -> Iterator[str]:
 
 
 def _axes_line(case: Case) -> str:
-    """Which axes are kept and reduced, and over how many values each statistic of a call is taken."""
+    """Which axes are kept and reduced, and the number of values in each statistic of a call."""
     reduced = tuple(axis for axis in range(len(case.shape)) if axis not in case.kept)
     values, which = count(case.shape, reduced), ""
     if case.how.calls_per_step == "slices":
@@ -79,7 +79,7 @@ def _axes_line(case: Case) -> str:
 
 
 def _step_lines(case: Case, inputs: Inputs) -> Iterator[str]:
-    """Each step, and what its calls must give."""
+    """Each step, and what its calls must return."""
     expectation, places = expect(case, inputs), tuple(range(len(case.steps)))
     if case.how.calls_per_step == "slices":
         (sub_case,) = sub_cases_of(case, inputs, Observation(), slices=True) or ()
@@ -100,18 +100,18 @@ def _source(case: Case) -> str:
 
 
 def _mode_lines(case: Case) -> Iterator[str]:
-    """What is not plain about how the calls are made."""
+    """Everything about the calls that is not the default."""
     if case.mode != "call":
         yield f"  mode      {case.mode}: {case.how.words}"
     if case.file:
-        yield f"  file      {case.file}: {FILES[case.file].words}; observed once more without it, and nothing may differ"
+        yield f"  file      {case.file}: {FILES[case.file].words}; observed again without it, and the results must be equal"
     if case.layout != "plain":
         yield f"  layout    {case.layout}: {LAYOUTS[case.layout]}"
     if case.mask:
         yield f"  mask      {case.mask}, {len(case.shape) - 1} axes: {MASK_WORDS[case.mask]}"
     if case.law:
         law = next(clause for clause in CLAUSES if clause.key == LAW_CLAUSES[case.law])
-        yield f"  law       {law.rule}; the layer is observed once more for it"
+        yield f"  law       {law.rule}; the layer is observed a second time for it"
 
 
 def _found(expectation: Expectation) -> dict[int, tuple[Call, CallBounds]]:
@@ -120,18 +120,20 @@ def _found(expectation: Expectation) -> dict[int, tuple[Call, CallBounds]]:
 
 
 def _of_replicas(case: Case) -> str:
-    """How the batch is spread, and which statistics the replicas take."""
+    """How the batch is spread, and which statistics the replicas use."""
     sizes = "+".join(str(own.shape[0]) for _, own, _ in shards(case, Inputs(None, ())))
-    return f"shards of {sizes} samples; " + ("all take the whole batch" if together(case) else "each takes its own shard")
+    return f"shards of {sizes} samples; " + (
+        "all use the statistics of the whole batch" if together(case) else "each uses the statistics of its own shard"
+    )
 
 
 def _shard_lines(case: Case, inputs: Inputs) -> Iterator[str]:
-    """What must come out on each replica, until a file makes them equal again."""
+    """The expected result on each replica, until loading a file makes the replicas equal."""
     each = [(label, _found(expect(own, given))) for label, own, given in shards(case, inputs)]
     for index, step in enumerate(case.steps):
         yield f"  step {index}    {step.words}"
         if step is Step.SAVE:
-            yield "    from here on every replica has what get_weights() gave: one replica's statistics, or their mean"
+            yield "    from here on every replica has the weights of get_weights(): one replica's statistics, or their mean"
             each = []
         for label, found in each:
             if index in found:
@@ -140,7 +142,7 @@ def _shard_lines(case: Case, inputs: Inputs) -> Iterator[str]:
 
 
 def _misuse_lines(case: Case) -> Iterator[str]:
-    """What is done wrong, and how it must be answered."""
+    """What the mistake is, and how the layer must respond."""
     mistake = MISUSES[case.misuse]
     arguments = {**case.config.arguments(), **mistake.layer}
     yield case.id
@@ -154,7 +156,7 @@ def _misuse_lines(case: Case) -> Iterator[str]:
         shape = f", input of shape {mistake.call or case.shape}{given}" if step.is_call else ""
         yield f"  step {index}    {step.words}{shape}"
     yield f"  promised  {BY_KEY[mistake.clause].rule}"
-    yield f"  answer    {mistake.wanted}, wherever it is noticed: in the constructor, in build() or in a call"
+    yield f"  answer    {mistake.wanted}, raised by the constructor, by build() or by a call"
     for what, words in (("it is named", mistake.names), ("what was got is shown", mistake.shows)):
         if len(words) > 1:
             yield f"            {what} by one of {', '.join(words)}"
@@ -173,7 +175,7 @@ IN_NETWORKS = {
 
 
 def _network_lines(case: Case, inputs: Inputs) -> Iterator[str]:
-    """A network and what it is fed with; what its batch normalizations must give follows from what reaches them."""
+    """A network and its data. What its batch normalizations must return depends on what reaches them."""
     network = NETWORKS[case.network]
     start = "Keras' initial weights" if case.weights == "initial" else "random gamma and beta"
     yield case.id
@@ -182,8 +184,8 @@ def _network_lines(case: Case, inputs: Inputs) -> Iterator[str]:
     yield f"  network   {network.words}"
     yield f"  start     kernels drawn from fixed seeds; {start}; dtype policy {case.policy}"
     yield f"  data      {DATA_WORDS[network.data]}; batches of shape {case.shape}"
-    yield "  judged    every call of every batch normalization (BN): from the input that reached it and its weights before"
-    yield "            the step follow its output, its moving statistics after the step, and what must not change"
+    yield "  judged    every call of every batch normalization (BN): its input and its weights before the step"
+    yield "            give its output, its moving statistics after the step, and what must not change"
     for index, (step, x, labels) in enumerate(zip(case.steps, inputs.batches, inputs.labels, strict=True)):
         yield f"  step {index}    {IN_NETWORKS[step]}"
         if x is None or labels is None:
@@ -196,7 +198,7 @@ def _network_lines(case: Case, inputs: Inputs) -> Iterator[str]:
 
 
 def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
-    """What must come out of one call."""
+    """The expected result of one call."""
     y = call.y()
     bound = np.abs(call.x - call.mean) * bounds.slope[BOUNDED_GRADES[0]] + bounds.offset[BOUNDED_GRADES[0]]
     source = "batch" if call.batch is not None and call.mean is call.batch.mean else "moving"
@@ -216,7 +218,7 @@ def _call_lines(call: Call, bounds: CallBounds) -> Iterator[str]:
     for name, gradient in bounds.gradients.items():
         if name in ("gamma", "beta") and (call.before.frozen or name not in call.before.weights):
             continue
-        what = "dL/dx differentiated again" if name == "second" else f"dL/d{name}"
+        what = "the derivative of dL/dx" if name == "second" else f"dL/d{name}"
         largest = short(_largest(gradient.bound[BOUNDED_GRADES[0]]))
         finite = gradient.value[np.isfinite(gradient.value)]
         if finite.size:

@@ -11,7 +11,7 @@ from bnverify.views.templates import render
 
 
 def as_page(rows: Sequence[ChartRow], title: str = "BatchNormalization: compatibility") -> str:
-    """The page. It needs no network and no script; cells lead to the evidence further down."""
+    """The page. It needs no network and no script. Each cell links to its evidence further down."""
     return (
         render(
             "chart",

@@ -35,7 +35,7 @@ def asked(rows: Sequence[ChartRow]) -> tuple[int, ...]:
 
 
 def chart_tables(rows: Sequence[ChartRow], width: int) -> Iterator[Table]:
-    """Environments down, clauses across by their numbers, as many as fit; `legend_lines` says which is which."""
+    """Environments as rows, clauses as numbered columns, as many as fit; `legend_lines` explains the numbers."""
     names = max((len(row.name) for row in rows), default=0)
     room = max(10, (width - names - CASES) // COLUMN)
     positions = asked(rows)
@@ -44,7 +44,7 @@ def chart_tables(rows: Sequence[ChartRow], width: int) -> Iterator[Table]:
         yield _chart_table(rows, some, last=start + room >= len(positions))
 
 
-COLUMN, CASES = 3, 18  # the widths of a clause's number and a gap, and of the last column at least
+COLUMN, CASES = 3, 18  # the widths of a clause's number with a gap, and of the last column
 
 
 def _chart_table(rows: Sequence[ChartRow], positions: Sequence[int], last: bool) -> Table:
@@ -67,7 +67,7 @@ def _counts(row: ChartRow) -> str:
 
 
 def legend_lines(rows: Sequence[ChartRow]) -> list[str]:
-    """What signs and the numbers of the clauses that were checked mean."""
+    """What the signs mean, and the titles of the clauses that were checked."""
     titles = [f"{position + 1:2} {CLAUSES[position].title}" for position in asked(rows)]
     if not titles:
         return [LEGEND]
@@ -79,9 +79,9 @@ def legend_lines(rows: Sequence[ChartRow]) -> list[str]:
 
 
 def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
-    """What does not conform in an environment, and why: one line for each cause, failures first, with numbers.
+    """What does not conform in an environment, and why: one line per cause, failures first, with numbers.
 
-    verbose: numbers of known deviations, too, and why cases are unsupported.
+    verbose: also numbers of known deviations, and why cases are unsupported.
     """
     if row.record is None:
         return [f"{row.name}: {row.problem}"]
@@ -102,12 +102,12 @@ def row_lines(row: ChartRow, verbose: bool = False) -> list[str]:
 
 
 def reproduce_in_row(row: ChartRow, group: CellGroup) -> str:
-    """The one line that runs a cell's smallest case again."""
+    """The command that runs a cell's smallest case again."""
     return shlex.join(["bnverify", "matrix", row.name, "--case", group.example])
 
 
 def mismatch_words(group: CellGroup) -> str:
-    """What a check found: quantity, step, expected and actual, margin and grade."""
+    """The worst check: quantity, step, expected and actual value, margin and grade."""
     check = group.check
     where = "" if check.step is None else f" after step {check.step}"
     values = f": expected {check.expected}, got {check.actual}" if check.expected or check.actual else ""
@@ -116,7 +116,7 @@ def mismatch_words(group: CellGroup) -> str:
 
 
 def chart_conclusion(rows: Sequence[ChartRow]) -> str:
-    """The last line: how many environments conform, deviate, or were not run."""
+    """The last line: how many environments conform, fail, or were not run."""
     run = [row for row in rows if row.record is not None]
     good = [row for row in run if row.record and row.record.ok]
     parts = [f"{len(good)} of {plural(len(run), 'environment')} conform"]
@@ -127,7 +127,7 @@ def chart_conclusion(rows: Sequence[ChartRow]) -> str:
 
 
 def as_markdown(rows: Sequence[ChartRow], notes: Sequence[str] = ()) -> str:
-    """The chart as Markdown: the table, notes (changes against a baseline, say), and the evidence of each environment."""
+    """The chart as Markdown: the table, notes (such as changes against a baseline), and the evidence of each environment."""
     head = ["environment", *map(str, range(1, len(CLAUSES) + 1)), "cases"]
     lines = ["# BatchNormalization: compatibility", "", _row(head), _row(["---", *[":-:"] * len(CLAUSES), "---"])]
     for row in rows:
@@ -165,13 +165,13 @@ def _code(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Text in which nothing is taken as Markdown or HTML."""
+    """The text with everything escaped that Markdown or HTML would interpret."""
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{c}" if c in "\\`*_{}[]#|~!" else c for c in text)
 
 
 def outcome_line(outcome: RowOutcome) -> str:
-    """How a row ended, on one line."""
+    """The outcome of a row, on one line."""
     name, record = outcome.row.name, outcome.record
     if record is None:
         return f"{name}: {'skipped' if outcome.skipped else 'not run'}: {outcome.problem}"

@@ -1,4 +1,4 @@
-"""The view of the contract: each clause, its source, and how many checks a suite makes of it."""
+"""The view of the contract: each clause, its source, and the number of its checks in a suite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnverify.views.text import number, plural
 
 
 def contract_lines(name: str) -> Iterator[str]:
-    """The lines of the view. Checks are counted by verifying the reference itself, which needs no Keras."""
+    """The lines of the view. To count the checks, the reference itself is tested, which needs no Keras."""
     results = run(suite(name), ReferenceTarget())
     if not results.complete:
         raise KeyboardInterrupt
@@ -23,7 +23,7 @@ def contract_lines(name: str) -> Iterator[str]:
     for tally in tallies:
         clause = tally.clause
         yield ""
-        checks = f"{number(tally.checks)} checks" if tally.checks else "checks of real layers alone"
+        checks = f"{number(tally.checks)} checks" if tally.checks else "checks of real layers only"
         yield f"{tally.number:>2}  {clause.title}  [{clause.key}]  {checks}"
         yield f"    {clause.rule}"
         yield f"    Source: {clause.source}"

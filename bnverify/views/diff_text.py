@@ -1,4 +1,4 @@
-"""Changes between environments in words, as release notes."""
+"""Changes between environments as text, in the form of release notes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CHANGE_WORDS = {True: "regression", False: "improvement", None: "change"}
 
 
 def change_line(change: Change) -> str:
-    """A change on one line: whether it is for the worse, what, and a case that shows it."""
+    """A change on one line: whether it is a regression, the change, and a case that shows it."""
     example = f" ({change.case})" if change.case else ""
     return f"{CHANGE_WORDS[change.worse]}: {change.text}{example}"
 
 
 def diff_lines(old: Record, new: Record, changes: Sequence[Change]) -> list[str]:
-    """All changes under headings, the environments first."""
+    """All changes under headings, with the environments first."""
     lines = [f"{old.name} → {new.name}", _versions(old.environment, new.environment), ""]
     for kind in Kind:
         members = [change for change in changes if change.kind is kind]
@@ -65,8 +65,8 @@ def _versions(old: Environment, new: Environment) -> str:
 
 def found_lines(found: Found, module: str, case: str) -> list[str]:
     """Where a case changed, and how."""
-    who = f"{found.framework}, under {module} {found.last_good}, too" if found.framework else f"{module} {found.first_bad}"
-    lines = [f"{case} changed with {who}; {module} {found.last_good} is the last one before"]
+    who = f"{found.framework}, also under {module} {found.last_good}" if found.framework else f"{module} {found.first_bad}"
+    lines = [f"{case} changed with {who}; the last release before the change is {module} {found.last_good}"]
     lines += [f"  {change_line(change)}" for change in found.changes]
     lines += [f"  not tried: {release}: {why}" for release, why in found.untried]
     return lines

@@ -1,4 +1,4 @@
-"""The view of files across versions: a table for each format, saved under by row, loaded under by column."""
+"""The view of files across versions: one table per format; rows saved the file, columns loaded it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ EXCHANGE_SIGNS = {"ok": "✓", "known deviation": "k", "wrong": "✗", "cannot l
 
 
 def sign(one: Exchange) -> str:
-    """One character for how an exchange came out."""
+    """One character for the outcome of an exchange."""
     return "n" if one.outcome == "cannot load" and not one.promised else EXCHANGE_SIGNS[one.outcome]
 
 
 def exchange_table(found: Exchanges, format: str) -> Table:
-    """Rows that saved, by rows that loaded, which have the numbers of the first column."""
+    """The rows that saved, by the rows that loaded; columns have the numbers of the first column."""
     table = Table(title=f"{format}: saved under (down), loaded under (across)", title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     for number in range(1, len(found.rows) + 1):
@@ -31,11 +31,13 @@ def exchange_table(found: Exchanges, format: str) -> Table:
 
 def legend() -> str:
     """What the signs mean."""
-    return "   ".join([*(f"{mark} {outcome}" for outcome, mark in EXCHANGE_SIGNS.items()), "n cannot load, nor promises to"])
+    return "   ".join(
+        [*(f"{mark} {outcome}" for outcome, mark in EXCHANGE_SIGNS.items()), "n cannot load, and does not promise to"]
+    )
 
 
 def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
-    """One line for each reason why an exchange fails; with `verbose` also why one is excused, unsupported or not tested."""
+    """One line per reason why an exchange fails; with `verbose` also why one is excused, unsupported or not tested."""
     for format in EXCHANGED_FORMATS:
         by_reason: dict[tuple[str, str], list[Exchange]] = {}
         for one in found.found:
@@ -53,7 +55,7 @@ def exchange_lines(found: Exchanges, verbose: bool) -> Iterator[str]:
 
 
 def exchange_conclusion(found: Exchanges) -> str:
-    """How the whole exchange came out, on one line."""
+    """The result of all exchanges, on one line."""
     counts = {outcome: sum(one.outcome == outcome for one in found.found) for outcome in EXCHANGE_SIGNS}
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
     verdict = "NOTHING TESTED" if not found.tested else "CONFORMS" if found.ok else "DEVIATES"

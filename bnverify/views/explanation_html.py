@@ -1,4 +1,4 @@
-"""The notebook views of a user's own numbers: tables that read in light and dark themes, and a plot with matplotlib."""
+"""The notebook views of a user's numbers: tables that are readable in light and dark themes, and a plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def explanation_html(e: Explanation, comparisons: Sequence[Answer] = ()) -> str:
-    """A self-contained fragment: the heading, a row for each step, the conclusion, and the plot."""
+    """A self-contained fragment: the heading, a row per step, the conclusion, and the plot."""
     notes = [line for comparison in comparisons for line in text.comparison_lines(comparison)]
     return render(
         "explanation",
@@ -47,7 +47,7 @@ def trajectory_html(t: Trajectory) -> str:
 
 
 def _labelled(line: str) -> tuple[str, str]:
-    """A line of the heading as its label and the rest; a line without a label has no rest."""
+    """A line of the heading as its label and the rest. For a line without a label the rest is empty."""
     label, gap, rest = line.partition("  ")
     return (label, rest.strip()) if gap else (line, "")
 

@@ -21,9 +21,9 @@ from bnverify.values import Failure, Status
 from bnverify.views.terminal import COLOURS, WIDTH
 from bnverify.views.text import environment_line, mismatch_lines, number, plural, short, step_words
 
-LISTED_CHANNELS = 3  # channels
+LISTED_CHANNELS = 3  # channels to show
 OWN = "the batch's own"
-MOMENTA = (0.9, 0.99, 0.999)  # that are compared with the layer's own
+MOMENTA = (0.9, 0.99, 0.999)  # quantities that are compared with the layer's
 
 
 def explanation(e: Explanation, comparisons: Sequence[Answer] = ()) -> RenderableType:
@@ -41,7 +41,7 @@ def explanation(e: Explanation, comparisons: Sequence[Answer] = ()) -> Renderabl
 
 
 def heading(e: Explanation) -> Iterator[str]:
-    """What was called, which axes are kept and reduced, which statistics are used and why."""
+    """The call, the kept and reduced axes, and which statistics normalize and why."""
     yield f"{e.name} · {environment_line(e.environment)}"
     case = e.case
     given = f"training={case.steps[0].training}" if case.steps[0].training is not None else "training not given"
@@ -51,7 +51,7 @@ def heading(e: Explanation) -> Iterator[str]:
     kept, reduced = _axes(case.kept), _axes(e.reduced)
     channels = plural(int(np.prod(case.channels_shape)), "channel")
     yield f"axes        axis={axis_words(e)}: axis {kept} is kept ({channels}), {reduced} reduced; n is {counts(e.count)}"
-    yield f"statistics  {OWN if e.source == 'batch' else 'the moving ones'}: {e.why}"
+    yield f"statistics  {OWN if e.source == 'batch' else 'the moving statistics'}: {e.why}"
     era = era_of(e.environment)
     if era.rules:
         yield f"promises    judged by those of {era.name}"
@@ -64,7 +64,7 @@ def axis_words(e: Explanation) -> str:
 
 
 def counts(n: Array) -> str:
-    """How many values each statistic is taken over; under a mask that differs by channel."""
+    """The number of values in each statistic. Under a mask it differs by channel."""
     low, high = int(np.min(n)), int(np.max(n))
     return plural(low, "value") if low == high else f"{low} to {high} values"
 
@@ -74,7 +74,7 @@ def _axes(axes: tuple[int, ...]) -> str:
 
 
 def cells(quantity: Quantity) -> tuple[str, str, str, str, str]:
-    """A quantity as texts: its name, formula, reference, the layer's own, margin."""
+    """A quantity as texts: its name, formula, reference, layer and margin."""
     own = "" if quantity.layer is None else shown_values(quantity.layer)
     name = f"{quantity.name}, first sample" if quantity.name in ("x̂", "y") else quantity.name
     if quantity.name in ("x̂", "y"):
@@ -93,22 +93,22 @@ def margin_markup(quantity: Quantity) -> str:
 
 
 def shown_values(array: Array) -> str:
-    """The first values of an array, with as many digits as float32 has."""
+    """The first values of an array, with float32's number of digits."""
     flat = np.asarray(array).ravel()
     shown = " ".join(f"{float(v):.7g}" for v in flat[:LISTED_CHANNELS])
     return shown + (f" … ({number(flat.size)})" if flat.size > LISTED_CHANNELS else "")
 
 
 def explanation_conclusion(e: Explanation) -> str:
-    """How the layer's numbers compare with what Keras promises."""
+    """Whether the layer's numbers are what Keras promises."""
     if e.failure is not None:
         return raised(e.failure)
     verdict = e.verdict
     if verdict.status.fails:
-        stage = f"; first off: {verdict.stage}" if verdict.stage else ""
+        stage = f"; first wrong: {verdict.stage}" if verdict.stage else ""
         return f"{verdict.status.name}: {verdict.cause or what_fails(e)}{stage}"
     if e.unsteady:
-        return f"WRONG: called once more, with other gamma and beta, the layer is off: {', '.join(q.name for q in e.unsteady)}"
+        return f"WRONG: in a second call, with other gamma and beta, these are wrong: {', '.join(q.name for q in e.unsteady)}"
     reasons = dict.fromkeys(check.reason for check in verdict.checks if check.status is Status.KNOWN)
     if reasons:
         return f"a known deviation of this Keras: {'; '.join(reasons)}"
@@ -116,15 +116,15 @@ def explanation_conclusion(e: Explanation) -> str:
 
 
 def what_fails(e: Explanation) -> str:
-    """The first check that fails, in words, where no cause is known."""
+    """The first failing check, as text, if no cause is known."""
     first = e.verdict.failures[0]
     where = mismatch_lines(first, e.case.steps)[0].removeprefix(f"{step_words(first, e.case.steps)}: ")
-    unknown = "; no formula that is known gives these numbers" if first.grade is not None else ""
+    unknown = "; no known formula gives these numbers" if first.grade is not None else ""
     return f"{BY_KEY[first.clause].title}: {where}{unknown}"
 
 
 def raised(failure: Failure) -> str:
-    """What the layer did instead of computing."""
+    """What the layer raised instead of returning numbers."""
     return f"CRASHED: at {failure.stage} the layer raises {failure.type}: {failure.text}"
 
 
@@ -136,12 +136,12 @@ def comparison_lines(c: Answer) -> Iterator[str]:
     elif c.as_is:
         yield f"expected {c.quantity}: what the layer must give, to {plural(c.digits or 0, 'decimal place')}."
     elif c.readings:
-        yield f"expected {c.quantity}: {precise} come out if {c.readings[0]}"
+        yield f"expected {c.quantity}: {precise} result if {c.readings[0]}"
         for other in c.readings[1:]:
             yield f"  or if {other}"
     else:
         words, error = c.nearest or ("", np.inf)
-        near = f"; the nearest is off by {short(error)}: {words or 'what the layer must give'}" if np.isfinite(error) else ""
+        near = f"; the nearest differs by {short(error)}: {words or 'what the layer must give'}" if np.isfinite(error) else ""
         yield f"expected {c.quantity}: none of {plural(c.tried, 'reading')} gives these numbers{near}"
 
 
@@ -188,7 +188,7 @@ def trajectory_lines(t: Trajectory) -> Iterator[str]:
     else:
         yield f"After {plural(t.steps, 'step')} inference and training are {apart}."
     if t.still:
-        yield "The layer is frozen (trainable=False): its moving statistics stay as they are."
+        yield "The layer is frozen (trainable=False): its moving statistics do not change."
         return
     found = {t.momentum: t.needed, **{m: t.needed_with(m) for m in MOMENTA}}
     told = ", ".join(f"{momentum:g}: {needed_words(steps)}" for momentum, steps in sorted(found.items()))
@@ -198,7 +198,7 @@ def trajectory_lines(t: Trajectory) -> Iterator[str]:
 
 
 def needed_words(steps: int | None) -> str:
-    """A count of steps, or that it is never reached."""
+    """A number of steps, or that no number is enough."""
     return "never" if steps is None else number(steps)
 
 

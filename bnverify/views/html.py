@@ -1,4 +1,4 @@
-"""The notebook view of a report: an HTML table that reads in light and dark themes."""
+"""The notebook view of a report: an HTML table that is readable in light and dark themes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bnverify.views.text import conclusion, environment_line, group_lines
 
 
 def as_html(results: Results) -> str:
-    """A self-contained fragment. Colours are marks on the theme's own text colour."""
+    """A self-contained fragment. Colours are marks beside text in the theme's own colour."""
     return render(
         "report",
         results=results,

@@ -14,7 +14,7 @@ REPORT_SCHEMA = 1
 
 
 def as_json(results: Results) -> str:
-    """The document as text. Numbers that JSON does not have stand as the texts "inf" and "nan"."""
+    """The document as text. Infinity and NaN are the texts "inf" and "nan", because JSON has no such numbers."""
     return json.dumps(document(results), indent=1, allow_nan=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The JUnit view: one test case for each case, so that any CI service shows the verdicts."""
+"""The JUnit view: one JUnit test case per case, for the reports of CI services."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def as_junit(results: Results) -> str:
 
 
 def matrix_as_junit(rows: Sequence[ChartRow]) -> str:
-    """A matrix as text: a suite for each environment, a test case for each clause."""
+    """A matrix as text: one suite per environment, one test case per clause."""
     document = JUnitXml("bnverify matrix")
     for row in rows:
         suite = TestSuite(_legal(row.name))
@@ -73,7 +73,7 @@ def _clause_case(row: ChartRow, cell: Cell) -> TestCase:
 
 
 def _legal(text: str) -> str:
-    """The text without characters that XML cannot hold (XML 1.0, section 2.2), each shown as its escape."""
+    """The text with an escape for every character that XML 1.0 does not allow (section 2.2)."""
     return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", lambda m: repr(m.group())[1:-1], text)
 
 

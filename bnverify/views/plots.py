@@ -1,4 +1,4 @@
-"""Plots, by matplotlib: of a call explained and of a trajectory; and a style that reads on light and dark pages."""
+"""Plots with matplotlib: of an explained call and of a trajectory, in a style for light and dark pages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GREEN, BLUE, PALE, ORANGE, RED, PURPLE, GREY = "#4a9d77", "#4788cc", "#98b7d9", "#cf8a3b", "#d1495b", "#a8549c", "#8a8f94"
-CHANNELS = 6  # that a plot shows
-POINTS = 200  # of each channel
+CHANNELS = 6  # channels to show
+POINTS = 200  # values of each channel to show
 STYLE: dict[str, Any] = {
     **{f"{part}.facecolor": "none" for part in ("figure", "axes", "savefig")},
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), "#808589"),
@@ -44,7 +44,7 @@ def _matplotlib() -> Any:
 
 
 def _styled(plot: Callable[[Any], Figure]) -> Callable[[Any], Figure]:
-    """Draws in the style, and leaves other figures theirs."""
+    """Draws in the style, and keeps the style of other figures."""
 
     @wraps(plot)
     def draw(what: Any) -> Figure:
@@ -55,7 +55,7 @@ def _styled(plot: Callable[[Any], Figure]) -> Callable[[Any], Figure]:
 
 
 def _figure(size: tuple[float, float], columns: int) -> tuple[Figure, Any]:
-    """A figure with axes side by side, outside pyplot's list of open figures."""
+    """A figure with axes side by side, which pyplot does not keep open."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=size, layout="constrained")
@@ -63,7 +63,7 @@ def _figure(size: tuple[float, float], columns: int) -> tuple[Figure, Any]:
 
 
 def as_png(made: Figure) -> bytes:
-    """A figure as a small picture with a transparent ground."""
+    """A figure as a small picture with a transparent background."""
     out = io.BytesIO()
     made.savefig(out, format="png", dpi=84, transparent=True)
     return out.getvalue()
@@ -71,7 +71,7 @@ def as_png(made: Figure) -> bytes:
 
 @_styled
 def plot_explanation(e: Explanation) -> Figure:
-    """x, x̂ and y of the first channels: each value a dot, the statistics as a line (mean) and a bar (± deviation)."""
+    """x, x̂ and y of the first channels: each value a dot, the mean a line, and ± deviation a bar."""
     made, axes = _figure((8.5, 2.4), 3)
     own = e["y"].layer
     parts = (("x", e.x, BLUE), ("x̂", e["x̂"].reference, PURPLE), ("y", e["y"].reference if own is None else own, GREEN))
@@ -107,7 +107,9 @@ def _by_channel(values: Array, kept: tuple[int, ...]) -> Array:
 
 @_styled
 def plot_trajectory(t: Trajectory) -> Figure:
-    """Moving mean and variance over the steps, of the first channels, towards the data's; and how far inference is off."""
+    """Moving mean and variance over the steps, of the first channels, beside the data's; and the distance of inference from
+    training.
+    """
     made, axes = _figure((8.5, 2.6), 3)
     for ax, name, of in ((axes[0], "moving_mean", "mean"), (axes[1], "moving_variance", "variance")):
         for channel in range(min(CHANNELS // 2, t.data[of].size)):
@@ -116,7 +118,7 @@ def plot_trajectory(t: Trajectory) -> Figure:
             ax.plot(t.reference[name][:, channel], color=GREY, linewidth=0.8, linestyle=":")
             ax.axhline(t.data[of][channel], color=colour, linestyle="--", linewidth=0.8)
         ax.set_title(name)
-        ax.set_xlabel("step (dashed: the data's own)")
+        ax.set_xlabel("step (dashed: statistics of the data)")
     axes[0].legend(fontsize=8)
     axes[2].plot(t.apart, color=ORANGE)
     axes[2].axhline(t.within, color=GREY, linestyle="--", linewidth=0.8)

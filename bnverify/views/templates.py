@@ -1,4 +1,4 @@
-"""HTML templates: one engine for everything that is shown as HTML. It escapes every value."""
+"""HTML templates: one engine for all HTML. It escapes every value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def render(name: str, **values: Any) -> str:
 
 @cache
 def _engine() -> Environment:
-    import jinja2  # only where HTML is made: it takes 40 ms to import
+    import jinja2  # takes 40 ms, so only commands that make HTML import it
 
     folder = resources.files("bnverify.views")
     loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8"))

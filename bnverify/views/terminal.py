@@ -1,4 +1,4 @@
-"""The terminal view: a progress bar while a run goes on, then the table of clauses, the failures and the conclusion."""
+"""The terminal view: a progress bar during the run, then the table of clauses, the failures and the conclusion."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from bnverify.views.text import (
 )
 
 COLOURS = {Status.CONFORMS: "green", Status.UNSTABLE: "yellow", Status.WRONG: "red", Status.CRASHED: "magenta"}
-FEW = 3  # cases, up to which -v shows numbers in place of clauses without a check
-ROOMY = 120  # columns from which the table has room for case ids
-WIDTH = 200  # where the output is no terminal, a file or a CI log, say
+FEW = 3  # up to this number of cases, -v shows numbers instead of clauses without a check
+ROOMY = 120  # from this width on, the table has room for case ids
+WIDTH = 200  # the width if the output is not a terminal but, for example, a file or a CI log
 
 
 class _Output(Console):
@@ -44,7 +44,7 @@ class _Output(Console):
 
 
 def console() -> Console:
-    """Standard output; wide enough for a case id where it is no terminal."""
+    """Standard output; wide enough for a case id if it is not a terminal."""
     made = _Output(highlight=False, emoji=False)
     if not made.is_terminal:
         made.width = WIDTH
@@ -56,14 +56,14 @@ Start = Callable[[str], Callable[..., None]]
 
 @contextmanager
 def progress(total: int = 0) -> Iterator[Start]:
-    """A bar on standard error; nothing where that is no terminal.
+    """A progress bar on standard error; nothing if that is not a terminal.
 
-    Yields a function that takes a label (and, where it was not known, a total) when the import of Keras is over, and
-    returns the function that moves the bar by one.
+    Yields a function to call after the import of Keras, with a label and, if it was unknown, a total. That function returns
+    another one, which moves the bar by one.
     """
     try:
-        own = os.fdopen(os.dup(2), "w")  # imports silence the framework's writing to descriptor 2, but not this
-    except OSError:  # standard error is closed
+        own = os.fdopen(os.dup(2), "w")  # imports hide the framework's writes to descriptor 2, but the bar must stay visible
+    except OSError:  # standard error may be closed
         own = Path(os.devnull).open("w")  # noqa: SIM115
     with own:
         screen = Console(file=own, highlight=False)
@@ -138,7 +138,7 @@ def show_failures(results: Results, out: Console) -> None:
 
 
 def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
-    """What neither conforms nor fails; one line each with -v, else a line that says how to see them."""
+    """What neither conforms nor fails: with -v one line each, else one line that says how to list them."""
     quiet = (Status.KNOWN, Status.UNSUPPORTED, Status.INCONCLUSIVE)
     lines: dict[Status, list[str]] = {status: [] for status in quiet}
     for verdict in results.verdicts:
@@ -160,7 +160,7 @@ def _not_conforming(results: Results, out: Console, verbose: bool) -> None:
 
 
 def clause_table(tallies: tuple[ClauseTally, ...], *, with_case: bool = True) -> Table:
-    """A row for each clause: counts, worst grade, largest margin and where."""
+    """A row for each clause: counts, worst grade, largest margin and its case."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right", style="dim")
     table.add_column("clause", no_wrap=True)
@@ -192,7 +192,7 @@ def _statuses(tally: ClauseTally) -> str:
 
 
 def results_as_text(results: Results, *, failures_only: bool = False) -> str:
-    """The report, or its failures alone, as plain text: for exceptions and `report.summary()`."""
+    """The report, or only its failures, as plain text: for exceptions and `report.summary()`."""
     out = Console(file=StringIO(), width=WIDTH, highlight=False, color_system=None, emoji=False, force_jupyter=False)
     if failures_only:
         out.print(Text(environment_line(results.environment)), soft_wrap=True)
@@ -204,18 +204,18 @@ def results_as_text(results: Results, *, failures_only: bool = False) -> str:
 
 
 class RowStatus:
-    """Which rows are running and how far they are, and a line for each that has ended, on standard error."""
+    """The running rows with their progress, and a line for each row that has ended, on standard error."""
 
     def __init__(self, total: int, screen: Console) -> None:
         self._total, self._screen, self._ended, self._now = total, screen, 0, dict[str, str]()
         self.live = Live(console=screen, get_renderable=self._running, transient=True, refresh_per_second=4)
 
     def tell(self, name: str, text: str) -> None:
-        """A row has got as far as `text`."""
+        """Shows the progress of a row."""
         self._now[name] = text
 
     def ended(self, name: str, line: str) -> None:
-        """A row has ended, as `line` says."""
+        """Shows the line of a row that has ended."""
         self._ended += 1
         self._now.pop(name, None)
         self._screen.print(Text(f"[{self._ended}/{self._total}] {line}"), soft_wrap=True)
@@ -227,7 +227,7 @@ class RowStatus:
 
 @contextmanager
 def row_status(total: int) -> Iterator[RowStatus]:
-    """The status of a matrix while it runs; moving only where standard error is a terminal."""
+    """The status of a matrix while it runs. It moves only if standard error is a terminal."""
     screen = Console(stderr=True, highlight=False)
     status = RowStatus(total, screen)
     with status.live if screen.is_terminal else nullcontext():

@@ -1,4 +1,4 @@
-"""Words and numbers shared by all views: how a failure, a margin, a count and an environment read."""
+"""Words and numbers that all views share: how to write a failure, a margin, a count and an environment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bnverify.verdicts.tally import Group
 
 
 def number(value: int) -> str:
-    """With a thin gap between thousands."""
+    """A number with a thin space between thousands."""
     return f"{value:,}".replace(",", " ")
 
 
 def encodable(text: str) -> str:
-    """The text with lone surrogates, which no encoding has, shown as their escapes."""
+    """The text with lone surrogates, which no encoding can write, shown as escapes."""
     return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
@@ -44,13 +44,13 @@ def environment_line(e: Environment) -> str:
 
 
 def promise_line(e: Environment) -> str:
-    """Whose promises a run was judged by; empty where they are today's."""
+    """Whose promises a run was judged by; empty for today's."""
     era = era_of(e)
     return "" if era.name == ERAS[-1].name else f"judged by the promises of {era.name} ({era.source})"
 
 
 def reproduce(verdict: Verdict, results: Results) -> str:
-    """The one line that runs this case again."""
+    """The command that runs this case again."""
     parts = ["bnverify", "run", "--case", verdict.case.id]
     if results.seed:
         parts += ["--seed", str(results.seed)]
@@ -91,7 +91,7 @@ def mismatch_lines(check: Check, steps: tuple[Step, ...]) -> list[str]:
 
 
 def group_lines(group: Group, results: Results) -> list[str]:
-    """A paragraph for one group of failures; the first line is its title."""
+    """A paragraph for one group of failures. Its first line is the title."""
     example = group.example
     counts = ", ".join(f"{BY_KEY[key].title} ({number(n)})" for key, n in group.clauses.items())
     affected = plural(len(group.verdicts), "case")
@@ -102,7 +102,7 @@ def group_lines(group: Group, results: Results) -> list[str]:
         lines.append(f"clause         {era_of(results.environment).rules.get(first.clause, BY_KEY[first.clause].rule)}")
         lines += [f"               {line}" for line in mismatch_lines(first, example.case.steps)]
     if example.stage:
-        lines.append(f"first off      {example.stage}")
+        lines.append(f"first wrong    {example.stage}")
     if group.cause:
         detail = f" ({example.reason})" if example.reason else ""
         lines.append(f"cause          {group.cause}{detail}")
@@ -113,7 +113,7 @@ def group_lines(group: Group, results: Results) -> list[str]:
 
 
 def conclusion(results: Results) -> str:
-    """The last line: what came out, of how much, and what was not tested."""
+    """The last line: the result, the counts, and what was not tested."""
     checks = [check for verdict in results.verdicts for check in verdict.checks]
     clauses = len({check.clause for check in checks})
     what = f"{plural(len(checks), 'check')} of {plural(clauses, 'clause')} in {plural(len(results.verdicts), 'case')}"

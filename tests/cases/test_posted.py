@@ -68,9 +68,9 @@ def test_what_was_expected_is_not_what_comes_out() -> None:
         ("shape:3x2/posted:toy/steps:I", "posted:toy has shape:2x2; got shape:3x2"),
         (
             "shape:2x2/posted:toy/fill:offset/steps:I",
-            "posted:toy sets the input and the weights, so fill:offset cannot be asked for",
+            "posted:toy sets the input and the weights; fill:offset cannot be set with it",
         ),
-        ("shape:2x2/posted:toy/weights:initial/steps:I", "so weights:initial cannot be asked for"),
+        ("shape:2x2/posted:toy/weights:initial/steps:I", "weights:initial cannot be set with it"),
         (
             "shape:1x2x1/posted:scale-alone/steps:I",
             "has the weights gamma, moving_mean, moving_variance, but the layer has gamma, beta, ",

@@ -50,7 +50,8 @@ def test_malformed_expression(cli: Cli, command: str, expression: str) -> None:
     """A malformed -k expression is quoted with what is allowed."""
     ended = cli(command, "-k", expression)
     assert_refused(ended)
-    assert ended.err == f"bnverify: -k {expression!r} is malformed; allowed: words of case ids joined by and, or, not, ( )\n"
+    allowed = "words of case ids joined by and, or, not, ( )"
+    assert ended.err == f"bnverify: -k {expression!r} is not an expression; allowed: {allowed}\n"
 
 
 @pytest.mark.usefixtures("folder")
@@ -62,8 +63,8 @@ def test_expression_that_selects_nothing(cli: Cli) -> None:
 # --- case ids
 
 
-LETTERS = "letters T, I, N, F, U, S, each with an optional count, as T5IFTI, and O at the end"
-CLIPPING = "rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, as rmax3.0+rmin0.3+dmax5.0"
+LETTERS = "letters T, I, N, F, U, S, each with an optional count, such as T5IFTI; O only at the end"
+CLIPPING = "rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, such as rmax3.0+rmin0.3+dmax5.0"
 MALFORMED = (
     ("", f"'' is not field:value with a field of {FIELDS}"),
     ("foo", f"'foo' is not field:value with a field of {FIELDS}"),
@@ -73,18 +74,18 @@ MALFORMED = (
     ("shape:2x2//steps:T", f"'' is not field:value with a field of {FIELDS}"),
     ("shape:2x2/steps:T/", f"'' is not field:value with a field of {FIELDS}"),
     ("shape=2x2/steps:T", f"'shape=2x2' is not field:value with a field of {FIELDS}; did you mean shape:…?"),
-    ("shape:2x2", "no steps; an id needs shape and steps, as shape:4x3/steps:TI"),
-    ("steps:T", "no shape; an id needs shape and steps, as shape:4x3/steps:TI"),
+    ("shape:2x2", "no steps; an id needs shape and steps, such as shape:4x3/steps:TI"),
+    ("steps:T", "no shape; an id needs shape and steps, such as shape:4x3/steps:TI"),
     ("shape:2x2/shape:2x2/steps:T", "the field shape is given twice"),
     ("shape:2x2/steps:T/steps:I", "the field steps is given twice"),
-    ("shape:4/steps:T", "shape is '4'; allowed: two or more sizes joined by x, as 4x3"),
-    ("shape:/steps:T", "shape is ''; allowed: two or more sizes joined by x, as 4x3"),
-    ("shape:2x0/steps:T", "the kept axis has size 0; allowed: sizes of 0 on reduced axes"),
-    ("shape:2x03/steps:T", "shape is '2x03'; allowed: two or more sizes joined by x, as 4x3"),
-    ("shape:-2x2/steps:T", "shape is '-2x2'; allowed: two or more sizes joined by x, as 4x3"),
-    ("shape:2X2/steps:T", "shape is '2X2'; allowed: two or more sizes joined by x, as 4x3"),
-    ("shape:2x2.5/steps:T", "shape is '2x2.5'; allowed: two or more sizes joined by x, as 4x3"),
-    ("shape:2,2/steps:T", "shape is '2,2'; allowed: two or more sizes joined by x, as 4x3"),
+    ("shape:4/steps:T", "shape is '4'; allowed: two or more sizes joined by x, such as 4x3"),
+    ("shape:/steps:T", "shape is ''; allowed: two or more sizes joined by x, such as 4x3"),
+    ("shape:2x0/steps:T", "the kept axis has size 0; only reduced axes may have size 0"),
+    ("shape:2x03/steps:T", "shape is '2x03'; allowed: two or more sizes joined by x, such as 4x3"),
+    ("shape:-2x2/steps:T", "shape is '-2x2'; allowed: two or more sizes joined by x, such as 4x3"),
+    ("shape:2X2/steps:T", "shape is '2X2'; allowed: two or more sizes joined by x, such as 4x3"),
+    ("shape:2x2.5/steps:T", "shape is '2x2.5'; allowed: two or more sizes joined by x, such as 4x3"),
+    ("shape:2,2/steps:T", "shape is '2,2'; allowed: two or more sizes joined by x, such as 4x3"),
     ("shape:2x2/steps:", "steps is ''; allowed: at least one call (T, I, N or O)"),
     ("shape:2x2/steps:t", f"steps is 't'; allowed: {LETTERS}"),
     ("shape:2x2/steps:X", f"steps is 'X'; allowed: {LETTERS}"),
@@ -98,9 +99,9 @@ MALFORMED = (
     ("shape:2x3x4/axis:0+3/steps:T", "axis 0+3 is out of range -3…2 of the shape"),
     ("shape:2x2/axis:0+0/steps:T", "axis 0+0 names an axis twice"),
     ("shape:2x2/axis:1+-1/steps:T", "axis 1+-1 names an axis twice"),
-    ("shape:2x2/axis:one/steps:T", "axis is 'one'; allowed: an integer, or several joined by +, as -1 or 1+3"),
-    ("shape:2x2/axis:0.5/steps:T", "axis is '0.5'; allowed: an integer, or several joined by +, as -1 or 1+3"),
-    ("shape:2x2/axis:/steps:T", "axis is ''; allowed: an integer, or several joined by +, as -1 or 1+3"),
+    ("shape:2x2/axis:one/steps:T", "axis is 'one'; allowed: an integer, or several joined by +, such as -1 or 1+3"),
+    ("shape:2x2/axis:0.5/steps:T", "axis is '0.5'; allowed: an integer, or several joined by +, such as -1 or 1+3"),
+    ("shape:2x2/axis:/steps:T", "axis is ''; allowed: an integer, or several joined by +, such as -1 or 1+3"),
     ("shape:2x2/momentum:1.5/steps:T", "momentum is '1.5'; allowed: a number from 0 to 1"),
     ("shape:2x2/momentum:-0.1/steps:T", "momentum is '-0.1'; allowed: a number from 0 to 1"),
     ("shape:2x2/momentum:nan/steps:T", "momentum is 'nan'; allowed: a number from 0 to 1"),
@@ -232,7 +233,7 @@ WRONG_FILES = (
     (record(evidence='"shape:4x3"'), "6: deviation 1, field evidence: case id 'shape:4x3': no steps; "),
     (
         record(evidence='"shape:4x3/steps:T"'),
-        "6: deviation 1, field evidence: the case shape:4x3/steps:T is not among those that case = 'policy:float64' selects\n",
+        "6: deviation 1, field evidence: the case shape:4x3/steps:T is not selected by case = 'policy:float64'\n",
     ),
     (record(case='"float64"'), f"3: deviation 1, field case: got 'float64'; allowed: field:value with a field of {FIELDS}\n"),
     (

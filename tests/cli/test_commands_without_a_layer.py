@@ -158,7 +158,7 @@ def test_contract_prints_every_clause(cli: Cli) -> None:
     for number, (clause, block) in enumerate(zip(CLAUSES, blocks, strict=True), 1):
         first, rule, source, *eras = block.splitlines()
         assert re.fullmatch(
-            rf"{number:>2}  {re.escape(clause.title)}  \[{clause.key}\]  ([\d ]+ checks|checks of real layers alone)", first
+            rf"{number:>2}  {re.escape(clause.title)}  \[{clause.key}\]  ([\d ]+ checks|checks of real layers only)", first
         )
         assert rule == f"    {clause.rule}"
         assert source == f"    Source: {clause.source}"

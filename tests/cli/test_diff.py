@@ -32,10 +32,10 @@ def test_a_difference_as_a_whole() -> None:
         "keras 3.8.0 → 3.9.2, jax 0.4.38 → torch 2.13.0\n"
         "\n"
         "arguments and weights\n"
-        "  · call argument mask appeared\n"
+        "  · call argument mask is new\n"
         "\n"
         "numbers\n"
-        "  - 1 case: conforms before, now wrong (no epsilon): output in training (1); there y is 1.25, expected 1.5\n"
+        "  - 1 case: conforms before, now wrong (no epsilon): output in training (1); in it y is 1.25, expected 1.5\n"
         "      bnverify matrix later --case shape:4x3/steps:T\n"
         "  + 1 case: wrong before, now conforms: output in training (1)\n"
         "      bnverify matrix later --case shape:5x3/steps:T\n"
@@ -102,13 +102,13 @@ def test_exit_codes(cli: Cli, arguments: str, code: int, last: str) -> None:
         ("missing.json a.json", "diff missing.json: No such file or directory"),
         (
             "--file rows.toml a.json keras-3.8.1-jax",
-            "'keras-3.8.1-jax' is no record: no such file, and no environment of that name or version in {0}/baselines; "
-            "near it: keras-3.8.0-jax, keras-3.9.2-torch",
+            "'keras-3.8.1-jax' is not a record: there is no such file, and no environment with that name or version "
+            "in {0}/baselines; near it: keras-3.8.0-jax, keras-3.9.2-torch",
         ),
         (
             "--file rows.toml 3.9.2 a.json",
-            "'3.9.2' is no record: no such file, and no environment of that name or version in {0}/baselines; "
-            "near it: keras-3.9.2-torch, keras-3.8.0-jax",
+            "'3.9.2' is not a record: there is no such file, and no environment with that name or version "
+            "in {0}/baselines; near it: keras-3.9.2-torch, keras-3.8.0-jax",
         ),
     ],
 )

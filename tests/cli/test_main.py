@@ -61,7 +61,7 @@ def test_h_is_help() -> None:
 def test_help_says_the_exit_codes(cli: Cli) -> None:
     """`bnverify --help` says what each exit code means."""
     said = " ".join(cli("--help").out.split())
-    assert "0 conforms, 1 deviates, 2 bad usage or input, 3 nothing could be tested, 130 interrupted" in said
+    assert "0 conforms, 1 does not conform, 2 bad usage or input, 3 nothing could be tested, 130 interrupted" in said
 
 
 def test_version_is_the_installed_one(cli: Cli) -> None:

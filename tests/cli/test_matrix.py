@@ -85,7 +85,7 @@ def first(matrix: Matrix) -> Ran:
 def test_no_regression_from_the_committed_baseline(first: Ran, name: str) -> None:
     """A row comes out as its committed record says; one whose interpreter is missing here says so."""
     if not available(name):
-        assert re.search(rf"{name}: skipped: no python3\.\d+ that starts was found on the PATH", first.ended.err)
+        assert re.search(rf"{name}: skipped: no working python3\.\d+ was found on the PATH", first.ended.err)
         pytest.skip(f"{name}: its interpreter is not on this machine")
     assert first.ended.code == 0, first.ended.out + first.ended.err
     assert f"against the baseline: {name}: regression" not in first.ended.out

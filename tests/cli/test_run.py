@@ -14,7 +14,7 @@ SMALL = "shape:2x2/steps:TI"
 CENTERLESS = "shape:6x4/center:False/steps:TI"
 OFFSET = "shape:37x4/fill:offset/steps:TI"  # where E[x²]−E[x]² fails
 LONG = "shape:4096x3/fill:constant/steps:T"  # where one running total loses digits
-ONE_PASS = "the variance is computed as E[x²]−E[x]², which cancels where the mean is large against the spread"
+ONE_PASS = "the variance is computed as E[x²]−E[x]², which loses digits if |mean| is much larger than the standard deviation"
 # Of a case with T and I, random weights: 1 return, 5 arguments, 1 list of weights, 4 shapes, 4 dtypes, 4 trainable, 2 output
 # shapes, 2 output dtypes, 2 outputs, 2 moving statistics, 2 left alone by I, and gamma and beta after both calls.
 CHECKS = 1 + 5 + 1 + 4 + 4 + 4 + 2 + 2 + 2 + 2 + 2 + 4
@@ -96,11 +96,11 @@ def test_an_argument_the_constructor_lacks(cli: Cli, layers: Path) -> None:
     ended = cli("run", "--layer", "mylayers:NoCenter", "--case", SMALL, "--case", CENTERLESS, "-v", "--json", "report.json")
     assert (ended.code, ended.err) == (0, "")
     assert ended.last == f"CONFORMS: {CHECKS} checks of 14 clauses in 2 cases; 1 unsupported"
-    assert f"\nUNSUPPORTED\n  {CENTERLESS}: the layer's constructor takes no center\n" in ended.out
+    assert f"\nUNSUPPORTED\n  {CENTERLESS}: the layer's constructor has no argument `center`\n" in ended.out
     verdicts = report(layers)["verdicts"]
     assert [(v["case"], v["status"], v["reason"]) for v in verdicts] == [
         (SMALL, "conforms", ""),
-        (CENTERLESS, "unsupported", "the layer's constructor takes no center"),
+        (CENTERLESS, "unsupported", "the layer's constructor has no argument `center`"),
     ]
     assert verdicts[1]["checks"] == []
 
@@ -110,7 +110,7 @@ def test_a_constructor_without_dtype(cli: Cli) -> None:
     """A class that takes no `dtype` is not tested under another policy than the default."""
     ended = cli("run", "--layer", "mylayers:NoDtype", "--case", "shape:4x3/policy:float64/dtype:float64/steps:T", "-v")
     assert ended.code == 3
-    assert ": the layer's constructor takes no dtype\n" in ended.out
+    assert ": the layer's constructor has no argument `dtype`\n" in ended.out
 
 
 @pytest.mark.usefixtures("layers")
@@ -125,7 +125,10 @@ def test_what_keras_3_cannot_express(cli: Cli) -> None:
     """Several axes, which Keras 3 does not take, are unsupported with the reason, and alone end with exit code 3."""
     ended = cli("run", "--case", "shape:3x4x5/axis:1+2/steps:TI", "-v")
     assert (ended.code, ended.last) == (3, "NOTHING TESTED: 0 checks of 0 clauses in 1 case; 1 unsupported")
-    assert "\nUNSUPPORTED\n  shape:3x4x5/axis:1+2/steps:TI: Keras 3 takes one integer as axis; " in ended.out
+    assert (
+        "\nUNSUPPORTED\n  shape:3x4x5/axis:1+2/steps:TI: Keras 3 allows one integer as axis, not a list as tf.keras 2 does"
+        in ended.out
+    )
 
 
 @pytest.mark.usefixtures("layers")
@@ -237,7 +240,7 @@ def test_ctrl_c_under_fail_fast_is_an_interruption(cli: Cli) -> None:
         ("OnePass", OFFSET, "blocked", 1, ONE_PASS),
         ("OnePass", OFFSET, "sequential", 1, ONE_PASS),
         ("OnePass", OFFSET, "one-pass", 0, ""),
-        ("Running", LONG, "blocked", 1, "sums taken one after another round more than blocked sums"),
+        ("Running", LONG, "blocked", 1, "sums that add one value after another have larger rounding errors than blocked sums"),
         ("Running", LONG, "sequential", 0, ""),
         ("EpsilonOutside", SMALL, "one-pass", 1, "epsilon is added to the deviation, outside the root"),
     ],

@@ -268,7 +268,7 @@ def test_float32_gradients_are_within_their_bounds(keras: Any, layer: str, fill:
 @pytest.mark.parametrize("layer", ["shape:29x4", "shape:2x3x5x4/axis:1", "shape:5x4x3/mask:random"])
 @pytest.mark.parametrize("name", ["x", "gamma", "beta", "second"])
 def test_a_small_change_is_outside_the_bounds(layer: str, steps: str, name: str) -> None:
-    """On normal data a gradient that is off by a factor 1 + 1e-4 is wrong under every grade, whichever it is."""
+    """On normal data a gradient that is multiplied by 1 + 1e-4 is wrong under every grade, whichever it is."""
     if name == "second" and steps == "I":
         return
     _, _, expectation = expected(f"{layer}/gradients:2/steps:{steps}")

@@ -133,10 +133,10 @@ def test_show_tells_the_stages_of_a_mistake() -> None:
         "  layer     BatchNormalization(axis=1)",
         "  build     for an input of shape (2, None, 5, 4)",
         "  step 0    call with training=False, input of shape (2, 3, 5, 4)",
-        "  promised  building for an input whose size along `axis` is None raises ValueError or TypeError with a message "
-        "that names it and shows what was given",
-        "  answer    ValueError or TypeError that names axis and shows None, wherever it is noticed: in the constructor, in "
-        "build() or in a call",
+        "  promised  building for an input whose size along `axis` is None raises ValueError or TypeError; the message "
+        "names the axis and shows the given shape",
+        "  answer    ValueError or TypeError that names axis and shows None, raised by the constructor, by build() "
+        "or by a call",
         "            it is named by one of axis, dim, shape, channel",
         "            what was got is shown by one of None, undefined",
     ]
@@ -249,14 +249,19 @@ def test_any_reasonable_wording_is_right(mistake: Misuse, text: str) -> None:
 @pytest.mark.parametrize(
     ("mistake", "text", "type_", "told"),
     [
-        (DMAX, "the `renorm_clipping` argument: dmax={dmax}", "ValueError", "{dmax} is not filled in, -1.5 is not shown"),
-        (DMAX, "dmax={self.dmax!r}, -1.5", "ValueError", "{self.dmax!r} is not filled in"),
-        (DMAX, "dmax={dmax[0]:.3f}, -1.5", "ValueError", "{dmax[0]:.3f} is not filled in"),
-        (FRACTION, "1.5 is no integer", "TypeError", "axis is not named"),
-        (FRACTION, "axis must be an integer", "TypeError", "1.5 is not shown"),
-        (FRACTION, "axis is 1.57", "TypeError", "1.5 is not shown"),
+        (
+            DMAX,
+            "the `renorm_clipping` argument: dmax={dmax}",
+            "ValueError",
+            "the placeholder {dmax} is not filled in, the message does not show -1.5",
+        ),
+        (DMAX, "dmax={self.dmax!r}, -1.5", "ValueError", "the placeholder {self.dmax!r} is not filled in"),
+        (DMAX, "dmax={dmax[0]:.3f}, -1.5", "ValueError", "the placeholder {dmax[0]:.3f} is not filled in"),
+        (FRACTION, "1.5 is no integer", "TypeError", "the message does not name axis"),
+        (FRACTION, "axis must be an integer", "TypeError", "the message does not show 1.5"),
+        (FRACTION, "axis is 1.57", "TypeError", "the message does not show 1.5"),
         (FRACTION, "axis 1.5", "AttributeError", "AttributeError is not one of ValueError, TypeError"),
-        (RANGE, "tuple index out of range", "IndexError", "axis is not named, 2 is not shown"),
+        (RANGE, "tuple index out of range", "IndexError", "the message does not name axis, the message does not show 2"),
         (RANGE, "axis 2", "TypeError", "TypeError is not one of ValueError, IndexError"),
     ],
 )
@@ -315,7 +320,7 @@ def test_a_layer_without_the_argument_is_not_asked() -> None:
 
     found = {name: verify(CASES[name], InProcess(Plain, "plain"), 0).verdict for name in ("clipping-order", "keyword")}
     assert found["clipping-order"].status is Status.UNSUPPORTED
-    assert found["clipping-order"].reason.startswith("the layer's constructor takes no renorm")
+    assert found["clipping-order"].reason.startswith("the layer's constructor has no argument `renorm`")
     assert found["keyword"].status is Status.CONFORMS
 
 
@@ -335,7 +340,7 @@ def test_a_layer_that_hands_on_what_it_does_not_know_is_not_asked() -> None:
     )
     found = [verify(parse(id_), InProcess(OnTheBase, "on-the-base"), 0).verdict for id_ in ids]
     assert [verdict.status for verdict in found] == [Status.UNSUPPORTED] * 3
-    assert {verdict.reason.split("; ")[0] for verdict in found} == {"the layer's constructor takes no renorm"}
+    assert {verdict.reason.split("; ")[0] for verdict in found} == {"the layer's constructor has no argument `renorm`"}
 
 
 def reasons(module: str, version: str) -> Iterator[str]:

@@ -258,9 +258,9 @@ def test_a_way_that_is_not_there_is_unsupported() -> None:
         ("3.15.1", "torch", "shape:4x3/mode:xla/steps:T", "XLA compiles calls on TensorFlow and JAX only"),
         ("3.15.1", "jax", "shape:4x3/mode:function/steps:T", "tf.function runs on TensorFlow only"),
         ("3.15.1", "numpy", "shape:4x3/mode:fit/steps:T", "Keras' NumPy backend has no fit()"),
-        ("2.15.0", "tensorflow", "shape:4x3/mode:stateless/steps:T", "stateless_call is of Keras 3"),
-        ("2.3.1", "tensorflow", "shape:4x3/mode:positional/steps:T", "takes keyword arguments alone"),
-        ("2.3.1", "tensorflow", "shape:4x3/mode:evaluate/steps:TI", "what evaluate computes cannot be seen"),
+        ("2.15.0", "tensorflow", "shape:4x3/mode:stateless/steps:T", "stateless_call needs Keras 3"),
+        ("2.3.1", "tensorflow", "shape:4x3/mode:positional/steps:T", "takes keyword arguments only"),
+        ("2.3.1", "tensorflow", "shape:4x3/mode:evaluate/steps:TI", "what evaluate computes cannot be observed"),
     ):
         where = environment(keras, backend)
         assert why in not_here(parse(id_), where)

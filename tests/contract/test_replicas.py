@@ -235,8 +235,8 @@ def test_parts_are_shards_or_the_whole_batch() -> None:
         ("shape:4x3/axis:0/mode:mirrored2/steps:T", "so axis 0 cannot be kept"),
         ("shape:3x3/mode:mirrored4/steps:T", "a batch size of 4 or more; got 3"),
         ("shape:7x3/mode:parallel2/steps:T", "a batch size that is a multiple of 2; got 7"),
-        ("shape:4x3/mode:mirrored2/file:pickle/steps:TS", "cannot write file:pickle; allowed: keras, weights.h5, h5"),
-        ("shape:4x3/mode:parallel2/file:keras/steps:TS", "cannot write file:keras; allowed: none"),
+        ("shape:4x3/mode:mirrored2/file:pickle/steps:TS", "cannot save file:pickle; allowed: keras, weights.h5, h5"),
+        ("shape:4x3/mode:parallel2/file:keras/steps:TS", "cannot save file:keras; allowed: none"),
         ("shape:4x3/mode:mirrored2/gradients:1/steps:T", "got mode:mirrored2"),
     ],
 )
@@ -317,9 +317,9 @@ def python(code: str) -> str:
 
 def test_show_tells_what_comes_out_on_each_replica(cli: Cli) -> None:
     out = cli("show", "shape:7x4/mode:mirrored2/file:h5/steps:TSI").out
-    assert "shards of 4+3 samples; each takes its own shard" in out
+    assert "shards of 4+3 samples; each uses the statistics of its own shard" in out
     assert out.count("replica 1\n") == out.count("replica 2\n") == 1  # after the file nobody knows which statistics
-    assert "all take the whole batch" in cli("show", SYNCHRONIZED).out
+    assert "all use the statistics of the whole batch" in cli("show", SYNCHRONIZED).out
 
 
 def test_replicas_have_the_losses_of_regularizers(tensorflow: Isolated) -> None:

@@ -45,7 +45,7 @@ def readings(expected: Any, training: bool | None = True, x: Any = X, weights: A
     return comparison.readings
 
 
-BATCH, MOVING = "the batch's own statistics normalize (as in training)", "the moving statistics normalize (as in inference)"
+BATCH, MOVING = "the batch statistics normalize (as in training)", "the moving statistics normalize (as in inference)"
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_another_axis_is_named(axis: int) -> None:
     over = tuple(a for a in range(3) if a != axis)
     expected = (x - x.mean(over, keepdims=True)) / np.sqrt(x.var(over, keepdims=True) + E)
     (found,) = readings(expected, x=x, weights=None, axis=given)
-    assert found == f"the statistics are taken over axis {over[0]} and {over[1]}, one for each position of axis {axis}"
+    assert found == f"the statistics are computed over axis {over[0]} and {over[1]}, one for each position of axis {axis}"
     expected = (x - x.mean(given, keepdims=True)) / np.sqrt(x.var(given, keepdims=True) + E)
     (found,) = readings(expected, x=x, weights=None, axis=given)
-    assert found.startswith(f"the statistics are taken over axis {given}, one for each position of axis ")
-    assert found.endswith("axis as np.mean takes it, for what is reduced")
+    assert found.startswith(f"the statistics are computed over axis {given}, one for each position of axis ")
+    assert found.endswith("axis is read as in np.mean, as the axis to reduce")
     (found,) = readings((x - x.mean()) / np.sqrt(x.var() + E), x=x, weights=None, axis=given)
-    assert found == "the statistics are taken over axis 0 and 1 and 2, one for all"
+    assert found == "the statistics are computed over axis 0 and 1 and 2, one for all"
 
 
 @pytest.mark.parametrize(
@@ -109,18 +109,18 @@ def test_another_axis_is_named(axis: int) -> None:
         (
             "mean",
             X.astype(float).mean(1),
-            "the statistics are taken over axis 1, one for each position of axis 0: axis as np.mean takes it",
+            "the statistics are computed over axis 1, one for each position of axis 0: axis is read as in np.mean",
         ),
         ("mean", MOVING_MEAN, MOVING),
         ("variance", X.astype(float).var(0, ddof=1), "the variance is divided by n-1 (ddof=1)"),
         (
             "moving_mean",
             0.01 * MOVING_MEAN + 0.99 * X.astype(float).mean(0),
-            "momentum is the share of the batch (PyTorch's meaning)",
+            "momentum is the weight of the batch (PyTorch's convention), not of the old value",
         ),
         ("moving_mean", MOVING_MEAN, "the moving statistics are never updated"),
-        ("moving_mean", X.astype(float).mean(0), "the moving statistics are the last batch's"),
-        ("moving_mean", 0.9 * MOVING_MEAN + 0.1 * X.astype(float).mean(0), "momentum is 0.9, PyTorch's and others' default"),
+        ("moving_mean", X.astype(float).mean(0), "the moving statistics are replaced by the last batch's"),
+        ("moving_mean", 0.9 * MOVING_MEAN + 0.1 * X.astype(float).mean(0), "momentum is 0.9, the default of other frameworks"),
         (
             "moving_variance",
             0.99 * MOVING_VARIANCE + 0.01 * X.astype(float).var(0, ddof=1),
@@ -165,7 +165,7 @@ def test_statistics_that_were_thought_to_move(config: Any) -> None:
     """A call that infers, or of a frozen layer, moves nothing."""
     moved = 0.99 * MOVING_MEAN + 0.01 * X.astype(float).mean(0)
     (found,) = readings({"moving_mean": moved}, bool(config), **config)
-    assert found == "the call moves the statistics, as in training"
+    assert found == "the call updates the moving statistics, as in training"
 
 
 def test_whole_numbers_are_taken_as_they_stand() -> None:

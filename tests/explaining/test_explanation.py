@@ -88,16 +88,16 @@ def test_rounding_still_is() -> None:
         (
             False,
             {"trains": lambda self, t: True, "moves": lambda self, t: True},
-            "training=False is not heeded: every call trains",
+            "training=False is ignored: every call trains",
         ),
         (
             True,
             {"trains": lambda self, t: False, "moves": lambda self, t: False},
-            "training=True is not heeded: every call infers",
+            "training=True is ignored: every call is inference",
         ),
         (True, {"moves": lambda self, t: False}, "the moving statistics are never updated"),
         (False, {"moves": lambda self, t: True}, "inference updates the moving statistics"),
-        (False, {"trains": lambda self, t: True}, "inference normalizes with the batch's own statistics"),
+        (False, {"trains": lambda self, t: True}, "inference normalizes with the batch statistics"),
     ],
 )
 def test_a_cause_is_named(training: bool, changes: Any, cause: str) -> None:
@@ -129,7 +129,7 @@ def test_a_layer_that_answers_otherwise_the_second_time() -> None:
 
     e = explained(True, after=after)
     assert not e.ok
-    assert "WRONG: called once more, with other gamma and beta, the layer is off: " in str(e)
+    assert "WRONG: in a second call, with other gamma and beta, these are wrong: " in str(e)
 
 
 def test_a_known_deviation_is_told_by_trace() -> None:

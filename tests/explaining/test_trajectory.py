@@ -98,7 +98,7 @@ def test_a_frozen_layer_stays_apart() -> None:
     assert (frozen.agrees_after, frozen.needed, frozen.trajectory.needed_with(0.9)) == (None, None, None)
     for name, values in training.trajectory.batch.items():
         np.testing.assert_allclose(frozen.trajectory.batch[name], values)
-    assert "The layer is frozen (trainable=False): its moving statistics stay as they are." in str(frozen)
+    assert "The layer is frozen (trainable=False): its moving statistics do not change." in str(frozen)
     assert "Steps needed" not in str(frozen)
 
 
@@ -141,7 +141,7 @@ def test_a_fault_is_named() -> None:
     t = bnverify.trace(layer, batches(5))
     assert not t.ok
     assert "WRONG: the moving statistics are not what Keras promises" in str(t)
-    assert "momentum is the share of the batch (PyTorch's meaning)" in str(t)
+    assert "momentum is the weight of the batch (PyTorch's convention), not of the old value" in str(t)
 
 
 def test_the_notebook_view() -> None:

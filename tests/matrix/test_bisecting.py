@@ -94,14 +94,15 @@ def test_the_framework_is_told_from_keras(world: Callable[..., list[str]]) -> No
     assert (found.last_good, found.first_bad) == ("3.10.0", "3.11.0")
     assert found.framework == "tensorflow-cpu==2.20.0"
     assert found_lines(found, "keras", CASE.id)[0] == (
-        f"{CASE.id} changed with tensorflow-cpu==2.20.0, under keras 3.10.0, too; keras 3.10.0 is the last one before"
+        f"{CASE.id} changed with tensorflow-cpu==2.20.0, also under keras 3.10.0; "
+        "the last release before the change is keras 3.10.0"
     )
 
 
 def test_ends_that_do_not_differ(world: Callable[..., list[str]]) -> None:
     """Where the case comes out alike at both ends there is nothing to find."""
     world(lambda row: False)
-    with pytest.raises(BadInput, match=r"comes out alike in 3\.6\.0 and 3\.12\.0: conforms"):
+    with pytest.raises(BadInput, match=r"gives the same result in 3\.6\.0 and 3\.12\.0: conforms"):
         bisecting.find_release(CASE, MATRIX, KNOWN, "tensorflow")
 
 
@@ -117,7 +118,7 @@ def test_an_end_that_cannot_be_run(world: Callable[..., list[str]]) -> None:
     [
         ("3.6.0", "3.6.0", "are the same release"),
         ("3.6", "3.12.0", "--good 3.6: no such release; there are 3.6.0"),
-        ("new", "3.12.0", "--good 'new' is no version; allowed: as 3.8.0"),
+        ("new", "3.12.0", "--good 'new' is not a version; allowed: a version such as 3.8.0"),
         ("3.6.0", "4.0.0", "--bad 4.0.0: no such release"),
     ],
 )

@@ -41,7 +41,7 @@ def rows() -> tuple[ChartRow, ...]:
     return (
         ChartRow("good", record("good"), ""),
         ChartRow("swapped", record("swapped", "momentum-swapped"), ""),
-        ChartRow("absent", None, "no python3.6 that starts was found on the PATH", skipped=True),
+        ChartRow("absent", None, "no working python3.6 was found on the PATH", skipped=True),
     )
 
 
@@ -76,7 +76,7 @@ def test_the_evidence_of_a_cell(rows: tuple[ChartRow, ...]) -> None:
 
 def test_rows_that_were_not_run(rows: tuple[ChartRow, ...]) -> None:
     """A row without a record says why, in the chart's lines and when it ends."""
-    assert row_lines(rows[2]) == ["absent: no python3.6 that starts was found on the PATH"]
+    assert row_lines(rows[2]) == ["absent: no working python3.6 was found on the PATH"]
     row = Row("absent", "keras", "2.1.2", "tensorflow", "3.6", ())
     assert outcome_line(RowOutcome(row, problem="no python3.6", skipped=True)) == "absent: skipped: no python3.6"
     assert outcome_line(RowOutcome(row, problem="boom")) == "absent: not run: boom"

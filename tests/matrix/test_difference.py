@@ -43,14 +43,14 @@ def test_a_status_that_changes(before: str, after: str, worse: bool) -> None:
     records = [record({ID: FINE if status == Status.CONFORMS else case(status)}) for status in (before, after)]
     (change,) = difference(*records)
     assert (change.kind, change.worse, change.case) == (Kind.CLAUSE, worse, ID)
-    assert change.text == f"1 case: {before} before, now {after}: output in training (1); there y is 1.25, expected 1.5"
+    assert change.text == f"1 case: {before} before, now {after}: output in training (1); in it y is 1.25, expected 1.5"
     (back,) = difference(*reversed(records))
     assert (back.kind, back.worse, back.case) == (Kind.CLAUSE, not worse, ID)
     assert back.text.startswith(f"1 case: {after} before, now {before}: output in training (1)")
     assert [regressions(difference(*pair)) for pair in (records, records[::-1])] == [(change,), ()]
 
 
-OTHERWISE = "1 case: came out otherwise wrong: output in training (1); there y is {}, expected {}"
+OTHERWISE = "1 case: wrong with other values: output in training (1); in it y is {}, expected {}"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ OTHERWISE = "1 case: came out otherwise wrong: output in training (1); there y i
             case(Status.WRONG, margin=None, actual="(3,)"),
             OTHERWISE.format("(3,)", "1.5"),
         ),
-        (case(Status.WRONG), case(Status.WRONG, quantity="z"), OTHERWISE.format("1.25", "1.5").replace("there y", "there z")),
+        (case(Status.WRONG), case(Status.WRONG, quantity="z"), OTHERWISE.format("1.25", "1.5").replace("in it y", "in it z")),
         (
             case(Status.KNOWN, reason="as in the paper"),
             case(Status.KNOWN, reason="as in the paper", actual="2"),
@@ -106,13 +106,13 @@ def test_both_wrong(before: CaseRecord, after: CaseRecord, text: str | None) -> 
             case(Status.KNOWN, reason="as in the thesis"),
             "known deviation (as in the paper) before, now known deviation (as in the thesis)",
         ),
-        (case(Status.WRONG), case(Status.WRONG, grade="one-pass"), "came out otherwise wrong"),
+        (case(Status.WRONG), case(Status.WRONG, grade="one-pass"), "wrong with other values"),
     ],
 )
 def test_another_cause(before: CaseRecord, after: CaseRecord, words: str) -> None:
     """A case that deviates for another cause, or by another family of algorithms, has changed, and is not worse."""
     (change,) = difference(record({ID: before}), record({ID: after}))
-    assert change.text.startswith(f"1 case: {words}: output in training (1); there y is ")
+    assert change.text.startswith(f"1 case: {words}: output in training (1); in it y is ")
     assert change.worse is None
 
 
@@ -125,9 +125,9 @@ def test_groups() -> None:
     old = record({THIRD: FINE, LARGER: FINE, ID: FINE})
     new = record({THIRD: case(Status.WRONG, "b"), LARGER: both, ID: case(Status.WRONG, "a")})
     assert [(change.text, change.case) for change in difference(old, new)] == [
-        ("1 case: conforms before, now wrong (b): output in training (1); there y is 1.25, expected 1.5", THIRD),
+        ("1 case: conforms before, now wrong (b): output in training (1); in it y is 1.25, expected 1.5", THIRD),
         (
-            "2 cases: conforms before, now wrong (a): output in training (2), moving mean (1); there y is 1.25, expected 1.5",
+            "2 cases: conforms before, now wrong (a): output in training (2), moving mean (1); in it y is 1.25, expected 1.5",
             ID,
         ),
     ]
@@ -176,7 +176,7 @@ def test_errors() -> None:
 def test_margins_of_cases(before: float | None, after: float, grown: bool) -> None:
     """A margin that grew tenfold within the bound is mentioned where it is felt, and is no regression."""
     found = told(record({ID: CaseRecord(Status.CONFORMS, before)}), record({ID: CaseRecord(Status.CONFORMS, after)}))
-    text = f"1 case conforms with a margin more than 10 times the one before, as from {before} to {after}"
+    text = f"1 case conforms with a margin more than 10 times larger than before, such as from {before} to {after}"
     assert found == ([(Kind.MARGIN, text, None)] if grown else [])
 
 
@@ -214,8 +214,8 @@ def test_coverage() -> None:
     ("changes", "text", "worse"),
     [
         ({"arguments": {"axis": "-1", "fused": ""}}, "argument momentum vanished", True),
-        ({"arguments": {**DECLARED.arguments, "renorm": "False"}}, "argument renorm appeared (default False)", None),
-        ({"arguments": {**DECLARED.arguments, "kwargs": ""}}, "argument kwargs appeared", None),
+        ({"arguments": {**DECLARED.arguments, "renorm": "False"}}, "argument renorm is new (default False)", None),
+        ({"arguments": {**DECLARED.arguments, "kwargs": ""}}, "argument kwargs is new", None),
         ({"arguments": {**DECLARED.arguments, "momentum": "0.9"}}, "default of momentum changed from 0.99 to 0.9", True),
         ({"arguments": {**DECLARED.arguments, "fused": "None"}}, "default of fused changed from none to None", True),
         (
@@ -224,14 +224,14 @@ def test_coverage() -> None:
             True,
         ),
         ({"call": ("inputs",)}, "call argument training vanished", True),
-        ({"call": ("inputs", "training", "mask")}, "call argument mask appeared", None),
+        ({"call": ("inputs", "training", "mask")}, "call argument mask is new", None),
         (
             {"call": ("training", "inputs")},
             "call arguments moved: inputs from position 1 to 2; the order is now training, inputs",
             True,
         ),
         ({"weights": ("gamma float32",)}, "weight beta vanished", True),
-        ({"weights": (*DECLARED.weights, "renorm float32")}, "weight renorm appeared", None),
+        ({"weights": (*DECLARED.weights, "renorm float32")}, "weight renorm is new", None),
         ({"weights": DECLARED.weights[::-1]}, "weights moved: gamma from position 1 to 2; the order is now beta, gamma", True),
         ({"weights": ("gamma float16", "beta float32")}, "weight gamma changed from float32 to float16", True),
         ({"config": {"momentum": 0.9}}, "get_config()['momentum'] changed from 0.99 to 0.9", True),
@@ -249,43 +249,43 @@ def test_promises() -> None:
     old, new = record(era="Keras 2 in TensorFlow 2"), record(era="Keras 3")
     dtypes = "every weight has the policy's variable dtype"
     dtypes_3 = f"{dtypes}: float32 under mixed policies, float16 under float16"
-    dtypes_2 = f"{dtypes}, but float32 under 16-bit policies"
-    losses = "layer.losses sum up to those of gamma_regularizer and beta_regularizer"
-    losses_3, losses_2 = f"{losses}; a frozen layer has none", f"{losses}, frozen or not"
-    read = "what get_weights() gives of replicas"
+    dtypes_2 = f"{dtypes}; under 16-bit policies it is float32"
+    losses = "the sum of layer.losses is the sum of gamma_regularizer and beta_regularizer"
+    losses_3, losses_2 = f"{losses}; a frozen layer has no losses", f"{losses}, whether the layer is frozen or not"
+    read = "what get_weights() gives with replicas"
     read_3 = (
-        "get_weights() gives what a replica holds, or the mean of what all hold: which one is not promised of statistics that "
-        "each replica moved with its own shard"
+        "get_weights() gives one replica's value, or the mean of all replicas' values; for moving statistics that each replica "
+        "updated from its own shard, Keras does not promise which"
     )
-    read_2 = "get_weights() gives the mean of what the replicas hold (aggregation MEAN, ON_READ)"
-    mistake = "a list of axes is no mistake in Keras 2"
-    saved = "Keras 3 neither writes nor loads models in the SavedModel format"
-    integers = "Keras 2 converts no integer inputs, and promises nothing about them"
-    stateless, parallel = "stateless_call is of Keras 3", "keras.distribution is of Keras 3"
-    axes = "Keras 3 takes one integer as axis; tf.keras 2 took a list"
+    read_2 = "get_weights() gives the mean of the replicas' values (aggregation MEAN, ON_READ)"
+    mistake = "a list of axes is allowed in Keras 2"
+    saved = "Keras 3 cannot save or load models in the SavedModel format"
+    integers = "Keras 2 does not convert integer inputs and does not document them"
+    stateless, parallel = "stateless_call needs Keras 3", "keras.distribution needs Keras 3"
+    axes = "Keras 3 allows one integer as axis, not a list as tf.keras 2 does"
     assert told(old, new) == [
-        (Kind.PROMISE, "judged by the promises of Keras 3, no longer of Keras 2 in TensorFlow 2", None),
-        (Kind.PROMISE, f"weight dtypes: promised is now “{dtypes_3}”, before: “{dtypes_2}”", None),
-        (Kind.PROMISE, f"losses of regularizers: promised is now “{losses_3}”, before: “{losses_2}”", None),
-        (Kind.PROMISE, f"{read}: promised is now “{read_3}”, before: “{read_2}”", None),
-        (Kind.PROMISE, f"file:savedmodel can no longer be asked for: {saved}", None),
-        (Kind.PROMISE, f"integer inputs can be asked for; before: {integers}", None),
-        (Kind.PROMISE, f"misuse:axis-list can be asked for; before: {mistake}", None),
-        (Kind.PROMISE, f"mode:stateless can be asked for; before: {stateless}", None),
-        (Kind.PROMISE, f"parallel can be asked for; before: {parallel}", None),
-        (Kind.PROMISE, f"several axes can no longer be asked for: {axes}", None),
+        (Kind.PROMISE, "judged by the promises of Keras 3; before: Keras 2 in TensorFlow 2", None),
+        (Kind.PROMISE, f"weight dtypes: the promise is now “{dtypes_3}”; before: “{dtypes_2}”", None),
+        (Kind.PROMISE, f"losses of regularizers: the promise is now “{losses_3}”; before: “{losses_2}”", None),
+        (Kind.PROMISE, f"{read}: the promise is now “{read_3}”; before: “{read_2}”", None),
+        (Kind.PROMISE, f"no longer available: file:savedmodel ({saved})", None),
+        (Kind.PROMISE, f"now available: integer inputs (before: {integers})", None),
+        (Kind.PROMISE, f"now available: misuse:axis-list (before: {mistake})", None),
+        (Kind.PROMISE, f"now available: mode:stateless (before: {stateless})", None),
+        (Kind.PROMISE, f"now available: parallel (before: {parallel})", None),
+        (Kind.PROMISE, f"no longer available: several axes ({axes})", None),
     ]
     assert told(new, old) == [
-        (Kind.PROMISE, "judged by the promises of Keras 2 in TensorFlow 2, no longer of Keras 3", None),
-        (Kind.PROMISE, f"weight dtypes: promised is now “{dtypes_2}”, before: “{dtypes_3}”", None),
-        (Kind.PROMISE, f"losses of regularizers: promised is now “{losses_2}”, before: “{losses_3}”", None),
-        (Kind.PROMISE, f"{read}: promised is now “{read_2}”, before: “{read_3}”", None),
-        (Kind.PROMISE, f"file:savedmodel can be asked for; before: {saved}", None),
-        (Kind.PROMISE, f"integer inputs can no longer be asked for: {integers}", None),
-        (Kind.PROMISE, f"misuse:axis-list can no longer be asked for: {mistake}", None),
-        (Kind.PROMISE, f"mode:stateless can no longer be asked for: {stateless}", None),
-        (Kind.PROMISE, f"parallel can no longer be asked for: {parallel}", None),
-        (Kind.PROMISE, f"several axes can be asked for; before: {axes}", None),
+        (Kind.PROMISE, "judged by the promises of Keras 2 in TensorFlow 2; before: Keras 3", None),
+        (Kind.PROMISE, f"weight dtypes: the promise is now “{dtypes_2}”; before: “{dtypes_3}”", None),
+        (Kind.PROMISE, f"losses of regularizers: the promise is now “{losses_2}”; before: “{losses_3}”", None),
+        (Kind.PROMISE, f"{read}: the promise is now “{read_2}”; before: “{read_3}”", None),
+        (Kind.PROMISE, f"now available: file:savedmodel (before: {saved})", None),
+        (Kind.PROMISE, f"no longer available: integer inputs ({integers})", None),
+        (Kind.PROMISE, f"no longer available: misuse:axis-list ({mistake})", None),
+        (Kind.PROMISE, f"no longer available: mode:stateless ({stateless})", None),
+        (Kind.PROMISE, f"no longer available: parallel ({parallel})", None),
+        (Kind.PROMISE, f"now available: several axes (before: {axes})", None),
     ]
     assert told(old, old) == []
 
@@ -318,5 +318,5 @@ def test_other_inputs_are_no_regression() -> None:
     """Two runs of one layer on other numbers differ by rounding: nothing but margins can be told."""
     changes = difference(recorded(ReferenceTarget()), recorded(ReferenceTarget(), seed=1))
     assert {change.kind for change in changes} <= {Kind.MARGIN, Kind.COVERAGE}
-    assert "inputs are of seed 1, before of seed 0" in {change.text for change in changes}
+    assert "the seed of the inputs is 1; before: 0" in {change.text for change in changes}
     assert regressions(changes) == ()

@@ -35,7 +35,7 @@ def test_two_rows_exchange_files(cli: Cli, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("keras-9",), "row 'keras-9' is unknown"),
-        ((ROWS[0],), "two different rows or more are needed"),
+        ((ROWS[0],), "files need two or more different rows"),
         (("--only", "keras>=9"), "selects no row"),
         ((*ROWS, "--json", "/no/such/folder/x.json"), "--json"),
     ],
@@ -65,6 +65,6 @@ def test_a_record_that_no_file_shows_is_stale() -> None:
     other = Exchange("h5", "a", "b", "ok")
     gone = Exchanges(("a", "b"), (loads, other), {}, frozenset())
     assert not gone.ok
-    assert gone.stale[0].startswith(f"{known.where}: no file shows this any more")
+    assert gone.stale[0].startswith(f"{known.where}: no file shows this any longer")
     assert Exchanges(("a", "b"), (loads, shows, other), {}, frozenset()).ok
     assert Exchanges(("a", "b"), (other,), {}, frozenset()).ok

@@ -71,7 +71,7 @@ def test_a_broken_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
     Path(program(tmp_path / "a" / "python3.4", script)).chmod(0o644 if script == RIGHT else 0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}/a:{tmp_path}/b")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
-    with pytest.raises(NoInterpreter, match=r"^no python3\.4 that starts was found on the PATH$"):
+    with pytest.raises(NoInterpreter, match=r"^no working python3\.4 was found on the PATH$"):
         find_python("3.4")
     right = program(tmp_path / "b" / "python3.4", RIGHT)
     assert find_python("3.4") == right
@@ -156,8 +156,8 @@ REASONS = {
     "warning: slow\nerror: Failed to fetch: `x`\n  Caused by: timed out\n": "Failed to fetch: `x` Caused by: timed out",
     "error: Failed to parse: `x @`\n  cause: Trailing `@`\nx @\n  ^\n": "Failed to parse: `x @` Trailing `@` x @ ^",
     "error: " + "x" * 500: "x" * 400,
-    "warning: slow\n": "uv failed without a word",
-    "": "uv failed without a word",
+    "warning: slow\n": "uv failed without a message",
+    "": "uv failed without a message",
 }
 
 

@@ -92,7 +92,7 @@ def test_what_is_recorded(runs: dict[str, Record]) -> None:
     assert (check.quantity, check.step, check.grade, check.margin, check.actual) == ("y", 0, Grade.NONE, 1e300, "nan")
     assert crash.checks["returns"].actual == "ValueError: “out of order”\n\tat 0x7f\x1b"
     assert record.cases[UNSUPPORTED] == CaseRecord(
-        Status.UNSUPPORTED, reason="Keras 3 takes one integer as axis; tf.keras 2 took a list"
+        Status.UNSUPPORTED, reason="Keras 3 allows one integer as axis, not a list as tf.keras 2 does"
     )
     assert (record.era, record.seed, record.required, record.suite) == ("Keras 3", 0, "sequential", "some cases")
     assert (runs["otherwise wrong"].seed, runs["otherwise wrong"].required) == (7, "blocked")
@@ -166,20 +166,20 @@ REFUSED = {  # what is wrong, and what is said of it; the schema rejects these, 
     "interface without config": (drop("interface", "config"), "KeyError: 'config'"),
     "weights of numbers": (put("interface", "weights", value=[3]), "TypeError: call and weights must be texts"),
     "cases as a list": (put("cases", value=[]), "AttributeError: 'list' object has no attribute 'items'"),
-    "case of text": (put(*WRONG, value="wrong"), "ValueError: 'wrong' is no margin"),
-    "case of truth": (put(*WRONG, value=True), "ValueError: True is no margin"),
-    "case of a negative margin": (put(*WRONG, value=-0.5), "ValueError: -0.5 is no margin"),
+    "case of text": (put(*WRONG, value="wrong"), "ValueError: 'wrong' is not a margin"),
+    "case of truth": (put(*WRONG, value=True), "ValueError: True is not a margin"),
+    "case of a negative margin": (put(*WRONG, value=-0.5), "ValueError: -0.5 is not a margin"),
     "case without status": (drop(*WRONG, "status"), "KeyError: 'status'"),
     "case of an unknown status": (put(*WRONG, "status", value="odd"), "ValueError: 'odd' is not a valid Status"),
     "case of a field more": (put(*WRONG, "score", value=1), "'score'"),
-    "case's margin of text": (put(*WRONG, "margin", value="1"), "ValueError: '1' is no margin"),
+    "case's margin of text": (put(*WRONG, "margin", value="1"), "ValueError: '1' is not a margin"),
     "check of an unknown status": (put(*CHECK, "status", value="odd"), "ValueError: 'odd' is not a valid Status"),
     "check without quantity": (drop(*CHECK, "quantity"), "'quantity'"),
     "check of a number": (put(*CHECK, "actual", value=1.5), "TypeError: what a check says must be texts"),
-    "check's margin of text": (put(*CHECK, "margin", value="inf"), "ValueError: 'inf' is no margin"),
+    "check's margin of text": (put(*CHECK, "margin", value="inf"), "ValueError: 'inf' is not a margin"),
     "clause without checks": (drop(*CLAUSE, "checks"), "KeyError: 'checks'"),
     "clause of an unknown status": (put(*CLAUSE, "checks", value={"odd": 1}), "ValueError: 'odd' is not a valid Status"),
-    "clause's margin of text": (put(*CLAUSE, "margin", value="1"), "ValueError: '1' is no margin"),
+    "clause's margin of text": (put(*CLAUSE, "margin", value="1"), "ValueError: '1' is not a margin"),
 }
 REJECTED = {  # by the schema alone
     "a field more": put("comment", value="fine"),
@@ -208,8 +208,8 @@ def test_no_record(cli: Cli, folder: Path, change: Callable[[dict[str, Any]], No
     (folder / "bad.json").write_text(json.dumps(document))
     ended = cli("diff", "good.json", "bad.json")
     assert_refused(ended, said)
-    assert ended.err.startswith("bnverify: diff bad.json: is no record of bnverify (")
-    assert ended.err.endswith("); allowed: what --record writes\n")
+    assert ended.err.startswith("bnverify: diff bad.json: is not a record of bnverify (")
+    assert ended.err.endswith("); allowed: a file that --record wrote\n")
 
 
 @pytest.mark.parametrize(
@@ -217,10 +217,10 @@ def test_no_record(cli: Cli, folder: Path, change: Callable[[dict[str, Any]], No
     [
         ('{\n "schema": 1,\n x', ":3: not valid JSON: Expecting property name enclosed in double quotes"),
         ("", ":1: not valid JSON: Expecting value"),
-        ("[1]", ": is no record of bnverify (TypeError: list indices must be integers or slices, not str)"),
-        (TEXT.replace("0.17", "NaN"), ": is no record of bnverify (ValueError: nan is no margin)"),
-        (TEXT.replace("0.17", "1e999"), ": is no record of bnverify (ValueError: inf is no margin)"),
-        ("[" * 100_000, ": is no record of bnverify (RecursionError: "),
+        ("[1]", ": is not a record of bnverify (TypeError: list indices must be integers or slices, not str)"),
+        (TEXT.replace("0.17", "NaN"), ": is not a record of bnverify (ValueError: nan is not a margin)"),
+        (TEXT.replace("0.17", "1e999"), ": is not a record of bnverify (ValueError: inf is not a margin)"),
+        ("[" * 100_000, ": is not a record of bnverify (RecursionError: "),
         (None, ": No such file or directory"),
     ],
 )

@@ -165,9 +165,7 @@ def test_a_release_that_is_no_row(version: str, backend: str, module: str, packa
 
 def test_a_release_without_pins() -> None:
     """A release that nothing covers is refused with the file, its version and backend."""
-    with pytest.raises(
-        BadInput, match=r"ci/matrix\.toml: no \[\[pins\]\] table says what keras 3.9.2 is run with on openvino$"
-    ):
+    with pytest.raises(BadInput, match=r"ci/matrix\.toml: no \[\[pins\]\] table says what keras 3.9.2 runs with on openvino$"):
         load_matrix(SHIPPED).release("3.9.2", "openvino")
 
 
@@ -194,7 +192,7 @@ def test_selection(rows: dict[str, Row], asked: dict[str, Any], expected: str) -
     assert names(select_rows(tuple(rows.values()), **asked)) == expected
 
 
-CONDITION = "is no condition; allowed: as keras>=3.8, tf_keras==2.21.0 or python<3.8"
+CONDITION = "is not a condition; allowed: conditions such as keras>=3.8, tf_keras==2.21.0 or python<3.8"
 MALFORMED = ["keras", "keras>=x", ">=3.8", "numpy>=1", "keras=>3", "keras 3.8", " ", "keras[x]>=3", "keras>=3; extra=='x'"]
 
 
@@ -218,10 +216,10 @@ def test_bad_selection(rows: dict[str, Row], asked: dict[str, Any], message: str
 # --- bad files
 
 A = 'name = "a"\npackages = ["x"]\n'
-ENV = 'allowed: texts NAME=VALUE, as ["JAX_ENABLE_X64=1"]'
+ENV = 'allowed: texts NAME=VALUE, such as ["JAX_ENABLE_X64=1"]'
 BACKENDS = "tensorflow, jax, torch, numpy, openvino"
 NO_NAME = "allowed: 1 to 80 letters, digits and . _ + -"
-ONE_LINE = "allowed: packages as pip takes them, one line each and no options"
+ONE_LINE = "allowed: requirements in pip's form, one line each, without options"
 BAD = {  # beside each text what is said of it: line, field, what is wrong, what is allowed
     "[[row]\n": "1: not valid TOML: Expected ']]' at the end of an array declaration (at line 1, column 6)",
     f'[[row]]\n{A}env = ["x\n': "4: not valid TOML: Illegal character '\\n' (at line 4, column 10)",
@@ -230,8 +228,9 @@ BAD = {  # beside each text what is said of it: line, field, what is wrong, what
     f"# rows\n[row]\n{A}": "2: 'row' must be written as [[row]] tables",
     f"[[row]]\n{A}gpu = 1\n": "4: row 1, field gpu: unknown; allowed: name, module, keras, backend, python, packages, env",
     f"[[row]]\n{A}[[row]]\n{A}": "5: row 2, field name: 'a' is already the name of the row at rows.toml:1",
-    f'[[row]]\n{A}[[row]]\nkeras = "3.x"\n': "5: row 2, field keras: got '3.x'; allowed: a version as 3.15.1",
-    "[[row]]\n": "1: row 1, field keras: missing, and no packages; allowed: a version as 3.15.1, or a list of packages",
+    f'[[row]]\n{A}[[row]]\nkeras = "3.x"\n': "5: row 2, field keras: got '3.x'; allowed: a version such as 3.15.1",
+    "[[row]]\n": "1: row 1, field keras: neither keras nor packages is given; "
+    "allowed: a version such as 3.15.1, or a list of packages",
     '[[row]]\npackages = ["x"]\n': f"1: row 1, field name: got ''; {NO_NAME}",
     '[[row]]\nname = "a/b"\nkeras = "3.8"\n': f"2: row 1, field name: got 'a/b'; {NO_NAME}",
     f'[[row]]\n{A}module = "kers"\n': (
@@ -244,8 +243,8 @@ BAD = {  # beside each text what is said of it: line, field, what is wrong, what
     '[[row]]\npackages = "x"\n': "2: row 1, field packages: got 'x'; allowed: a list of texts in quotes",
     '[[row]]\npackages = [""]\n': f"2: row 1, field packages: got ['']; {ONE_LINE}",
     '[[row]]\npackages = ["./a\\u0000"]\n': f"2: row 1, field packages: got ['./a\\x00']; {ONE_LINE}",
-    f'{ROWS}[[row]]\nkeras = "1.2.2"\n': "39: no [[pins]] table says what keras 1.2.2 is run with on tensorflow",
-    f'{ROWS}[[row]]\nkeras = "3.7.1"\nbackend = "jax"\n': "39: no [[pins]] table says what keras 3.7.1 is run with on jax",
+    f'{ROWS}[[row]]\nkeras = "1.2.2"\n': "39: no [[pins]] table says what keras 1.2.2 runs with on tensorflow",
+    f'{ROWS}[[row]]\nkeras = "3.7.1"\nbackend = "jax"\n': "39: no [[pins]] table says what keras 3.7.1 runs with on jax",
     '[[pins]]\nkeras = "3.0"\n': "1: pins 1, field python: missing",
     '[[pins]]\nkeras = "3.0"\npython = "3.9"\n': "2: pins 1, field keras: got '3.0'; allowed: a version range as >=3.0,<3.5",
     f"[[pins]]\nmxnet = []\n[[row]]\n{A}": f"2: pins 1, field mxnet: unknown; allowed: keras, python, module, {BACKENDS}",

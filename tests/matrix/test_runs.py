@@ -54,7 +54,7 @@ def test_a_row_whose_worker_died_is_run_again(fake: Row, id_: str) -> None:
         assert found.record is not None
         assert found.record.cases[id_].status == Status.CRASHED
         assert set(found.record.cases[id_].checks) == {"returns"}
-        assert (found.cached, found.note) == (False, "not kept, as a worker ended before its time")
+        assert (found.cached, found.note) == (False, "not cached, because a worker crashed")
 
 
 def test_a_row_that_cannot_be_kept_is_shown(fake: Row, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_environment_that_is_not_what_the_row_says(fake: Row, change: dict[st
     """Another Keras or another backend than the row's is a problem, not a result."""
     found = outcome(dataclasses.replace(fake, **change), FINE)
     assert found.record is None
-    assert found.problem == f"gives no worker: {problem}"
+    assert found.problem == f"no worker starts: {problem}"
 
 
 def test_an_error_in_one_row_leaves_the_others(fake: Row, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,9 +86,9 @@ def test_what_keras_conforms_in_seldom_is_checked_nonetheless(default_run: Resul
 
 # What cannot be asked of Keras 3 on TensorFlow: the reason, and which cases have it.
 REFUSED: dict[str, Callable[[Case], bool]] = {
-    "Keras 3 takes one integer as axis; tf.keras 2 took a list": lambda case: isinstance(case.config.axis, tuple),
+    "Keras 3 allows one integer as axis, not a list as tf.keras 2 does": lambda case: isinstance(case.config.axis, tuple),
     "keras.distribution runs on JAX only": lambda case: case.mode.startswith("parallel"),
-    "Keras 3 neither writes nor loads models in the SavedModel format": lambda case: case.file == "savedmodel",
+    "Keras 3 cannot save or load models in the SavedModel format": lambda case: case.file == "savedmodel",
 }
 # What has values and yet is not conclusive, and why.
 OPEN = {
@@ -151,7 +151,7 @@ def test_a_wrong_layer_is_reported_with_its_cause() -> None:
     with pytest.raises(bnverify.NotConforming) as caught:
         bnverify.assert_conforms(LargerEpsilon, cases=["shape:8x3/epsilon:0.1/steps:I"])
     text = str(caught.value)
-    assert "WRONG  epsilon has another value than the one given" in text
+    assert "WRONG  epsilon is not the given value" in text
     assert re.search(r"\(it acts as 0\.(15000|14999)", text)
     assert f"bnverify run --case shape:8x3/epsilon:0.1/steps:I --layer {__name__}:LargerEpsilon" in text
     assert isinstance(caught.value, AssertionError)

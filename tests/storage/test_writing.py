@@ -68,7 +68,7 @@ def test_report_to_a_full_disk(cli: Cli, layers: Path, option: str) -> None:
     """A report to a full device is one line on standard error and exit code 2, after the verdicts."""
     (layers / "full").symlink_to("/dev/full")  # by a link, so that a fault here cannot replace the device itself
     ended = cli("run", "--case", SMALL, option, "full")
-    assert (ended.code, ended.err) == (2, f"bnverify: {option} full: not written: No space left on device\n")
+    assert (ended.code, ended.err) == (2, f"bnverify: {option} full: cannot be written: No space left on device\n")
     assert ended.last.startswith("CONFORMS: ")
 
 
@@ -85,7 +85,7 @@ def test_a_disk_that_fills_leaves_the_old_report(
 
     monkeypatch.setattr(os, failing, full)
     ended = cli("run", "--case", SMALL, option, "report")
-    assert (ended.code, ended.err) == (2, f"bnverify: {option} report: not written: No space left on device\n")
+    assert (ended.code, ended.err) == (2, f"bnverify: {option} report: cannot be written: No space left on device\n")
     assert (layers / "report").read_text() == "of yesterday"
     assert sorted(path.name for path in layers.iterdir() if path.is_file()) == ["mylayers.py", "report"]
 
@@ -103,7 +103,7 @@ def test_a_real_limit_leaves_the_old_report(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", script, str(path)], env=environment(), capture_output=True, text=True, check=True, timeout=60
     )
-    assert ran.stdout == f"--json {path}: not written: File too large\n"
+    assert ran.stdout == f"--json {path}: cannot be written: File too large\n"
     assert path.read_text() == "of yesterday"
     assert [entry.name for entry in tmp_path.iterdir()] == ["report"]
 

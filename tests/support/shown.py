@@ -86,7 +86,7 @@ EVERYTHING = results(
         status=Status.KNOWN,
         checks=(Check("moving-mean", "moving_mean", 0, Status.KNOWN, Grade.NONE, 9.0, Mismatch("1", "2"), "as in the paper"),),
     ),
-    Verdict(parse("shape:7x2/steps:T"), (), Status.UNSUPPORTED, "the layer's constructor takes no center"),
+    Verdict(parse("shape:7x2/steps:T"), (), Status.UNSUPPORTED, "the layer's constructor has no argument `center`"),
     Verdict(
         parse("shape:8x2/steps:T"),
         (Check("training-output", "y", 0, Status.INCONCLUSIVE, reason="every bound is infinite: the data overflow"),),

@@ -67,7 +67,7 @@ def test_what_a_route_lacks_is_counted() -> None:
         "tf.nn.moments takes no mask": len(masked),
         "tf.nn.moments has no batch renormalization": len(renorm),
         "tf.nn.moments does not know other replicas": sum(case.config.synchronized for case in suite("smoke")),
-        "what tf.nn.moments refuses is not part of the layer's contract": len(misused),
+        "the layer's contract does not cover the errors of tf.nn.moments": len(misused),
         "keras.distribution runs on JAX only": sum(case.mode.startswith("parallel") for case in suite("smoke")),
     }
     results = verified("tf.nn.moments@symbolic")
@@ -79,9 +79,9 @@ def test_what_a_route_lacks_is_counted() -> None:
         "tf.nn.fused_batch_norm takes no mask",
         "tf.nn.fused_batch_norm has no batch renormalization",
         "tf.nn.fused_batch_norm does not know other replicas",
-        "what tf.nn.fused_batch_norm refuses is not part of the layer's contract",
+        "the layer's contract does not cover the errors of tf.nn.fused_batch_norm",
         "tf.nn.fused_batch_norm takes inputs of rank 4 and 5 only",
-        "tf.nn.fused_batch_norm takes the channels last on CPU",
+        "tf.nn.fused_batch_norm needs the channels on the last axis on CPU",
     }
 
 
@@ -91,7 +91,7 @@ LIMITS = {
         "the law's second call has another axis or rank, which tf.nn.fused_batch_norm does not take"
     ),
     "shape:2x3x4/mask:random/steps:T": "tf.nn.fused_batch_norm takes no mask",
-    "shape:2x2x3x4/axis:1/steps:T": "tf.nn.fused_batch_norm takes the channels last on CPU",
+    "shape:2x2x3x4/axis:1/steps:T": "tf.nn.fused_batch_norm needs the channels on the last axis on CPU",
     "shape:2x2x3x4/renorm:True/steps:T": "tf.nn.fused_batch_norm has no batch renormalization",
     "shape:2x2x3x4/axis:3/policy:float16/dtype:float16/steps:T": "",
     "shape:2x2x3x2x4/center:False/scale:False/gradients:2/steps:T": "",
@@ -190,7 +190,7 @@ def test_unknown_target(cli: Cli) -> None:
     assert ended.err == (
         "bnverify: --target 'tf.nn.momnts' is unknown; allowed: keras, tf_keras, tf.keras, keras.ops.batch_normalization, "
         "keras.ops.moments, tf.nn.batch_normalization, tf.nn.moments, tf.nn.fused_batch_norm, tf.raw_ops.FusedBatchNormV3, "
-        "functions with @symbolic, too; did you mean tf.nn.moments?\n"
+        "each function also with @symbolic; did you mean tf.nn.moments?\n"
     )
 
 
@@ -223,7 +223,7 @@ def test_a_layer_and_a_function_are_two_targets(cli: Cli) -> None:
     """Both at once are refused."""
     ended = cli("run", "--target", "tf.nn.moments", "--layer", "mylayers:Right")
     assert_refused(ended)
-    assert "--layer mylayers:Right: is one target, and --target tf.nn.moments another; allowed: one of them" in ended.err
+    assert "--layer mylayers:Right and --target tf.nn.moments are two targets; allowed: one of them" in ended.err
 
 
 @pytest.mark.slow
@@ -306,7 +306,7 @@ def test_the_fused_op_without_its_record_is_wrong(monkeypatch: pytest.MonkeyPatc
     for name in FUSED:
         (verdict,) = verified(name, "shape:2x4x3x5/steps:T2I").verdicts
         assert verdict.status is Status.WRONG
-        assert verdict.cause == "the moving variance gets the variance divided by n-1"
+        assert verdict.cause == "the moving variance gets the variance with divisor n-1, not n"
 
 
 def test_records_of_routes_show_plainly() -> None:

@@ -37,7 +37,7 @@ def there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> set[str]:
             "keras",
             "keras",
             "",
-            f"keras 1.2.3 is set to the tensorflow backend, which is not installed; no backend is; {EXTRAS}",
+            f"keras 1.2.3 is set to the tensorflow backend, which is not installed; no backend is installed; {EXTRAS}",
         ),
         (
             "keras",

@@ -185,9 +185,9 @@ def test_running_out_of_memory_is_an_exception_of_the_case(fake: dict[str, str])
     [
         ("0.1", "Garbled", "the worker's answer cannot be read: no message: b'Segmentation fault (not really)"),
         ("0.2", "Incomplete", "the worker answered 0 of 1 steps"),
-        ("0.3", "Incomplete", "the worker's answer lacks something: KeyError('initial')"),
+        ("0.3", "Incomplete", "the worker's answer is incomplete: KeyError('initial')"),
         ("0.4", "Crashed", "the worker ended with exit code 0"),
-        ("0.5", "Incomplete", "the worker's answer lacks something"),
+        ("0.5", "Incomplete", "the worker's answer is incomplete"),
     ],
 )
 def test_a_worker_that_talks_nonsense(babbler: Path, momentum: str, kind: str, words: str) -> None:

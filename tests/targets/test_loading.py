@@ -16,17 +16,17 @@ SMALL = "shape:2x2/steps:TI"
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        ("mylayers", "--layer 'mylayers' is not module:Class, as mypackage.layers:MyBatchNormalization"),
-        (":Right", "--layer ':Right' is not module:Class, as mypackage.layers:MyBatchNormalization"),
-        ("mylayers:", "--layer 'mylayers:' is not module:Class, as mypackage.layers:MyBatchNormalization"),
-        ("", "--layer '' is not module:Class, as mypackage.layers:MyBatchNormalization"),
-        ("nowhere:Right", "--layer nowhere:Right: nowhere does not import: ModuleNotFoundError: No module named 'nowhere'"),
-        ("mylayers.sub:X", "--layer mylayers.sub:X: mylayers.sub does not import: ModuleNotFoundError: No module named "),
-        ("broken:X", "--layer broken:X: broken does not import: SyntaxError: "),
-        ("raising:X", "--layer raising:X: raising does not import: ZeroDivisionError: division by zero"),
+        ("mylayers", "--layer 'mylayers' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
+        (":Right", "--layer ':Right' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
+        ("mylayers:", "--layer 'mylayers:' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
+        ("", "--layer '' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
+        ("nowhere:Right", "--layer nowhere:Right: nowhere cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
+        ("mylayers.sub:X", "--layer mylayers.sub:X: mylayers.sub cannot be imported: ModuleNotFoundError: No module named "),
+        ("broken:X", "--layer broken:X: broken cannot be imported: SyntaxError: "),
+        ("raising:X", "--layer raising:X: raising cannot be imported: ZeroDivisionError: division by zero"),
         ("mylayers:Rihgt", "--layer mylayers:Rihgt: mylayers has no Rihgt"),
         ("mylayers:Outer.Other", "--layer mylayers:Outer.Other: mylayers has no Outer.Other"),
-        ("mylayers:number", "--layer mylayers:number: number is int, not a layer class or a factory"),
+        ("mylayers:number", "--layer mylayers:number: number is a value of type int, not a layer class or a factory of layers"),
         ("mylayers:instance", "layer mylayers:instance: got BatchNormalization <BatchNormalization name="),
         ("mylayers:NotALayer", "layer mylayers:NotALayer: calling it gives NotALayer, not a keras.layers.Layer"),
         (
@@ -52,7 +52,7 @@ def test_layer_that_cannot_be_used(cli: Cli, layers: Path, layer: str, message: 
 def test_layer_in_a_script_that_exits(cli: Cli, layers: Path, code: str) -> None:
     """A module that ends the process while it is imported tested nothing: it is refused, and no exit code 0."""
     (layers / "script.py").write_text(f"import sys\nfrom mylayers import Right\n{code}\n")
-    assert_refused(cli("run", "--case", SMALL, "--layer", "script:Right"), "script does not import")
+    assert_refused(cli("run", "--case", SMALL, "--layer", "script:Right"), "script cannot be imported")
 
 
 def test_layer_that_exits_in_its_call(cli: Cli, layers: Path) -> None:
@@ -71,7 +71,7 @@ def test_layer_that_exits_in_its_call(cli: Cli, layers: Path) -> None:
 def test_layer_name_of_several_lines(cli: Cli, layers: Path) -> None:
     """A line break in what is quoted does not make the message two lines."""
     assert layers.is_dir()
-    assert_refused(cli("run", "--case", SMALL, "--layer", "no\nwhere:Right"), "does not import")
+    assert_refused(cli("run", "--case", SMALL, "--layer", "no\nwhere:Right"), "cannot be imported")
 
 
 # --- the environment

@@ -29,7 +29,7 @@ CASES = (
     "shape:2x3x4/axis:1/weights:initial/steps:TIFTUT",
     "shape:4x3/fill:nonfinite/steps:TI",
     "shape:4x3/center:False/scale:False/steps:T",
-    "shape:3x4x5/axis:1+2/steps:TI",  # raises: Keras 3 takes one integer as axis
+    "shape:3x4x5/axis:1+2/steps:TI",  # raises: Keras 3 allows one integer as axis, not a list
 )
 FAILING = CASES[-1]
 

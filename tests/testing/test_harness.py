@@ -158,7 +158,7 @@ def test_missing_arguments_skip_the_test(own: Session) -> None:
     """A layer that takes no `center` is skipped where center is asked for, with the reason."""
     assert own.tests[f"test_no_center[{SMALL}]"].status == "passed"
     outcome = own.tests[f"test_no_center[{CENTERLESS}]"]
-    assert (outcome.status, outcome.message) == ("pytest.skip", "unsupported: the layer's constructor takes no center")
+    assert (outcome.status, outcome.message) == ("pytest.skip", "unsupported: the layer's constructor has no argument `center`")
 
 
 def test_expected_by_id(own: Session) -> None:
@@ -217,7 +217,7 @@ def test_expected_by_clause_is_strict(own: Session) -> None:
     outcome = own.tests["test_by_clause_but_right[expected:training-output]"]
     assert outcome.status == "failed"
     assert outcome.text == (
-        "[XPASS(strict)] clause training-output was expected to fail (epsilon as in the thesis), but conforms in every case"
+        "[XPASS(strict)] clause training-output was expected to fail (epsilon as in the thesis), but no case violates it"
     )
     assert own.tests[f"test_by_clause_but_right[{SMALL}]"].status == "passed"
 
@@ -235,7 +235,7 @@ def test_nothing_else_was_run(own: Session) -> None:
     [
         ({"moving_mean": "why"}, "'moving_mean' is neither a case id nor a clause; clauses: returns, "),
         ({"shape:2x2": "why"}, "case id 'shape:2x2': no steps"),
-        ({"shape:2x2/steps:TIT": "why"}, "'shape:2x2/steps:TIT' is no case of the smoke suite"),
+        ({"shape:2x2/steps:TIT": "why"}, "'shape:2x2/steps:TIT' is not a case of the smoke suite"),
         ({SMALL: "fine", "shape:2x2/fill:ofset/steps:TI": "why"}, "did you mean fill:offset"),
     ],
 )
@@ -318,7 +318,7 @@ def test_a_deviation_that_is_gone_fails() -> None:
     assert str(failed.value) == f"[XPASS(strict)] known deviation at known.toml:4 no longer occurs in {SMALL}"
     with pytest.raises(pytest.xfail.Exception, match=r"^why$"):
         harness(Patchy("2x2/")).check_deviation_still_occurs(gone)
-    with pytest.raises(pytest.skip.Exception, match="not of this environment"):
+    with pytest.raises(pytest.skip.Exception, match="does not apply here"):
         harness(Patchy("2x2/")).check_deviation_still_occurs(dataclasses.replace(gone, backend="jax"))
 
 

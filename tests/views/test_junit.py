@@ -34,8 +34,8 @@ def test_junit_tells_failures_as_the_terminal_does() -> None:
         "epsilon is added to the deviation, outside the root\n"
         "1 case of 7; failing checks: output in training (1)\n"
         "smallest case  shape:3x2/steps:T\n"
-        "clause         training=True: y = gamma*(x-mean)/sqrt(var+epsilon)+beta with the batch's own mean and biased "
-        "variance over all axes but `axis`\n"
+        "clause         training=True: y = gamma*(x-mean)/sqrt(var+epsilon)+beta with the batch's mean and biased variance, "
+        "computed over all axes except `axis`\n"
         "               step 0 (call with training=True): y[3, 1], channel 1: expected 1.5, got 1.25\n"
         "               error 0.25, bound 1.0e-04, margin 2 500, grade none, 12.50% of the elements\n"
         "cause          epsilon is added to the deviation, outside the root\n"
@@ -51,7 +51,7 @@ def test_junit_gives_reasons_for_what_was_skipped() -> None:
     skipped = [element.get("message") for element in ET.fromstring(junit.as_junit(EVERYTHING)).iter("skipped")]
     assert skipped == [
         "known deviation: as in the paper",
-        "unsupported: the layer's constructor takes no center",
+        "unsupported: the layer's constructor has no argument `center`",
         "inconclusive: every bound is infinite: the data overflow",
     ]
 

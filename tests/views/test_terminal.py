@@ -32,8 +32,8 @@ def test_a_failure_as_a_paragraph() -> None:
         "WRONG  epsilon is added to the deviation, outside the root\n"
         "  2 cases of 3; failing checks: output in training (2)\n"
         "  smallest case  shape:6x2/steps:T\n"
-        "  clause         training=True: y = gamma*(x-mean)/sqrt(var+epsilon)+beta with the batch's own mean and "
-        "biased variance over all axes but `axis`\n"
+        "  clause         training=True: y = gamma*(x-mean)/sqrt(var+epsilon)+beta with the batch's mean and biased variance, "
+        "computed over all axes except `axis`\n"
         "                 step 0 (call with training=True): y[3, 1], channel 1: expected 1.5, got 1.25\n"
         "                 error 0.25, bound 1.0e-04, margin 2 500, grade none, 12.50% of the elements\n"
         "  cause          epsilon is added to the deviation, outside the root\n"
@@ -55,7 +55,7 @@ def test_a_crash_as_a_paragraph() -> None:
         "CRASHED  step 0: ValueError\n"
         "  1 case of 1; failing checks: construction and calls return (1)\n"
         "  smallest case  shape:4x2/steps:TI\n"
-        "  clause         the constructor, build() and every call return without an exception, for inputs of any rank, size "
+        "  clause         the constructor, build() and every call finish without an exception, for inputs of any rank, size "
         "and dtype\n"
         "                 step 0: expected no exception, got ValueError: no axis 3\n"
         "  reproduce      bnverify run --case shape:4x2/steps:TI --seed 3 --min-grade one-pass\n"
@@ -78,11 +78,11 @@ def test_an_attribute_that_differs_as_a_paragraph() -> None:
 
 def test_a_regression_and_a_fitted_number_are_told() -> None:
     """A paragraph says the number that was fitted, and why a regression case exists."""
-    failed = wrong("shape:4x2/steps:TI", "epsilon has another value than the one given", "it acts as 0.002")
+    failed = wrong("shape:4x2/steps:TI", "epsilon is not the given value", "it acts as 0.002")
     failed = dataclasses.replace(failed, case=dataclasses.replace(failed.case, cause="it went wrong in 2019"))
     lines = terminal.results_as_text(results(failed), failures_only=True).splitlines()
     assert lines[-3:] == [
-        "  cause          epsilon has another value than the one given (it acts as 0.002)",
+        "  cause          epsilon is not the given value (it acts as 0.002)",
         "  regression of  it went wrong in 2019",
         "  reproduce      bnverify run --case shape:4x2/steps:TI --layer mypackage.layers:MyBatchNorm",
     ]

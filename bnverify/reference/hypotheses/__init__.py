@@ -1,7 +1,7 @@
-"""Hypotheses: batch normalization with one thing wrong, each a formula that someone really wrote or believed.
+"""Hypotheses: batch normalization with one thing wrong. Each is a formula that someone really wrote or believed.
 
-Tested against a wrong observation, the hypothesis that gives its numbers names the cause. The same catalogue, turned into
-layers, makes the mutants that test the verifier. Formulas take the namespace `xp` (numpy or keras.ops).
+If a hypothesis reproduces a wrong observation, it names the cause. The same catalogue, turned into layers, makes the mutants
+that test the verifier. Formulas take the namespace `xp` (numpy or keras.ops).
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def _all_axes(xp, x, axes):
 
 
 def _mean_of_variances(xp, x, axes):
-    """Statistics per position over the first reduced axis, then averaged: Keras' moments of moments."""
+    """Statistics over the first reduced axis, at each position, then averaged: the moments of moments."""
     mean = xp.mean(x, axis=axes[0], keepdims=True)
     variance = xp.mean(xp.square(x - mean), axis=axes[0], keepdims=True)
     return xp.mean(mean, axis=axes, keepdims=True), xp.mean(variance, axis=axes, keepdims=True)
@@ -77,7 +77,7 @@ def _without(first: bool):
 
 
 def _one_value_left_out(xp, x, axes):
-    """The last value per channel out of n is left out of the sum, the divisor is n-1."""
+    """The last of the n values of each channel is left out of the sum, and the divisor is n-1."""
     n = _n(x, axes)
     if n < 2:
         return f.moments(xp, x, axes)
@@ -125,58 +125,64 @@ FORWARD: tuple[Hypothesis, ...] = (
     _epsilon("epsilon-squared", "epsilon is squared before it is added", lambda xp, v, e: 1 / xp.sqrt(v + e * e)),
     _epsilon("epsilon-twice", "epsilon is added twice", lambda xp, v, e: 1 / xp.sqrt(v + 2 * e)),
     _epsilon("epsilon-floor", "epsilon is a floor: max(variance, epsilon)", lambda xp, v, e: 1 / xp.sqrt(xp.maximum(v, e))),
-    _epsilon("epsilon-0.001", "epsilon is 0.001, whatever the argument says", lambda xp, v, e: 1 / xp.sqrt(v + 1e-3)),
+    _epsilon("epsilon-0.001", "epsilon is always 0.001; the argument is ignored", lambda xp, v, e: 1 / xp.sqrt(v + 1e-3)),
     _epsilon("epsilon-1e-5", "epsilon is 1e-5, PyTorch's default", lambda xp, v, e: 1 / xp.sqrt(v + 1e-5)),
     _epsilon(
         "epsilon-at-least",
-        "epsilon is at least 1.001e-5, as cuDNN asks",
+        "epsilon is at least 1.001e-5, which cuDNN requires",
         lambda xp, v, e: 1 / xp.sqrt(v + max(e, 1.001e-5)),
     ),
-    _epsilon("no-root", "divided by variance + epsilon, without the root", lambda xp, v, e: 1 / (v + e)),
+    _epsilon("no-root", "x - mean is divided by variance + epsilon, without the square root", lambda xp, v, e: 1 / (v + e)),
     _with("gamma-ignored", "gamma is not applied", output=_output(lambda x, g, b: x + b)),
     _with("beta-ignored", "beta is not applied", output=_output(lambda x, g, b: x * g)),
     _with("beta-first", "beta is added before the product with gamma", output=_output(lambda x, g, b: (x + b) * g)),
     _with("gamma-plus-one", "the scale is 1 + gamma", output=_output(lambda x, g, b: x * (1 + g) + b)),
     _with("beta-subtracted", "beta is subtracted", output=_output(lambda x, g, b: x * g - b)),
     _with("gamma-beta-swapped", "gamma and beta are swapped", output=_output(lambda x, g, b: x * b + g)),
-    _with("gamma-absolute", "gamma is taken without its sign", output=_output(lambda x, g, b: x * abs(g) + b)),
-    _with("unbiased", "the variance is divided by n-1 everywhere", moments=_unbiased),
-    _with("unbiased-moving", "the moving variance gets the variance divided by n-1", moving_variance=_unbiased_moving),
+    _with("gamma-absolute", "|gamma| is used in place of gamma", output=_output(lambda x, g, b: x * abs(g) + b)),
+    _with("unbiased", "the variance has the divisor n-1, not n", moments=_unbiased),
+    _with("unbiased-moving", "the moving variance gets the variance with divisor n-1, not n", moving_variance=_unbiased_moving),
     _with("bessel-epsilon", "the moving variance gets variance*n/(n-(1+epsilon))", moving_variance=_bessel_with_epsilon),
     _with(
         "bessel-twice",
-        "the moving variance gets the variance divided by n-1, and then once more times n/(n-(1+epsilon))",
+        "the moving variance gets the variance with divisor n-1, multiplied by n/(n-(1+epsilon))",
         moving_variance=_bessel_twice,
     ),
     _with(
         "unbiased-output",
-        "the output uses the variance divided by n-1, the moving variance does not",
+        "the output uses the variance with divisor n-1; the moving variance gets the one with divisor n",
         moments=_unbiased,
         moving_variance=_biased_moving_of_unbiased,
     ),
-    _with("about-zero", "the variance is taken about 0, not about the mean", moments=_about_zero),
-    _with("mean-deviation", "the mean absolute deviation stands for the standard deviation", moments=_mean_deviation),
+    _with("about-zero", "the variance is mean(x²): the mean is not subtracted", moments=_about_zero),
+    _with("mean-deviation", "the mean absolute deviation is used in place of the standard deviation", moments=_mean_deviation),
     _with("no-mean", "the mean is taken as 0", moments=_zero_mean),
     _with("all-axes", "statistics are shared by all channels (all axes are reduced)", moments=_all_axes),
-    _with("mean-of-variances", "statistics are taken over the first reduced axis, then averaged", moments=_mean_of_variances),
+    _with(
+        "mean-of-variances", "statistics are computed over the first reduced axis, then averaged", moments=_mean_of_variances
+    ),
     _with("last-left-out", "the last slice of the batch is left out of the statistics", moments=_without(first=False)),
     _with("first-left-out", "the first slice of the batch is left out of the statistics", moments=_without(first=True)),
     _with("one-left-out", "one value per channel is left out of the statistics", moments=_one_value_left_out),
     _with("half-range", "statistics are clipped to float16's range, ±65504", moments=_half_range),
     _with(
-        "momentum-swapped", "momentum is the share of the batch (PyTorch's meaning)", **_moving(lambda m: 1 - m, lambda m: m)
+        "momentum-swapped",
+        "momentum is the weight of the batch (PyTorch's convention), not of the old value",
+        **_moving(lambda m: 1 - m, lambda m: m),
     ),
-    _with("momentum-0.99", "momentum is 0.99, whatever the argument says", **_moving(lambda m: 0.99, lambda m: 1 - 0.99)),
-    _with("momentum-0.9", "momentum is 0.9, PyTorch's and others' default", **_moving(lambda m: 0.9, lambda m: 1 - 0.9)),
+    _with("momentum-0.99", "momentum is always 0.99; the argument is ignored", **_moving(lambda m: 0.99, lambda m: 1 - 0.99)),
+    _with("momentum-0.9", "momentum is 0.9, the default of other frameworks", **_moving(lambda m: 0.9, lambda m: 1 - 0.9)),
     _with(
         "momentum-single",
         "1-momentum is rounded to float32",
         **_moving(lambda m: 1.0 - float(np.float32(1.0 - m)), lambda m: float(np.float32(1.0 - m))),
     ),
     _with("momentum-squared", "the moving statistics are updated twice", **_moving(lambda m: m * m, lambda m: 1 - m * m)),
-    _with("moving-sum", "the batch's statistics are added whole", **_moving(lambda m: m, lambda m: 1.0)),
-    _with("moving-no-decay", "the old moving statistics do not decay", **_moving(lambda m: 1.0, lambda m: 1 - m)),
-    _with("moving-replaced", "the moving statistics are the last batch's", **_moving(lambda m: 0.0, lambda m: 1.0)),
+    _with("moving-sum", "the batch statistics are added without the factor 1-momentum", **_moving(lambda m: m, lambda m: 1.0)),
+    _with(
+        "moving-no-decay", "the old moving statistics are not multiplied by momentum", **_moving(lambda m: 1.0, lambda m: 1 - m)
+    ),
+    _with("moving-replaced", "the moving statistics are replaced by the last batch's", **_moving(lambda m: 0.0, lambda m: 1.0)),
     _with("never-updated", "the moving statistics are never updated", updates=lambda training, frozen: False),
     _with("mean-never-updated", "the moving mean is never updated", moving_mean=lambda xp, old, new, m: old),
     _with("variance-never-updated", "the moving variance is never updated", moving_variance=lambda xp, old, new, m, n, e: old),
@@ -187,7 +193,7 @@ FORWARD: tuple[Hypothesis, ...] = (
     ),
     _with(
         "moving-with-epsilon",
-        "epsilon is part of the variance that goes into the moving one",
+        "the moving variance is updated with variance + epsilon",
         moving_variance=lambda xp, old, new, m, n, e: old * m + (new + 1e-3) * (1 - m),
     ),
     _with(
@@ -197,29 +203,29 @@ FORWARD: tuple[Hypothesis, ...] = (
     ),
     _with(
         "updated-moving",
-        "training normalizes with the moving statistics, just updated",
+        "training normalizes with the moving statistics after their update",
         training_statistics=lambda batch, updated: updated,
     ),
     _with(
         "always-batch",
-        "inference normalizes with the batch's own statistics",
+        "inference normalizes with the batch statistics",
         normalizes_with_batch=lambda training, frozen: True,
     ),
     _with(
         "not-given-trains",
-        "`training` not given is taken as training=True",
+        "a call without `training` trains",
         normalizes_with_batch=lambda training, frozen: training is not False and not frozen,
         updates=lambda training, frozen: training is not False and not frozen,
     ),
     _with(
         "always-trains",
-        "training=False is not heeded: every call trains",
+        "training=False is ignored: every call trains",
         normalizes_with_batch=lambda training, frozen: not frozen,
         updates=lambda training, frozen: not frozen,
     ),
     _with(
         "never-trains",
-        "training=True is not heeded: every call infers",
+        "training=True is ignored: every call is inference",
         normalizes_with_batch=lambda training, frozen: False,
         updates=lambda training, frozen: False,
     ),
@@ -230,7 +236,7 @@ FORWARD: tuple[Hypothesis, ...] = (
     ),
     _with(
         "freeze-parameters-only",
-        "trainable=False freezes gamma and beta alone, as before TensorFlow 2",
+        "trainable=False freezes gamma and beta only, as before TensorFlow 2",
         normalizes_with_batch=lambda training, frozen: bool(training),
         updates=lambda training, frozen: bool(training),
     ),
@@ -246,22 +252,22 @@ FORWARD: tuple[Hypothesis, ...] = (
     ),
     _with(
         "outer-training-wins",
-        "what the model is called with replaces the training=False that the layer was called with",
+        "the model's `training` replaces the training=False that the layer was called with",
         told=lambda training, pinned: pinned if training is None else training,
     ),
     _with(
         "frozen-at-once",
-        "freezing a compiled model takes effect in fit at once, not when it is compiled again",
+        "in a compiled model, a change of `trainable` takes effect at once, not at the next compile()",
         settles="never",
     ),
     _with(
         "settled-by-fit",
-        "the first fit settles what a compiled model knows of `trainable`, not compile()",
+        "in a compiled model, a change of `trainable` counts until the first fit, not until compile()",
         settles="fit",
     ),
     _with(
         "frozen-for-good",
-        "a layer that was frozen stays frozen",
+        "a frozen layer stays frozen after trainable=True",
         unfreezes=False,
     ),
 )

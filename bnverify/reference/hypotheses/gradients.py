@@ -1,4 +1,4 @@
-"""Hypotheses about gradients: the output is right, what flows back is not."""
+"""Hypotheses about gradients: the output is right, but a gradient is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bnverify.reference.hypotheses.hypothesis import Hypothesis
 
 
 def _gradient(key: str, cause: str, change):
-    """Other gradients, made from the right ones and what they are made of."""
+    """Wrong gradients, made from the right ones and from what those are computed from."""
     return Hypothesis(key, cause, replace(KERAS, gradients=lambda b: change(b, *f.gradients(b))))
 
 
@@ -24,7 +24,7 @@ def _without_mean(b, dx, of_gamma, of_beta):
 
 
 def _unbiased_gradient(b, dx, of_gamma, of_beta):
-    """With the variance's share divided by n-1."""
+    """The share that comes through the variance is divided by n-1."""
     if b.n is None:
         return dx, of_gamma, of_beta
     constant, _, _ = _without_variance(b, dx, of_gamma, of_beta)
@@ -32,13 +32,13 @@ def _unbiased_gradient(b, dx, of_gamma, of_beta):
 
 
 def _second_of_constant_mean(b):
-    """With x - mean in the variance taken as x - constant."""
+    """x - mean inside the variance is treated as x - constant."""
     curve = b.gamma * b.inverse * b.inverse * b.inverse * b.total(b.dy * b.d)
     return f.second_gradient(b) - b.within(curve * (b.total(b.within(b.direction)) / b.n) / b.n)
 
 
 def _of_square(b, dx, of_gamma, of_beta):
-    """With E[x^2] - mean^2 differentiated as E[x^2]: 2*x/n for the variance instead of 2*(x-mean)/n."""
+    """E[x^2] - mean^2 is differentiated as E[x^2]: 2*x/n for the variance instead of 2*(x-mean)/n."""
     if b.n is None:
         return dx, of_gamma, of_beta
     curve = b.gamma * b.inverse * b.inverse * b.inverse * b.total(b.dy * b.d)
@@ -46,7 +46,7 @@ def _of_square(b, dx, of_gamma, of_beta):
 
 
 def _second_of_square(b):
-    """The derivative of that, the variance's being 2*mean(x*v)."""
+    """The second derivative of the same fault: the derivative of the variance is 2*mean(x*v)."""
     v, x = b.direction, b.d + b.mean
     d = v - b.total(b.within(v)) / b.n
     inverse = -1.0 * b.inverse * b.inverse * b.inverse * b.total(b.within(x * v)) / b.n
@@ -60,25 +60,27 @@ def _second_of_square(b):
 GRADIENTS = (
     _gradient(
         "gradient-constant-statistics",
-        "the gradient takes mean and variance for constants",
+        "the gradient treats mean and variance as constants",
         lambda b, dx, g, beta: (b.gamma * b.inverse * b.dy, g, beta),
     ),
-    _gradient("gradient-constant-variance", "the gradient takes the variance for a constant", _without_variance),
-    _gradient("gradient-constant-mean", "the gradient takes the mean for a constant", _without_mean),
-    _gradient("gradient-unbiased", "the gradient divides by n-1", _unbiased_gradient),
+    _gradient("gradient-constant-variance", "the gradient treats the variance as a constant", _without_variance),
+    _gradient("gradient-constant-mean", "the gradient treats the mean as a constant", _without_mean),
+    _gradient("gradient-unbiased", "the gradient divides by n-1, not n", _unbiased_gradient),
     _gradient("gradient-without-gamma", "dL/dx lacks gamma", lambda b, dx, g, beta: (dx / b.gamma, g, beta)),
-    _gradient("gradient-raw-gamma", "dL/dgamma is summed over x-mean, not x̂", lambda b, dx, g, beta: (dx, g / b.inverse, beta)),
-    _gradient("gradient-beta-halved", "dL/dbeta is half of what it should be", lambda b, dx, g, beta: (dx, g, beta * 0.5)),
+    _gradient(
+        "gradient-raw-gamma", "dL/dgamma is summed with x-mean, not with x̂", lambda b, dx, g, beta: (dx, g / b.inverse, beta)
+    ),
+    _gradient("gradient-beta-halved", "dL/dbeta has half of its correct value", lambda b, dx, g, beta: (dx, g, beta * 0.5)),
     _gradient("gradient-swapped", "dL/dgamma and dL/dbeta are swapped", lambda b, dx, g, beta: (dx, beta, g)),
-    _gradient("gradient-negative", "dL/dx has the other sign", lambda b, dx, g, beta: (dx * -1.0, g, beta)),
+    _gradient("gradient-negative", "dL/dx has the wrong sign", lambda b, dx, g, beta: (dx * -1.0, g, beta)),
     Hypothesis(
         "gradient-of-square",
-        "the gradient takes the mean in E[x²]−mean² for a constant",
+        "the gradient treats the mean in E[x²]−mean² as a constant",
         replace(KERAS, gradients=lambda b: _of_square(b, *f.gradients(b)), second_gradient=_second_of_square),
     ),
     Hypothesis(
         "second-of-constant-mean",
-        "the mean inside the variance is taken as a constant when the gradient is differentiated again",
+        "the second derivative treats the mean inside the variance as a constant",
         replace(KERAS, second_gradient=_second_of_constant_mean),
     ),
 )

@@ -1,4 +1,4 @@
-"""What a hypothesis is: a name for one thing that is wrong, and the formulas that follow from it."""
+"""A hypothesis: a name for one fault, and the formulas that follow from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bnverify.reference.formulas import KERAS, Formulas
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A key, the cause in words that complete "the numbers fit if …", and the formulas that follow from it."""
+    """A key, the cause in words that complete "the numbers fit if …", and the formulas with that fault."""
 
     key: str
     cause: str

@@ -1,4 +1,4 @@
-"""Hypotheses about masks: which positions the statistics are taken over, and what masked ones give."""
+"""Hypotheses about masks: which positions the statistics include, and what masked positions return."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _inverted(xp, x, mask, axes):
 
 
 def _counted_with(more):
-    """Sums over the unmasked values, divided by their count and something more."""
+    """Sums over the unmasked values, divided by their count plus a constant."""
 
     def moments(xp, x, mask, axes):
         n = xp.sum(xp.where(mask, xp.ones_like(x), 0.0), axis=axes, keepdims=True) + more
@@ -37,7 +37,7 @@ def _as_zeros(xp, x, mask, axes):
 
 
 def _multiplied(more, unbroadcast=False):
-    """Masked values are multiplied by 0 instead of left out, which keeps NaN and makes NaN of infinities."""
+    """Masked values are multiplied by 0 instead of being left out. This keeps NaN and turns infinities into NaN."""
 
     def moments(xp, x, mask, axes):
         weight = xp.where(mask, xp.ones_like(x), 0.0)
@@ -50,7 +50,7 @@ def _multiplied(more, unbroadcast=False):
 
 
 def _no_nan(xp, x, mask, axes):
-    """As multiplied, with 0 for 0/0."""
+    """The same, with 0 for 0/0."""
     weight = xp.where(mask, xp.ones_like(x), 0.0)
     n = xp.sum(weight, axis=axes, keepdims=True)
     count = xp.where(n > 0, n, 1.0)
@@ -76,22 +76,22 @@ def _divided_by_all(xp, x, mask, axes):
 
 MASK_HYPOTHESES = (
     _mask("mask-ignored", "the mask is ignored", _ignored),
-    _mask("mask-inverted", "the mask is taken for its opposite", _inverted),
+    _mask("mask-inverted", "the mask is inverted", _inverted),
     _mask("mask-count-epsilon", "masked sums are divided by their count + 1e-7", _counted_with(1e-7)),
     _mask("mask-as-zeros", "masked values count as zeros", _as_zeros),
     _mask(
         "mask-multiplied-epsilon",
-        "masked values are multiplied by 0, which keeps their NaN, and sums are divided by their count + 1e-7",
+        "masked values are multiplied by 0, which keeps NaN, and masked sums are divided by their count + 1e-7",
         _multiplied(1e-7),
     ),
-    _mask("mask-multiplied", "masked values are multiplied by 0, which keeps their NaN", _no_nan),
+    _mask("mask-multiplied", "masked values are multiplied by 0, which keeps NaN", _no_nan),
     _mask(
         "mask-count-unbroadcast",
         "masked sums are divided by the count of True in the mask itself, before it is broadcast to x",
         _multiplied(1e-7, unbroadcast=True),
     ),
-    _mask("mask-mean-only", "the variance is taken over masked positions, too", _mean_only),
-    _mask("mask-unbiased", "under a mask the variance is divided by n-1", _unbiased),
+    _mask("mask-mean-only", "the variance includes masked positions", _mean_only),
+    _mask("mask-unbiased", "under a mask the variance has the divisor n-1, not n", _unbiased),
     _mask("mask-divided-by-all", "masked sums are divided by the count of all positions", _divided_by_all),
     Hypothesis(
         "mask-zeroes-output",
@@ -100,7 +100,7 @@ MASK_HYPOTHESES = (
     ),
     Hypothesis(
         "mask-passes-input",
-        "masked positions give x as it was",
+        "masked positions return x unchanged",
         replace(KERAS, masked_output=lambda xp, y, x, mask: xp.where(mask, y, x)),
     ),
 )

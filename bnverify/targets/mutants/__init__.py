@@ -1,7 +1,7 @@
-"""Mutants: real Keras layers with one seeded fault each, and equivalent ones without. They test the verifier itself.
+"""Mutants: real Keras layers with one planted fault each, and equivalent layers without a fault. They test bnverify itself.
 
-Imported only where Keras is: a layer per hypothesis of `reference.hypotheses`, and layers whose fault no formula has:
-precision, weights, arguments, leaks. An equivalent mutant computes the same by legitimate other arithmetic and must pass.
+One layer per hypothesis of `reference.hypotheses`, and layers with faults that no formula has: precision, weights, arguments,
+leaks. An equivalent layer computes the same with other correct arithmetic and must pass. Importing this imports Keras.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def with_defaults(**defaults: Any) -> type:
 
 
 def with_argument(name: str, change: Callable[[float], float]) -> type:
-    """A layer class that computes with a changed argument and reports the one that it was given."""
+    """A layer class that computes with a changed argument but reports the given one."""
 
     def call(self: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         given = getattr(self, name)
@@ -129,8 +129,8 @@ OF_KERAS = (
     "outer-training-wins",
     "frozen-at-once",
     "settled-by-fit",
-    "frozen-for-good",  # which `keeps-frozen` is
-)  # what Keras itself does cannot be planted in it
+    "frozen-for-good",  # the same fault as `keeps-frozen`
+)  # Keras itself does this, so it cannot be planted
 
 
 def gradient_layer(of_x: float, of_gamma: float) -> type:
@@ -150,10 +150,10 @@ MUTANTS: tuple[Mutant, ...] = (
         for kind in [GradientLayer if h.backward else FormulaLayer]
         if h.key not in OF_KERAS
     ),
-    Mutant("gamma-1e-6", "the scale is off by a factor 1 + 1e-6", "subtle", formula_layer(output=_relative(1e-6))),
-    Mutant("epsilon-1e-4", "epsilon is off by a factor 1 + 1e-4", "subtle", with_argument("epsilon", lambda e: e * 1.0001)),
+    Mutant("gamma-1e-6", "the scale is multiplied by 1 + 1e-6", "subtle", formula_layer(output=_relative(1e-6))),
+    Mutant("epsilon-1e-4", "epsilon is multiplied by 1 + 1e-4", "subtle", with_argument("epsilon", lambda e: e * 1.0001)),
     Mutant("epsilon-half", "epsilon is rounded to float16", "subtle", with_argument("epsilon", _half)),
-    Mutant("momentum-1e-5", "momentum is off by a factor 1 - 1e-5", "subtle", with_argument("momentum", lambda m: m * 0.99999)),
+    Mutant("momentum-1e-5", "momentum is multiplied by 1 - 1e-5", "subtle", with_argument("momentum", lambda m: m * 0.99999)),
     Mutant("momentum-half", "momentum is rounded to float16", "subtle", with_argument("momentum", _half)),
     Mutant("one-pass", "the variance is E[x²]−E[x]²", "stability", formula_layer(moments=_one_pass(False))),
     Mutant("one-pass-clamped", "the variance is max(E[x²]−E[x]², 0)", "stability", formula_layer(moments=_one_pass(True))),
@@ -180,46 +180,51 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("renamed-weights", "gamma is called scale", "weights", RenamedWeights),
     Mutant("trainable-statistics", "the moving statistics are trainable", "weights", TrainableStatistics),
     Mutant("fixed-gamma", "gamma is not trainable", "weights", FixedGamma),
-    Mutant("extra-weight", "there is a weight that Keras' layer does not have", "weights", ExtraWeight),
+    Mutant("extra-weight", "the layer has a weight that Keras' layer does not have", "weights", ExtraWeight),
     Mutant("always-beta", "center=False is ignored", "weights", AlwaysBeta),
     Mutant("swapped-weights", "beta is listed before gamma", "weights", SwappedWeights),
     Mutant("zero-variance", "moving_variance starts at 0", "arguments", with_defaults(moving_variance_initializer="zeros")),
     Mutant("default-momentum", "momentum is 0.9 by default", "arguments", with_defaults(momentum=0.9)),
     Mutant("default-epsilon", "epsilon is 1e-5 by default", "arguments", with_defaults(epsilon=1e-5)),
     Mutant("default-axis", "axis is 1 by default", "arguments", with_defaults(axis=1)),
-    Mutant("images-axis", "axis=1 is taken for the last axis", "axis", WrongAxisForImages),
+    Mutant("images-axis", "axis=1 is read as the last axis", "axis", WrongAxisForImages),
     Mutant("negative-axis", "negative axes below -1 are off by one", "axis", NegativeAxisOffByOne),
-    Mutant("gradient-1e-4", "dL/dx is off by a factor 1 + 1e-4", "subtle", gradient_layer(1.0001, 1.0)),
-    Mutant("gradient-gamma-1e-4", "dL/dgamma is off by a factor 1 + 1e-4", "subtle", gradient_layer(1.0, 1.0001)),
+    Mutant("gradient-1e-4", "dL/dx is multiplied by 1 + 1e-4", "subtle", gradient_layer(1.0001, 1.0)),
+    Mutant("gradient-gamma-1e-4", "dL/dgamma is multiplied by 1 + 1e-4", "subtle", gradient_layer(1.0, 1.0001)),
     Mutant("gradient-bfloat16", "gradients are rounded to bfloat16", "precision", RoundedGradient),
     Mutant("no-gradient", "nothing flows back", "gradient", WithoutGradient),
-    Mutant("renorm-updated", "renorm corrects by the statistics after this batch", "renorm", UpdatedRenorm),
+    Mutant("renorm-updated", "renorm corrects with the statistics after this batch", "renorm", UpdatedRenorm),
     Mutant("renorm-flows", "gradients flow through r and d of renorm", "renorm", FlowingRenorm),
-    Mutant("renorm-momentum-0.99", "renorm_momentum is 0.99 always", "renorm", OtherRenormMomentum),
+    Mutant("renorm-momentum-0.99", "renorm_momentum is always 0.99", "renorm", OtherRenormMomentum),
     Mutant("masked-inference", "under a mask inference normalizes with the batch", "mask", MaskedInference),
-    Mutant("mask-of-first", "the first sample's mask is taken for all", "mask", MaskOfFirstSample),
+    Mutant("mask-of-first", "the first sample's mask is used for all samples", "mask", MaskOfFirstSample),
     Mutant("no-regularizer", "regularizers are ignored", "weights", WithoutRegularizer),
     Mutant("swapped-regularizers", "gamma has beta's regularizer", "weights", SwappedRegularizers),
-    Mutant("penalized-frozen", "the losses of regularizers stay when the layer is frozen", "weights", PenalizedFrozen),
+    Mutant("penalized-frozen", "the losses of regularizers remain when the layer is frozen", "weights", PenalizedFrozen),
     Mutant("penalized-no-more", "a layer that was frozen once has no losses", "weights", PenalizedNoMore),
     Mutant("no-constraint", "constraints are ignored", "weights", WithoutConstraint),
     Mutant(
         "clamped-variance",
-        "a negative moving variance is taken as 0",
+        "a negative moving variance is replaced by 0",
         "edges",
         formula_layer(inverse_deviation=lambda xp, v, e: 1 / xp.sqrt(xp.maximum(v, 0.0) + e)),
     ),
-    Mutant("drifts", "the moving mean creeps up by 1e-6 in every training call", "edges", Drifting),
+    Mutant("drifts", "the moving mean grows by the factor 1 + 1e-6 in every training call", "edges", Drifting),
     Mutant("mixed-channels", "a thousandth of the first channel leaks into the others", "leak", MixedChannels),
-    Mutant("keeps-frozen", "unfreezing does not bring training back", "modes", KeepsFrozen),
-    Mutant("moves-beta", "a training call nudges beta by 1e-6", "modes", MovesBeta),
-    Mutant("first-step-only", "the moving statistics move once and never again", "modes", FirstStepOnly),
+    Mutant("keeps-frozen", "the layer stays in inference mode after unfreezing", "modes", KeepsFrozen),
+    Mutant("moves-beta", "a training call adds 1e-6 to beta", "modes", MovesBeta),
+    Mutant("first-step-only", "the moving statistics are updated only once", "modes", FirstStepOnly),
     *mode_layers.MODE_MUTANTS,
     *replica_layers.REPLICA_MUTANTS,
     *(Mutant(*mutant) for mutant in MISUSE_MUTANTS),
-    Mutant("no-update-behind", "behind another layer of its class the statistics do not move", "networks", DropsUpdateBehind),
-    Mutant("shared-statistics", "it overwrites the statistics of the layer before it", "networks", SharesStatistics),
-    Mutant("latest-arguments", "momentum and epsilon are those of the layer made last", "networks", LatestArguments),
+    Mutant(
+        "no-update-behind",
+        "the moving statistics are not updated if another layer of the class comes before",
+        "networks",
+        DropsUpdateBehind,
+    ),
+    Mutant("shared-statistics", "the layer overwrites the statistics of the layer before it", "networks", SharesStatistics),
+    Mutant("latest-arguments", "momentum and epsilon are those of the layer that was made last", "networks", LatestArguments),
     *(Mutant(key, fault, "files", layer) for key, fault, layer in FILE_FAULTS),
 )
 
@@ -230,7 +235,7 @@ def _folded(xp: Any, x: Any, mean: Any, inverse: Any, gamma: Any, beta: Any) -> 
 
 
 def _one_after_another(xp: Any, x: Any, axes: Any) -> Any:
-    """Sums in one running total per channel; in a compiled step, where there are no numbers yet, as Keras does."""
+    """Sums as one running total per channel; in a compiled step, which has no numbers yet, sums as in Keras."""
     if not hasattr(x, "numpy"):
         return KERAS.moments(xp, x, axes)
     kept = next(i for i in range(len(x.shape)) if i not in axes)
@@ -240,7 +245,7 @@ def _one_after_another(xp: Any, x: Any, axes: Any) -> Any:
     mean = np.cumsum(rows, axis=0, dtype=rows.dtype)[-1] / rows.dtype.type(len(rows))
     squares = np.cumsum((rows - mean) ** 2, axis=0, dtype=rows.dtype)[-1] / rows.dtype.type(len(rows))
     values = (ops.reshape(ops.convert_to_tensor(v), shape) for v in (mean, squares))
-    return tuple(  # the values summed here, with the gradients of Keras' own
+    return tuple(  # the values summed here, with the gradients of Keras' sum
         ops.stop_gradient(value) + (own - ops.stop_gradient(own))
         for value, own in zip(values, KERAS.moments(xp, x, axes), strict=True)
     )

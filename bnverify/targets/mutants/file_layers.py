@@ -1,4 +1,4 @@
-"""Keras layers that compute as they should until they are saved and loaded: faults of configurations, weights, files."""
+"""Keras layers that are right until they are saved and loaded: faults of configurations, weights and files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bnverify.targets.mutants.formula_layers import KerasLayer
 
 
 class ForgetsMomentum(KerasLayer):
-    """get_config() of a layer that has trained says the default momentum."""
+    """get_config() of a trained layer has the default momentum."""
 
     trained = False
 
@@ -24,7 +24,7 @@ class ForgetsMomentum(KerasLayer):
 
 
 class RoundsEpsilon(KerasLayer):
-    """from_config() makes epsilon half as large again."""
+    """from_config() multiplies epsilon by 1.5."""
 
     @classmethod
     def from_config(cls, config: Any) -> Any:
@@ -56,7 +56,7 @@ class ForgetsAxis(KerasLayer):
 
 
 class SavesInAnotherOrder(KerasLayer):
-    """The statistics are written to .keras and .weights.h5 in one order and read in the other."""
+    """.keras and .weights.h5 files get the statistics in one order and are read in another."""
 
     def save_own_variables(self, store: Any) -> None:
         for index, variable in enumerate(sorted(self._trainable_variables + self._non_trainable_variables, key=_name)):
@@ -68,7 +68,7 @@ def _name(variable: Any) -> str:
 
 
 class LosesVariance(KerasLayer):
-    """The moving variance is not saved: what is loaded starts at 1."""
+    """The moving variance is not saved, so a loaded one is 1."""
 
     def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(store)
@@ -76,7 +76,7 @@ class LosesVariance(KerasLayer):
 
 
 class LoadsFrozen(KerasLayer):
-    """A layer that weights were loaded into trains no more."""
+    """A layer does not train after weights were loaded into it."""
 
     loaded = False
 
@@ -89,14 +89,14 @@ class LoadsFrozen(KerasLayer):
 
 
 class ForgetsFreezing(KerasLayer):
-    """get_config() says that the layer is trainable, frozen or not."""
+    """get_config() has trainable=True even if the layer is frozen."""
 
     def get_config(self) -> Any:
         return {**super().get_config(), "trainable": True}
 
 
 class CopiesMean(KerasLayer):
-    """A layer from a configuration starts with the moving mean of the one that it is a copy of, rounded."""
+    """A layer made from a configuration starts with the rounded moving mean of the layer that wrote it."""
 
     def get_config(self) -> Any:
         own = {"mean": ops.convert_to_numpy(self.moving_mean).tolist()} if self.built else {}
@@ -121,15 +121,15 @@ class HalvesWeights(KerasLayer):
 
 
 FAULTS = (
-    ("file-momentum", "get_config() of a layer that has trained says the default momentum", ForgetsMomentum),
-    ("file-epsilon", "from_config() makes epsilon half as large again", RoundsEpsilon),
+    ("file-momentum", "get_config() of a trained layer has the default momentum", ForgetsMomentum),
+    ("file-epsilon", "from_config() multiplies epsilon by 1.5", RoundsEpsilon),
     ("file-center", "from_config() drops center", ForgetsCenter),
     ("file-renorm", "from_config() drops renorm", ForgetsRenorm),
     ("file-axis", "from_config() drops axis", ForgetsAxis),
     ("file-order", "weights are written in another order than they are read in", SavesInAnotherOrder),
     ("file-variance", "the moving variance is reset when weights are loaded", LosesVariance),
-    ("file-frozen", "a layer that weights were loaded into trains no more", LoadsFrozen),
-    ("file-freezing", "get_config() forgets that the layer is frozen", ForgetsFreezing),
-    ("file-copy", "a layer from a configuration starts with the moving mean of the old one", CopiesMean),
+    ("file-frozen", "a layer does not train after weights were loaded into it", LoadsFrozen),
+    ("file-freezing", "get_config() has trainable=True even if the layer is frozen", ForgetsFreezing),
+    ("file-copy", "a layer made from a configuration starts with the old layer's moving mean", CopiesMean),
     ("file-half", "weights are written in half precision", HalvesWeights),
 )

@@ -1,4 +1,4 @@
-"""Keras layers that compute in a narrower format than they promise."""
+"""Keras layers that compute in a narrower format than promised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bnverify.targets.mutants.formula_layers import FormulaLayer
 
 
 def rounded_to(x: Any, dtype: str) -> Any:
-    """x as it comes back from a narrower dtype."""
+    """x after a cast to a narrower dtype and back."""
     return ops.cast(ops.cast(x, dtype), x.dtype)
 
 
@@ -29,14 +29,14 @@ class InComputeDtype(FormulaLayer):
 
 
 class InSingle(FormulaLayer):
-    """float32 under a float64 policy, too."""
+    """float32 even under a float64 policy."""
 
     def enter(self, inputs: Any) -> Any:
         return ops.cast(inputs, "float32")
 
 
 class InTenBits(FormulaLayer):
-    """Inputs rounded to TF32's 11 bits of significand before the arithmetic."""
+    """Inputs are rounded to TF32's 11 bits of significand."""
 
     def enter(self, inputs: Any) -> Any:
         x = super().enter(inputs)

@@ -1,6 +1,6 @@
 """Keras layers made from formulas: `FormulaLayer` computes its output with them, `GradientLayer` its gradients.
 
-Imported only where Keras is. They turn the hypotheses of the reference into mutants.
+They turn the hypotheses of the reference into mutants. Importing this imports Keras.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ KerasLayer = keras.layers.BatchNormalization
 
 
 def of_all_replicas(x: Any) -> Any:
-    """The batch of all replicas, where there are several."""
+    """The batch of all replicas, if there are several."""
     tf = importlib.import_module("tensorflow")
     here = tf.distribute.get_replica_context()
     return x if here is None or here.num_replicas_in_sync == 1 else here.all_gather(x, axis=0)
 
 
 class FormulaLayer(KerasLayer):
-    """Keras' layer with its call written with `formulas`, in the precision that Keras computes in."""
+    """Keras' layer with a call that uses `formulas`, in the precision of Keras."""
 
     formulas: Formulas = KERAS
 
@@ -39,7 +39,7 @@ class FormulaLayer(KerasLayer):
         old = {w.name: ops.reshape(ops.cast(w, x.dtype), shape) for w in self.weights}
         if mask is not None:
             if len(mask.shape) != len(x.shape) - 1:
-                raise ValueError(f"a mask of shape {tuple(mask.shape)} for inputs of shape {tuple(x.shape)}: not one axis less")
+                raise ValueError(f"a mask of shape {tuple(mask.shape)} for inputs of shape {tuple(x.shape)}")
             mask = ops.cast(ops.expand_dims(mask, -1), "bool")
         mean, variance = old["moving_mean"], old["moving_variance"]
         gamma, beta = old.get("gamma", ops.ones(shape, x.dtype)), old.get("beta", ops.zeros(shape, x.dtype))
@@ -71,7 +71,7 @@ class FormulaLayer(KerasLayer):
         return ops.cast(y if mask is None else f.masked_output(ops, y, x, mask), self.compute_dtype)
 
     def moved(self, old: Any, mean: Any, variance: Any, n: Any) -> dict[str, Any]:
-        """The statistics after a training call."""
+        """The moving statistics after a training call."""
         f, momentum, epsilon = self.formulas, self.momentum, self.epsilon
         new = {"moving_mean": f.moving_mean(ops, old["moving_mean"], mean, momentum)}
         if not self.renorm:
@@ -86,12 +86,12 @@ class FormulaLayer(KerasLayer):
         return new
 
     def enter(self, inputs: Any) -> Any:
-        """The inputs in the dtype that the arithmetic is done in."""
+        """The inputs in the dtype of the arithmetic."""
         return ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
 
 
 class GradientLayer(KerasLayer):
-    """Keras' layer whose output is right and whose gradients are those of `formulas`; frozen layers and masks as in Keras."""
+    """Keras' layer with the right output and the gradients of `formulas`. Freezing and masks work as in Keras."""
 
     formulas: Formulas = KERAS
 

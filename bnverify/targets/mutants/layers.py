@@ -1,4 +1,4 @@
-"""Keras layers whose fault no formula has: precision, form, weights, axes, modes, masks, renorm, gradients."""
+"""Keras layers with faults that no formula has: precision, form, weights, axes, modes, masks, renorm, gradients."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FixedGamma(KerasLayer):
 
 
 class ExtraWeight(KerasLayer):
-    """A counter of batches beside Keras' weights, as PyTorch has."""
+    """A counter of batches beside Keras' weights, like PyTorch's."""
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
@@ -87,7 +87,7 @@ class SwappedWeights(KerasLayer):
 
 
 class WrongAxisForImages(KerasLayer):
-    """axis=1 is taken for the last axis."""
+    """axis=1 is read as the last axis."""
 
     def build(self, input_shape: Any) -> None:
         if self.axis == 1:
@@ -105,7 +105,7 @@ class NegativeAxisOffByOne(KerasLayer):
 
 
 class KeepsFrozen(KerasLayer):
-    """Once frozen, a layer stays in inference mode."""
+    """A frozen layer stays in inference mode after unfreezing."""
 
     was_frozen = False
 
@@ -115,7 +115,7 @@ class KeepsFrozen(KerasLayer):
 
 
 class MovesBeta(KerasLayer):
-    """A training call nudges beta."""
+    """A training call changes beta slightly."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         y = super().call(inputs, training=training, mask=mask)
@@ -125,7 +125,7 @@ class MovesBeta(KerasLayer):
 
 
 class FirstStepOnly(KerasLayer):
-    """The moving statistics move in the first training call alone."""
+    """The moving statistics are updated in the first training call only."""
 
     moved = False
 
@@ -141,7 +141,7 @@ class FirstStepOnly(KerasLayer):
 
 
 class UpdatedRenorm(FormulaLayer):
-    """renorm corrects by the statistics after this batch, not before."""
+    """renorm corrects with the statistics after this batch, not before."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self.renorm and training and self.trainable:
@@ -168,7 +168,7 @@ class FlowingRenorm(KerasLayer):
 
 
 class OtherRenormMomentum(KerasLayer):
-    """renorm_momentum is 0.99, whatever the argument says."""
+    """renorm_momentum is always 0.99; the argument is ignored."""
 
     def _update_renorm_statistics(self, mean: Any, variance: Any) -> None:
         given, self.renorm_momentum = self.renorm_momentum, 0.99
@@ -190,7 +190,7 @@ class MaskedInference(KerasLayer):
 
 
 class MaskOfFirstSample(KerasLayer):
-    """The first sample's mask is taken for all."""
+    """The first sample's mask is used for all samples."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if mask is not None:
@@ -206,7 +206,7 @@ class WithoutRegularizer(KerasLayer):
 
 
 class PenalizedFrozen(KerasLayer):
-    """The losses of regularizers stay when the layer is frozen, as in Keras 2."""
+    """The losses of regularizers remain when the layer is frozen, as in Keras 2."""
 
     @property
     def losses(self) -> Any:
@@ -215,7 +215,7 @@ class PenalizedFrozen(KerasLayer):
 
 
 class PenalizedNoMore(KerasLayer):
-    """A layer that was frozen once has no losses any more."""
+    """A layer that was frozen once has no losses after that."""
 
     thawed = False
 
@@ -229,7 +229,7 @@ class PenalizedNoMore(KerasLayer):
 
 
 class SwappedRegularizers(KerasLayer):
-    """gamma has beta's regularizer, and the other way round."""
+    """gamma has beta's regularizer, and beta has gamma's."""
 
     def build(self, input_shape: Any) -> None:
         own = self.gamma_regularizer, self.beta_regularizer
@@ -246,7 +246,7 @@ class WithoutConstraint(KerasLayer):
 
 
 class WithoutGradient(KerasLayer):
-    """Nothing flows back."""
+    """No gradient passes the layer."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return ops.stop_gradient(super().call(inputs, training=training, mask=mask))
@@ -259,7 +259,7 @@ class RoundedGradient(GradientLayer):
 
 
 class Drifting(KerasLayer):
-    """The moving mean creeps up by 1e-6 of itself in every training call."""
+    """The moving mean grows by the factor 1 + 1e-6 in every training call."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         y = super().call(inputs, training=training, mask=mask)

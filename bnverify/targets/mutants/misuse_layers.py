@@ -1,4 +1,4 @@
-"""Keras layers that answer a mistake wrongly: not at all, by another exception, or with an unclear message."""
+"""Keras layers that respond to a mistake wrongly: not at all, with the wrong exception, or with an unclear message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bnverify.targets.mutants.formula_layers import KerasLayer
 
 
 class AnyClipping(KerasLayer):
-    """Unknown keys of renorm_clipping are passed over."""
+    """Unknown keys of renorm_clipping are ignored."""
 
     def __init__(self, renorm_clipping: Any = None, **kwargs: Any) -> None:
         known = {name: value for name, value in (renorm_clipping or {}).items() if name in ("rmax", "rmin", "dmax")}
@@ -30,7 +30,7 @@ class ClippingKeyError(KerasLayer):
 
 
 class AnyChannels(KerasLayer):
-    """An input with other channels than the layer was built for is not noticed: one channel broadcasts."""
+    """An input with another number of channels than the layer was built for is accepted: one channel broadcasts."""
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
@@ -43,7 +43,7 @@ class AnyChannels(KerasLayer):
 
 
 class AnyRank(KerasLayer):
-    """An input of another rank than the layer was built for is not noticed."""
+    """An input of another rank than the layer was built for is accepted."""
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
@@ -56,7 +56,7 @@ class AnyRank(KerasLayer):
 
 
 class UnfilledMask(KerasLayer):
-    """The message about a mask of the wrong rank has forgotten its f."""
+    """The message about a mask of the wrong rank lacks the f of its f-string."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if mask is not None and len(mask.shape) != len(inputs.shape) - 1:
@@ -65,7 +65,7 @@ class UnfilledMask(KerasLayer):
 
 
 class ReshapedMask(KerasLayer):
-    """A mask of too few axes is taken all the same: for every position along the missing ones."""
+    """A mask with too few axes is accepted and used for every position along the missing axes."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if mask is not None and len(mask.shape) < len(inputs.shape) - 1:
@@ -74,7 +74,7 @@ class ReshapedMask(KerasLayer):
 
 
 class AnyKeyword(KerasLayer):
-    """Arguments that there are not are passed over."""
+    """Unknown arguments are ignored."""
 
     def __init__(self, momentum: float = 0.99, **kwargs: Any) -> None:
         kwargs.pop("momentun", None)
@@ -82,7 +82,7 @@ class AnyKeyword(KerasLayer):
 
 
 class MuteInitializer(KerasLayer):
-    """An unknown initializer is refused without a word of which it was."""
+    """The message about an unknown initializer does not name it."""
 
     def __init__(self, **kwargs: Any) -> None:
         try:
@@ -94,12 +94,12 @@ class MuteInitializer(KerasLayer):
 
 
 MISUSE_MUTANTS: tuple[tuple[str, str, str, type], ...] = (
-    ("any-clipping", "unknown keys of renorm_clipping are passed over", "misuse", AnyClipping),
+    ("any-clipping", "unknown keys of renorm_clipping are ignored", "misuse", AnyClipping),
     ("clipping-key-error", "unknown keys of renorm_clipping raise KeyError", "misuse", ClippingKeyError),
-    ("any-channels", "inputs with one channel are taken whatever the layer was built for", "misuse", AnyChannels),
-    ("any-rank", "inputs of any rank are taken whatever the layer was built for", "misuse", AnyRank),
-    ("unfilled-mask", "the message about a mask's rank has braces that are not filled in", "misuse", UnfilledMask),
-    ("reshaped-mask", "a mask of too few axes is reshaped", "misuse", ReshapedMask),
-    ("any-keyword", "an unknown argument is passed over", "misuse", AnyKeyword),
-    ("mute-initializer", "an unknown initializer is refused without its name", "misuse", MuteInitializer),
+    ("any-channels", "inputs with one channel are accepted even if the layer was built for more", "misuse", AnyChannels),
+    ("any-rank", "inputs of any rank are accepted, even of another rank than the layer was built for", "misuse", AnyRank),
+    ("unfilled-mask", "the message about a mask's rank has placeholders that are not filled in", "misuse", UnfilledMask),
+    ("reshaped-mask", "a mask with too few axes is accepted", "misuse", ReshapedMask),
+    ("any-keyword", "an unknown argument is ignored", "misuse", AnyKeyword),
+    ("mute-initializer", "the message about an unknown initializer does not name it", "misuse", MuteInitializer),
 )

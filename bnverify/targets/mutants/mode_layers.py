@@ -1,4 +1,4 @@
-"""Keras layers whose fault shows in some way of running alone: in graphs, in models, unbuilt, by position."""
+"""Keras layers whose fault shows in some modes only: in graphs, in models, unbuilt, by position."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def statistics(layer: Any) -> tuple[Any, Any]:
 
 
 def without_updates(layer: Any, call: Any) -> Any:
-    """What a call gives, the moving statistics being put back."""
+    """What a call returns; the moving statistics are put back."""
     kept = [ops.copy(w.value) for w in statistics(layer)]
     y = call()
     for weight, value in zip(statistics(layer), kept, strict=True):
@@ -28,14 +28,14 @@ def without_updates(layer: Any, call: Any) -> Any:
 
 
 class WithoutContext(KerasLayer):
-    """Only an explicit `training` counts, not the one that a model was called with."""
+    """Only an explicit `training` counts; the `training` of a model is ignored."""
 
     def __call__(self, inputs: Any, training: bool | None = None, **kwargs: Any) -> Any:
         return super().__call__(inputs, training=bool(training), **kwargs)
 
 
 class UpdatesAtOnce(KerasLayer):
-    """The moving statistics move in eager calls alone."""
+    """The moving statistics are updated in eager calls only."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         run = super().call
@@ -63,7 +63,7 @@ class TrainsInGraphs(KerasLayer):
 
 
 class StatelessForgets(KerasLayer):
-    """Inside stateless_call the moving statistics do not move."""
+    """Inside stateless_call the moving statistics are not updated."""
 
     def stateless_call(self, own: Any, others: Any, *args: Any, **kwargs: Any) -> Any:
         y, _ = super().stateless_call(own, others, *args, **kwargs)
@@ -78,7 +78,7 @@ class IgnoresConstructor(KerasLayer):
 
 
 class FrozenWhenBuilt(KerasLayer):
-    """A layer that was frozen when it was built infers for good."""
+    """A layer that is frozen when it is built stays in inference mode."""
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
@@ -99,7 +99,7 @@ class StaticSizes(FormulaLayer):
 
 
 class ExplicitMask(KerasLayer):
-    """A mask counts only where it is handed over, not where an earlier layer made it."""
+    """A mask is used only if it is passed to the call, not if an earlier layer made it."""
 
     handed = False
 
@@ -121,7 +121,7 @@ class SharedSeed(KerasLayer):
 
 
 class SeedOfTheClass(KerasLayer):
-    """Every layer draws the numbers that the first one drew."""
+    """Every layer draws the same numbers as the first one."""
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         if isinstance(kwargs["initializer"], keras.initializers.RandomNormal):
@@ -131,7 +131,7 @@ class SeedOfTheClass(KerasLayer):
 
 
 class IgnoresInitializers(KerasLayer):
-    """gamma starts from 1, whatever gamma_initializer says."""
+    """gamma starts at 1; gamma_initializer is ignored."""
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         return super().add_weight(
@@ -157,7 +157,7 @@ class Noise(KerasLayer):
 
 
 class FirstOfTwo(KerasLayer):
-    """A layer that has two inputs moves its statistics for the first alone."""
+    """A layer with two inputs updates its statistics with the first only."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         run = super().call
@@ -170,18 +170,18 @@ class FirstOfTwo(KerasLayer):
 
 MODE_MUTANTS = (
     Mutant("without-context", "`training` of the model is not passed on", "modes", WithoutContext),
-    Mutant("updates-at-once", "the moving statistics move in eager calls alone", "modes", UpdatesAtOnce),
+    Mutant("updates-at-once", "the moving statistics are updated in eager calls only", "modes", UpdatesAtOnce),
     Mutant("half-in-graphs", "in graphs y passes through bfloat16", "modes", HalfInGraphs),
     Mutant("trains-in-graphs", "in graphs inference normalizes with the batch", "modes", TrainsInGraphs),
-    Mutant("stateless-forgets", "stateless_call returns the moving statistics unmoved", "modes", StatelessForgets),
+    Mutant("stateless-forgets", "stateless_call returns moving statistics without an update", "modes", StatelessForgets),
     Mutant("ignores-constructor", "trainable=False in the constructor is ignored", "modes", IgnoresConstructor),
-    Mutant("frozen-when-built", "a layer frozen when it was built infers for good", "modes", FrozenWhenBuilt),
-    Mutant("static-sizes", "where sizes are not known beforehand the sums are off", "modes", StaticSizes),
+    Mutant("frozen-when-built", "a layer that is frozen when it is built stays in inference mode", "modes", FrozenWhenBuilt),
+    Mutant("static-sizes", "sums are wrong if sizes are unknown when the layer is built", "modes", StaticSizes),
     Mutant("explicit-mask", "masks made by an earlier layer are ignored", "modes", ExplicitMask),
     Mutant("shared-seed", "gamma and beta start from the same random numbers", "weights", SharedSeed),
     Mutant("seed-of-the-class", "every layer starts from the same random numbers", "weights", SeedOfTheClass),
     Mutant("ignores-initializer", "gamma_initializer is ignored", "weights", IgnoresInitializers),
     Mutant("other-order", "the constructor takes epsilon before momentum", "arguments", OtherOrder),
     Mutant("noise", "the last bit of y depends on the calls before", "determinism", Noise),
-    Mutant("first-of-two", "a layer with two inputs moves for the first alone", "modes", FirstOfTwo),
+    Mutant("first-of-two", "a layer with two inputs updates its statistics with the first only", "modes", FirstOfTwo),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mutant:
-    """A key, what is wrong in words, the group of faults, and the layer class."""
+    """A key, the fault as text, the group of faults, and the layer class."""
 
     key: str
     fault: str

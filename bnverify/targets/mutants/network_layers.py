@@ -1,4 +1,4 @@
-"""Layers that are right by themselves and wrong in a network, beside other layers of their class."""
+"""Layers that are right on their own and wrong in a network with other layers of their class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bnverify.targets.mutants.formula_layers import KerasLayer
 
 
 def upstream(tensor: Any, kind: type) -> Any:
-    """The nearest layer of a class among those that a symbolic tensor comes from, or None."""
+    """The nearest layer of a class before a symbolic tensor, or None."""
     seen, waiting = set(), [tensor]
     while waiting:
         operation = waiting.pop(0)._keras_history.operation
@@ -26,9 +26,9 @@ def upstream(tensor: Any, kind: type) -> Any:
 
 
 class Behind(KerasLayer):
-    """Knows which other layer of its class it stands behind, if any."""
+    """Knows which other layer of its class comes before it, if any."""
 
-    before: Any = None  # a weak reference, which Keras does not take for a layer inside this one
+    before: Any = None  # a weak reference, because Keras would track the layer as a part of this one
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(inputs, keras.KerasTensor):
@@ -42,7 +42,7 @@ class Behind(KerasLayer):
 
 
 class DropsUpdateBehind(Behind):
-    """Its moving statistics stay as they are when its input comes from another one of its class."""
+    """The moving statistics are not updated if the input comes from another layer of the class."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self.other is None:
@@ -55,7 +55,7 @@ class DropsUpdateBehind(Behind):
 
 
 class SharesStatistics(Behind):
-    """What it learns of its input goes into the statistics of the layer before it, too."""
+    """The update also goes into the statistics of the layer before it."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         y = super().call(inputs, training=training, mask=mask)
@@ -67,7 +67,7 @@ class SharesStatistics(Behind):
 
 
 class LatestArguments(KerasLayer):
-    """Computes with momentum and epsilon of the layer that was made last: they are kept in the class."""
+    """Computes with momentum and epsilon of the layer that was made last, because the class stores them."""
 
     latest: tuple[float, float] = (0.99, 1e-3)
 

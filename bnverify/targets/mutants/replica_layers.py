@@ -1,4 +1,4 @@
-"""Keras layers with faults that show only over several replicas."""
+"""Keras layers whose faults show only with several replicas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bnverify.targets.mutants.mutant import Mutant
 
 
 def context() -> Any:
-    """The replica that a call runs on, or None where there is only one."""
+    """The replica of a call, or None if there is only one."""
     here = tf.distribute.get_replica_context()
     return here if here is not None and here.num_replicas_in_sync > 1 else None
 
@@ -30,21 +30,21 @@ def replica_count() -> int:
 
 
 class NeverSynchronized(KerasLayer):
-    """synchronized=True is taken, and not done."""
+    """synchronized=True is accepted and ignored."""
 
     def _moments(self, inputs: Any, mask: Any) -> Any:
         return ops.moments(inputs, axes=self._reduction_axes) if mask is None else super()._moments(inputs, mask)
 
 
 class AlwaysSynchronized(KerasLayer):
-    """synchronized=False is done as True."""
+    """synchronized=False is treated as True."""
 
     def _moments(self, inputs: Any, mask: Any) -> Any:
         return ops.moments(inputs, self._reduction_axes, synchronized=True) if mask is None else super()._moments(inputs, mask)
 
 
 class MeanOfMeans(KerasLayer):
-    """Means and mean squares of the replicas are averaged, however many values each has."""
+    """Means and mean squares of the replicas are averaged without weights, even if shards have different sizes."""
 
     def _moments(self, inputs: Any, mask: Any) -> Any:
         if mask is not None or not self.synchronized:
@@ -66,7 +66,7 @@ class WithoutSpread(KerasLayer):
 
 
 class FirstReplicaOnly(KerasLayer):
-    """The statistics of the first replica move, those of the others do not."""
+    """Only the first replica updates its statistics."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         before = [ops.copy(w.value) for w in (self.moving_mean, self.moving_variance)]
@@ -79,7 +79,7 @@ class FirstReplicaOnly(KerasLayer):
 
 
 class SummedOver(KerasLayer):
-    """What a synchronized call adds to the moving statistics is added once for each replica."""
+    """The update of a synchronized call is added once per replica."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         moved = (self.moving_mean, self.moving_variance)
@@ -103,14 +103,14 @@ class OtherBeta(KerasLayer):
 
 
 class SumsOfReplicas(KerasLayer):
-    """get_weights() adds up what the replicas hold."""
+    """get_weights() returns the sum of the replicas' values."""
 
     def get_weights(self) -> Any:
         return [sum(v.numpy() for v in getattr(w.value, "values", [w.value])) for w in self.weights]
 
 
 class HalvesSaved(KerasLayer):
-    """Where there are replicas a file gets the mean of the first and the last, get_weights() the first."""
+    """With replicas, a file gets the mean of the first and the last, get_weights() the first."""
 
     def save_own_variables(self, store: Any) -> None:
         for index, w in enumerate(self.weights):
@@ -136,10 +136,10 @@ REPLICA_MUTANTS: tuple[Mutant, ...] = (
     Mutant("always-synchronized", "synchronized=False is ignored", "replicas", AlwaysSynchronized),
     Mutant("mean-of-means", "the means of unequal shards are averaged", "replicas", MeanOfMeans),
     Mutant("without-spread", "variances are averaged over replicas without the spread of the means", "replicas", WithoutSpread),
-    Mutant("first-replica-only", "the statistics move on the first replica alone", "replicas", FirstReplicaOnly),
+    Mutant("first-replica-only", "the statistics are updated on the first replica only", "replicas", FirstReplicaOnly),
     Mutant("summed-over-replicas", "moving statistics are summed over replicas", "replicas", SummedOver),
     Mutant("other-beta", "beta drifts by 1e-6 on every replica but the first", "replicas", OtherBeta),
-    Mutant("sums-of-replicas", "get_weights() adds up the replicas", "replicas", SumsOfReplicas),
+    Mutant("sums-of-replicas", "get_weights() returns the sum of the replicas' values", "replicas", SumsOfReplicas),
     Mutant("other-file", "a file holds the mean of two replicas, get_weights() one of them", "replicas", HalvesSaved),
 )
 REPLICA_EQUIVALENT: tuple[Mutant, ...] = (

@@ -1,9 +1,9 @@
-"""The worker: builds a layer, makes the calls of a case, and records what came back. It judges nothing.
+"""The worker: builds a layer, makes the calls of a case, and records the results. It judges nothing.
 
 The worker needs only the standard library, NumPy and the framework under test. It runs on Python 3.6 and newer, with Keras 2.1
 and newer. It runs in this process (`observing.Worker`), or as a process of its own that is started by path (`python worker
-KERAS`). That process reads requests from standard input and writes answers to standard output, in the format of `wire`.
-KERAS is "keras", "tf_keras", "tf.keras", or the name of a function target (see `functions`).
+KERAS`). That process reads requests from standard input and writes answers to standard output, in the format of `wire`. KERAS
+is "keras", "tf_keras", "tf.keras", or the name of a function target (see `functions`).
 
 This docstring is the whole protocol. Arrays travel as arrays; bfloat16 arrays travel as float32. "or null" marks what may be
 null. "?" marks a field that may be missing; it then counts as null, false or empty.
@@ -50,7 +50,7 @@ Request:
     made?: true to get the weights of two new layers before any are set
     network?: text; the network to train instead of one layer (see `networks`), or null. `shape` is the shape of its batches
     momentum?: number; the layer's momentum during the request, for mode "existing", or null
-    start?: {"format": text, "bytes": uint8 array}; a file that takes the layer's place after building
+    start?: {"format": text, "bytes": uint8 array}; a file; the layer in it replaces the built layer
 
 Step that calls:
 
@@ -121,7 +121,7 @@ Inner call:
 Failure:
 
     stage: text; a stage as above, or "start" if nothing was tried
-    type: text; the exception's class. "NotHere" if this environment cannot do what was requested
+    type: text; the exception's class; "NotHere" if this environment cannot do what was requested
     text: text; the exception's message on one line
     kinds?: [texts]; the classes that the exception's class is derived from
 """

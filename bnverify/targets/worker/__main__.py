@@ -5,7 +5,7 @@ import sys
 
 
 def main():
-    """Prints of the framework go to standard error, not into the answers."""
+    """the framework may print; its text goes to standard error, because standard output carries the answers"""
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
@@ -28,7 +28,7 @@ def main():
 
 if __name__ == "__main__":
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[0] = os.path.dirname(here)  # the folder that holds this package, which may be nowhere on the path
+    sys.path[0] = os.path.dirname(here)  # the folder that holds this package; it may not be on the path
     from worker import observing, wire
 
     sys.path.pop(0)

@@ -1,6 +1,6 @@
 """Callers: each class makes, builds and calls a layer in one mode.
 
-`run` takes the next steps, as many as `together` says, and gives an answer for each.
+`run` takes the next `together` steps and gives an answer for each.
 """
 
 import importlib
@@ -16,7 +16,7 @@ class Caller(object):
     """The layer is called as it is."""
 
     late = False  # whether the layer is built by its first call
-    inner = ()  # the calls that were watched inside the steps
+    inner = ()  # the calls that were observed inside the steps
     own_class = False  # whether the model is of a custom class that cannot be loaded
     built_by_call = False  # whether the model is built by its first call
     makes_inputs = False  # whether the model makes the layer's inputs itself
@@ -80,7 +80,7 @@ class Caller(object):
         return x, given
 
     def mask(self, mask):
-        """A tensor, or what cannot be one as it is: how that is answered is the layer's own business."""
+        """The value as a tensor. A value that cannot be a tensor is passed as it is, because the layer must refuse it."""
         numbers = isinstance(mask, np.ndarray) and mask.dtype.kind in "biuf"
         return self.framework.mask(mask) if numbers else mask
 
@@ -99,7 +99,7 @@ class Caller(object):
 
 
 def laid(x, layout):
-    """The same values, laid out otherwise in memory."""
+    """The same values with another layout in memory."""
     if layout == "fortran":
         return np.asfortranarray(x)
     if layout == "strided":
@@ -130,7 +130,7 @@ class Positional(Caller):
     def make(self):
         kinds = [parameter.kind for parameter in inspect.signature(self.factory).parameters.values()]
         if not any(kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL) for kind in kinds):
-            raise NotHere("the layer's constructor takes keyword arguments alone")
+            raise NotHere("the layer's constructor takes keyword arguments only")
         given = self.arguments()
         names = [
             name
@@ -151,7 +151,7 @@ class Function(Caller):
     def __init__(self, *arguments):
         super(Function, self).__init__(*arguments)
         if self.framework.backend != "tensorflow":
-            raise NotHere("tf.function is TensorFlow's")
+            raise NotHere("tf.function needs TensorFlow")
         self.tensorflow = importlib.import_module("tensorflow")
         self.traced = {}
 
@@ -172,7 +172,7 @@ class CompiledFunction(Function):
 
 
 class Stateless(Caller):
-    """stateless_call; what it returns of the variables is assigned."""
+    """stateless_call; the variables get the values that it returns."""
 
     def wrap(self, function):
         return function
@@ -197,10 +197,10 @@ class CompiledStateless(Stateless):
 
 
 def compiled(framework, factory, request):
-    """XLA, as each backend has it."""
+    """XLA, by the means of each backend."""
     kinds = {"tensorflow": CompiledFunction, "jax": CompiledStateless}
     if framework.backend not in kinds:
-        raise NotHere("XLA compiles for TensorFlow and JAX")
+        raise NotHere("XLA compiles calls on TensorFlow and JAX only")
     return kinds[framework.backend](framework, factory, request)
 
 

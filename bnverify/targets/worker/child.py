@@ -1,4 +1,4 @@
-"""A worker of the worker's own: the same framework in another process, under other environment variables."""
+"""A second worker process, started by the worker: the same framework with other environment variables."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ ONE_THREAD = {
 
 
 class Ended(Exception):
-    """A process that answers no more: at which stage of what it was asked, and in words, how it ended."""
+    """A process that no longer answers: the stage of the request, and how it ended, as text."""
 
     def __init__(self, stage, text):
         super(Ended, self).__init__(text)
@@ -23,7 +23,7 @@ class Ended(Exception):
 
 
 class Child(object):
-    """`python worker KERAS` with more environment variables; it ends with this process. Raises Ended where it ends before."""
+    """`python worker KERAS` with more environment variables. It ends with this process. Raises Ended if it does not start."""
 
     def __init__(self, name, variables):
         here = os.path.dirname(os.path.abspath(__file__))
@@ -49,7 +49,7 @@ class Child(object):
         return self.receive()
 
     def receive(self):
-        """The next message that is no news of a stage."""
+        """The next message, without news of stages."""
         try:
             while True:
                 message = wire.unpack(self.process.stdout)
@@ -64,7 +64,7 @@ class Child(object):
             raise Ended(self.stage, "the answer of another process with %s cannot be read: %s" % (sys.executable, error))
 
     def end(self):
-        """How the process ended, in words."""
+        """How the process ended, as text."""
         code = self.process.wait()
         how = "with exit code %d" % code if code >= 0 else "by signal %d" % -code
         return "another process with %s ended %s" % (sys.executable, how)
@@ -74,7 +74,7 @@ class Child(object):
             self.process.kill()
             try:
                 self.process.stdin.close()
-            except OSError:  # of what the process did not read any more
+            except OSError:  # the process may not have read all of it
                 pass
             self.process.stdout.close()
             self.process.wait()

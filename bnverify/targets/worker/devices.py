@@ -1,6 +1,6 @@
-"""Devices: the processor offered as several, over which a batch can be spread. Only while the framework has not started.
+"""Devices: split the processor into several devices, so that a batch can be spread over them, before the framework starts.
 
-A process in which it already runs, or whose user has asked for devices, is left as it is: then there are no replicas.
+If the framework already runs, or the user has set devices, nothing is changed and there are no replicas.
 """
 
 import importlib
@@ -11,7 +11,7 @@ FLAG = "xla_force_host_platform_device_count"
 
 
 def offer_devices(backend):
-    """Called before the first computation, when the framework has been imported."""
+    """Call this after the import of the framework and before its first computation."""
     if backend == "tensorflow":
         offer_tensorflow(importlib.import_module("tensorflow").config)
     elif backend == "jax":
@@ -23,7 +23,7 @@ def offer_tensorflow(config):
         cpu = config.list_physical_devices("CPU")[0]
         if config.get_logical_device_configuration(cpu) is None:
             config.set_logical_device_configuration(cpu, [config.LogicalDeviceConfiguration()] * COUNT)
-    except (RuntimeError, ValueError, IndexError):  # it runs already, or sees no processor
+    except (RuntimeError, ValueError, IndexError):  # it already runs, or finds no processor
         pass
 
 
@@ -36,5 +36,5 @@ def offer_jax(config):
     elif config.jax_num_cpu_devices == -1:
         try:
             config.update("jax_num_cpu_devices", COUNT)
-        except RuntimeError:  # it runs already
+        except RuntimeError:  # it already runs
             pass

@@ -5,7 +5,7 @@ from .recording import short_name, values
 
 
 class Existing(Caller):
-    """The factory gives the layer itself, built and with weights; these, momentum and `trainable` are put back at the end."""
+    """Uses the built layer with its weights. Weights, momentum and `trainable` are put back at the end."""
 
     momentum = None
 

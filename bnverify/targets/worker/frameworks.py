@@ -1,6 +1,6 @@
-"""What differs between generations of Keras: how tensors are made and read, how a layer is called, how a policy is given.
+"""What differs between generations of Keras: how to make and read tensors, call a layer, and set a policy.
 
-One class for each generation, all with the same methods; `open_framework` finds out which one a module is.
+There is one class for each generation, all with the same methods. `open_framework` finds the class for a module.
 """
 
 import importlib
@@ -51,7 +51,7 @@ class Keras3(object):
         return importlib.import_module(module).__version__
 
     def begin(self, policy):
-        """Called before the layer of a case is made; the constructor's arguments that ask for `policy`."""
+        """Call this before the layer of a case is made. Returns the constructor's arguments that set `policy`."""
         return {} if policy == self.keras.mixed_precision.dtype_policy().name else {"dtype": policy}
 
     def tensor(self, values, dtype):
@@ -64,7 +64,7 @@ class Keras3(object):
         return layer(x, **given)
 
     def differentiate(self, layer, x, given, upstream, direction, rate):
-        """A call's output and its gradients: of x, of the trainable weights, and "second", that of x in a direction.
+        """A call's output and its gradients: of x, of the trainable weights, and "second", the gradient of x's gradient.
 
         With `rate`, a step of gradient descent follows.
         """
@@ -141,7 +141,7 @@ class Keras3(object):
         return bool(self.dtype(self.tensor(np.ones(1), "float64")) == "float64")
 
     def device(self):
-        """CPU, or the kind of accelerator that the backend puts its work on by default."""
+        """CPU, or the kind of accelerator that the backend uses by default."""
         if self.backend == "tensorflow":
             tensorflow = importlib.import_module("tensorflow")
             return "GPU" if tensorflow.config.list_physical_devices("GPU") else "CPU"
@@ -153,7 +153,7 @@ class Keras3(object):
 
 
 class Keras2(object):
-    """Keras 2 inside TensorFlow 2, which runs calls at once: tf.keras, tf_keras, and keras 2.4 to 2.15."""
+    """Keras 2 inside TensorFlow 2, which runs calls eagerly: tf.keras, tf_keras, and keras 2.4 to 2.15."""
 
     generation = 2
 
@@ -170,7 +170,7 @@ class Keras2(object):
         return {} if policy == "float32" else {"dtype": self.policy(policy)}
 
     def policy(self, name):
-        """A dtype policy; the layers of TensorFlow 2.4 take no names of mixed ones."""
+        """A dtype policy. The layers of TensorFlow 2.4 do not accept mixed policies by name."""
         old = self.keras.__version__.startswith("2.4") and name.startswith("mixed")
         return self.tensorflow.keras.mixed_precision.Policy(name) if old else name
 
@@ -187,7 +187,7 @@ class Keras2(object):
         variables = list(layer.trainable_weights)
         y, found = taped(self.tensorflow, layer, variables, x, given, upstream, direction)
         if rate is not None and variables:
-            optimizers = self.keras.optimizers  # which lacks its classes in Keras 2.6 to 2.8
+            optimizers = self.keras.optimizers  # keras.mixed_precision has no policy classes in Keras 2.6 to 2.8
             kind = getattr(optimizers, "SGD", None) or self.tensorflow.keras.optimizers.SGD
             kind(rate).apply_gradients(zip(found["weights"], variables))
         return y, found
@@ -219,9 +219,9 @@ class Keras2(object):
 
 
 class Keras2Graph(object):
-    """Multi-backend Keras 2 on TensorFlow 1. A call is added to a graph, which is fed as a model is: with values of floatx.
+    """Multi-backend Keras 2 on TensorFlow 1. A call is added to a graph. Inputs are converted to floatx, as a model does.
 
-    The updates of a call with training=True run as in `fit`; without `training` it is run as in `predict`.
+    The updates of a call with training=True run as in `fit`; a call without `training` runs as in `predict`.
     """
 
     generation = "graph"
@@ -258,14 +258,16 @@ class Keras2Graph(object):
         return self.functions[key]([x] + ([0] if training is None else []))[0]
 
     def call_model(self, model, x, training):
-        """As fit or predict run it: the learning phase says which."""
+        """Runs the call as fit or predict would, by setting the learning phase."""
         updates = model.updates if training else []
         function = self.K.function(model.inputs + [self.K.learning_phase()], model.outputs, updates=updates)
         y = function(x + [1 if training else 0])
         return y if len(y) > 1 else y[0]
 
     def differentiate(self, layer, x, given, upstream, direction, rate):
-        """As `call`, with the gradients in the same graph; the updates of an optimizer run after it: nothing orders them."""
+        """The same as `call`, with the gradients in the same graph. The optimizer's updates run afterwards, because the graph
+        has no order.
+        """
         K, training = self.K, given.get("training")
         entry = K.placeholder(shape=x.shape)
         y = layer(entry, **given)
@@ -315,7 +317,7 @@ class Keras2Graph(object):
 
 
 def taped(tensorflow, layer, variables, x, given, upstream, direction):
-    """A call under TensorFlow's gradient tape: the output, and the gradients."""
+    """A call under TensorFlow's gradient tape: the output and the gradients."""
     with tensorflow.GradientTape() as outer:
         outer.watch(x)
         with tensorflow.GradientTape() as tape:

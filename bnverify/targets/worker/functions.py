@@ -1,9 +1,9 @@
-"""Other routes to the same number: each inside a layer that computes the rest of batch normalization by plain operations.
+"""Function targets: each function runs inside a layer, and plain operations do the rest of batch normalization.
 
-A function gives the normalized output from given statistics ("normalize"), the batch's statistics ("moments"), or both at once
-("fused"). As from Keras' layer it gets half formats in float32, but for the fused ones, which compute in float32 themselves.
-With the suffix @symbolic it runs in a graph: those of TensorFlow inside tf.function, those of Keras as a keras.Function made
-from symbolic inputs. Statistics are assigned outside of it.
+A function gives the normalized output from given statistics ("normalize"), the batch's statistics ("moments"), or both
+("fused"). Inputs in a half format are cast to float32, as Keras' layer does; fused functions get them as they are, because they
+compute in float32 themselves. With the suffix @symbolic a function runs in a graph: TensorFlow's functions inside tf.function,
+Keras' as a keras.Function made from symbolic inputs. Moving statistics are assigned outside of the graph.
 """
 
 import importlib
@@ -17,7 +17,7 @@ def tensorflow():
 
 
 def shaped(values, like, axis):
-    """Values along an axis, as TensorFlow broadcasts them."""
+    """Values along an axis, in a shape that TensorFlow broadcasts."""
     shape = [1] * len(like.shape)
     shape[axis] = like.shape[axis]
     return None if values is None else tensorflow().reshape(values, shape)
@@ -70,20 +70,20 @@ FUNCTIONS = {
     "tf.raw_ops.FusedBatchNormV3": ("fused", raw_fused_batch_norm),
 }
 NAMES = tuple(FUNCTIONS) + tuple(name + SYMBOLIC for name in FUNCTIONS)
-ON_TENSORFLOW = tuple(name for name in NAMES if name.startswith("tf."))  # alone: no other backend has them
+ON_TENSORFLOW = tuple(name for name in NAMES if name.startswith("tf."))  # only TensorFlow has them
 
 
 class NoFunction(Exception):
-    """This Keras cannot have a function in its layer; the text says why."""
+    """This Keras cannot have a function in its layer. The text says why."""
 
 
 def function_layer(name, keras):
     """The layer class that has a function in it."""
     if not hasattr(keras, "Function"):
-        raise NoFunction("%s is verified inside a layer of Keras 3, and this is Keras %s" % (name, keras.__version__))
+        raise NoFunction("%s is tested inside a layer of Keras 3, and this is Keras %s" % (name, keras.__version__))
     backend = keras.backend.backend()
     if name in ON_TENSORFLOW and backend != "tensorflow":
-        raise NoFunction("%s runs on tensorflow alone, and Keras on %s" % (name, backend))
+        raise NoFunction("%s runs on tensorflow only, and this Keras runs on %s" % (name, backend))
     plain, symbolic = name.partition("@")[::2]
     piece, function = FUNCTIONS[plain]
     run = in_keras_graph if symbolic and name not in ON_TENSORFLOW else in_function if symbolic else at_once

@@ -1,4 +1,4 @@
-"""The layer inside a model, and trained with it."""
+"""Modes that put the layer inside a model and train the model."""
 
 import importlib
 
@@ -26,7 +26,7 @@ class InModel(Caller):
         self.whole = self.model(self.layer)
 
     def renew(self, layer):
-        """Another layer takes the place of the one that there was."""
+        """Replaces the caller's layer by another one."""
         self.layer = layer
         self.whole = self.model(layer)
 
@@ -35,11 +35,11 @@ class InModel(Caller):
         return y[0] if isinstance(y, (list, tuple)) else y
 
     def freeze(self, value):
-        whole = self.freezes == "model" and self.framework.generation != "graph"  # where it says nothing to the layer
+        whole = self.freezes == "model" and self.framework.generation != "graph"  # the setting has no effect on the layer
         (self.whole if whole else self.layer).trainable = value
 
     def entry_shape(self):
-        """The shape of a model's entry: a batch of any size, unless the layer keeps that axis."""
+        """The input shape of a model: a batch of any size, unless the layer keeps the batch axis."""
         shape, axis = list(self.request["shape"]), self.request["layer"].get("axis", -1)
         return shape if axis in (0, -len(shape)) else [None] + shape[1:]
 
@@ -66,7 +66,7 @@ class Sequential(InModel):
 
 
 class Functional(InModel):
-    """Another layer before, and another batch normalization after it."""
+    """The model has another layer before the tested one and another batch normalization after it."""
 
     def model(self, layer):
         x = self.input()
@@ -76,7 +76,7 @@ class Functional(InModel):
 
 
 class Dynamic(InModel):
-    """On TensorFlow in a graph, where the sizes are unknown indeed; other backends know them when they run."""
+    """The sizes are unknown in TensorFlow's graph; other backends know them when they run."""
 
     def entry_shape(self):
         shape, axes = self.request["shape"], self.request["layer"].get("axis", -1)
@@ -91,7 +91,7 @@ class Dynamic(InModel):
     def call(self, x, given):
         if self.framework.backend != "tensorflow" or self.framework.generation == "graph":
             return super(Dynamic, self).call(x, given)
-        key = given.get("training", "not given"), self.layer.trainable, id(self.whole)  # a file brings another model
+        key = given.get("training", "not given"), self.layer.trainable, id(self.whole)  # loading a file brings a new model
         masks = [given["mask"]] if "mask" in given else []
         if key not in self.graphs:
             tf, whole = importlib.import_module("tensorflow"), self.whole
@@ -156,7 +156,7 @@ class Parent(InModel):
 
 
 class Shared(InModel):
-    """Two calls in one."""
+    """Two calls in one step."""
 
     def model(self, layer):
         inputs = [self.input(), self.input()]
@@ -174,7 +174,7 @@ class Shared(InModel):
             given["mask"] = [own["mask"] for _, own in entries]
         both = self.framework.call(self.whole, [x for x, _ in entries], given)
         answers = [after_call(self.framework, self.layer, y) for y in both]
-        answers[0]["hidden"] = ["weights"]  # between the two
+        answers[0]["hidden"] = ["weights"]  # the weights between the two calls
         return answers
 
 
@@ -202,7 +202,7 @@ class Masking(InModel):
 
 
 class Embedding(InModel):
-    """Each position has an index of its own, masked ones 0."""
+    """Each position has a unique index; masked positions have index 0."""
 
     makes_inputs = True
 
@@ -221,7 +221,9 @@ class Embedding(InModel):
 
 
 class OnBatch(InModel):
-    """A compiled model: train_on_batch and predict_on_batch. A keeper behind the layer keeps what came out in training."""
+    """A compiled model: train_on_batch and predict_on_batch. A keeper layer after the tested layer stores its output in
+    training.
+    """
 
     def model(self, layer):
         x = self.input()
@@ -261,7 +263,7 @@ class OnBatch(InModel):
         self.see()
 
     def see(self):
-        """Keeps what the last step in training left behind."""
+        """Observes what the last training step left behind."""
         synchronize(self.whole)
         (y,) = self.framework.arrays([self.keeper.kept])
         answer = after_call(self.framework, self.layer, None)
@@ -312,7 +314,7 @@ class Fit(OnBatch):
 
 
 class Uncompiled(Fit):
-    """The model is not compiled again."""
+    """A change of `trainable` without compiling the model again."""
 
     def freeze(self, value):
         InModel.freeze(self, value)

@@ -1,4 +1,6 @@
-"""Networks: batch normalizations watched while a model trains. Each builder adds to a Net and returns its output."""
+"""Networks: observe every batch normalization while a model trains. Each builder adds layers to a Net and returns its
+output.
+"""
 
 import sys
 
@@ -34,7 +36,7 @@ def watch(worker, request):
 
 
 class Net(object):
-    """A network with its optimizer, what its builder is given, and the steps that it is taken through."""
+    """A network under construction: what its builder needs, its optimizer, and the training steps."""
 
     def __init__(self, framework, factory, request):
         self.framework, self.factory, self.request = framework, factory, request
@@ -46,12 +48,12 @@ class Net(object):
 
     def build(self):
         if self.framework.generation == "graph":
-            raise NotHere("networks are watched from Keras 2.4 on")
+            raise NotHere("networks can be observed from Keras 2.4")
         builder, self.optimizer = MAKERS[self.request["network"]]
         x = self.layers.Input(batch_shape=(None,) + tuple(self.request["shape"][1:]))
         self.model = self.keras.Model(x, builder(self, x))
         if not self.watched.places:
-            raise RuntimeError("no batch normalization was made in the network, so none was watched")
+            raise RuntimeError("the network contains no batch normalization")
         self.settle()
         self.compile()
 
@@ -61,7 +63,9 @@ class Net(object):
             self.model.compile(optimizer=self.optimizer(self.framework), loss=loss)
 
     def settle(self):
-        """Kernels, and random gamma and beta unless Keras' initial ones are asked for, that are the same everywhere."""
+        """Sets kernels to the same values on every backend, and gamma and beta to random ones unless the initial ones are
+        wanted.
+        """
         kernels = [w for w in self.model.weights if short_name(w).endswith("kernel")]
         for index, weight in enumerate(kernels):
             shape = [int(n) for n in weight.shape]
@@ -78,7 +82,7 @@ class Net(object):
                     self.framework.assign(weight, rng.uniform(low, high, [int(n) for n in weight.shape]).astype("float32"))
 
     def run(self, index, step):
-        """The calls of a step."""
+        """The observed calls of a step."""
         if step["do"] == "trainable":
             self.trainable = self.model.trainable = step["value"]
             self.compile()
@@ -99,7 +103,7 @@ class Net(object):
             self.model.predict_on_batch(x)
 
     def normalize(self, label="", **arguments):
-        """A batch normalization, watched: a function of a tensor."""
+        """A batch normalization that is observed: a function of a tensor."""
         layer = self.factory(**dict(arguments, **self.policy))
         return self.watched.place(layer, label or "bn%d" % (len(self.watched.places) + 1), arguments)
 
@@ -120,13 +124,13 @@ class Net(object):
         return self.layers.Activation("softmax", dtype="float32")(x)
 
     def classes(self, x):
-        """From images, the average over all pixels, to the probabilities of ten classes."""
+        """The end of a network for images: the average over all pixels, then the probabilities of ten classes."""
         x = self.layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
         return self.softmax(self.dense(10)(x))
 
 
 def chain(*parts):
-    """A builder that applies parts one after another, each given as a function of the Net that makes it."""
+    """A builder that applies functions of the Net one after another."""
 
     def build(net, x):
         for part in parts:
@@ -165,7 +169,7 @@ def classes(net):
 
 
 def residual(net, x):
-    """Blocks whose branches both end in a batch normalization; their sum goes on."""
+    """Blocks with two branches that both end in a batch normalization; the outputs are added."""
     x = net.activation("relu")(net.normalize("stem")(net.conv(8, use_bias=False)(x)))
     for block, filters, strides in (("first", 8, 1), ("second", 12, 2)):
         y = net.normalize(block + " inner")(net.conv(filters, strides=strides, use_bias=False)(x))
@@ -178,7 +182,7 @@ def residual(net, x):
 
 
 class Layers(object):
-    """The layers of a Keras, among them another BatchNormalization."""
+    """The layers module of a Keras, with its BatchNormalization replaced."""
 
     def __init__(self, layers, normalize):
         self._layers, self.BatchNormalization = layers, normalize
@@ -188,7 +192,7 @@ class Layers(object):
 
 
 def application(name):
-    """A builder of one of Keras' own models, which asks the names of its module for the layers that it makes."""
+    """A builder for one of Keras' own models, whose module takes its layer classes by name."""
 
     def build(net, x):
         make = getattr(net.keras.applications, name, None)
@@ -200,7 +204,7 @@ def application(name):
         try:
             module.layers = substitute
             base = make(input_tensor=x, **given)
-            if not net.watched.places:  # it sets that name itself
+            if not net.watched.places:  # the module sets that name itself
                 base = make(input_tensor=x, layers=substitute, **given)
         finally:
             module.layers = own
@@ -234,7 +238,7 @@ CONV = (conv(8, use_bias=False), bn(axis=3), activation("relu"))
 CONV_RELU_BN = (conv(8, activation="relu"), bn())
 SIGMOID = (dense(32, activation="sigmoid"), bn(), dense(32), bn(), activation("sigmoid"))
 
-MAKERS = {  # the builder, and what makes the optimizer
+MAKERS = {  # by name: the builder, and the function that makes the optimizer
     "iris": (chain(bn(), dense(4, activation="relu"), dense(3, activation="sigmoid", dtype="float32")), small_adam),
     "posted": (chain(*(TANH + TANH + (dense(2), bn(), softmax))), nesterov),
     "before-activation": (chain(*(BEFORE + BEFORE + (classes,))), plain_network),

@@ -1,4 +1,4 @@
-"""Observing: from the request for a case to the answer. Whatever a layer raises is part of the answer."""
+"""Observing: turn the request for a case into the answer. Whatever a layer raises is part of the answer."""
 
 import contextlib
 import inspect
@@ -18,10 +18,10 @@ from .saving import start
 
 
 class Worker(object):
-    """Observes layers made by `factory(**kwargs)`; without one, the BatchNormalization of the framework named `keras`.
+    """Observes layers made by `factory(**kwargs)`; without a factory, the BatchNormalization of the framework named `keras`.
 
-    With the name of a function in place of a framework's, Keras' layer with that function in it.
-    `tell` is called with the name of each stage before it begins.
+    `keras` may also name a function; then Keras' layer runs with that function in it. `tell` is called with the name of each
+    stage before the stage begins.
     """
 
     def __init__(self, keras="keras", factory=None, tell=lambda stage: None):
@@ -34,7 +34,7 @@ class Worker(object):
         self.tell = tell
 
     def environment(self):
-        with silence():  # JAX warns where it is asked for float64 and has none
+        with silence():  # JAX warns if it is asked for float64 and has none
             return self._environment()
 
     def _environment(self):
@@ -54,7 +54,7 @@ class Worker(object):
         }
 
     def interface(self):
-        """The constructor's arguments with their defaults, and the arguments of a call, as declared; the default weights."""
+        """The interface: the arguments of the constructor with defaults, the arguments of a call, and the default weights."""
         layer, stop = self.keras.layers.BatchNormalization, self.keras.layers.Layer
         arguments = {}
         for kind in [
@@ -128,7 +128,7 @@ class Worker(object):
         return answer
 
     def elsewhere(self, request):
-        """The answer of a process that computes with one thread, made when it is first asked."""
+        """The answer of a process that computes with one thread. The process starts with the first such request."""
         if not self.own:
             text = "a custom layer cannot be sent to another process"
             return dict(empty(), failure={"stage": "start", "type": "NotHere", "text": text})
@@ -136,7 +136,7 @@ class Worker(object):
             self.child = self.child or Child(self.function or self.name, ONE_THREAD)
             return self.child.observe(dict(request, mode="call"))
         except Ended as ended:
-            self.child = None  # the next case is asked of another one
+            self.child = None  # the next case gets a new process
             return dict(empty(), failure={"stage": ended.stage, "type": "Crashed", "text": str(ended)})
 
     def assign(self, layer, weights):
@@ -147,7 +147,7 @@ class Worker(object):
 
 @contextlib.contextmanager
 def silence():
-    """Warnings are the framework's own business and must not become exceptions here."""
+    """Warnings of the framework must not become exceptions here."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -6,7 +6,7 @@ ansi = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NotHere(Exception):
-    """What was asked cannot be done in this environment; the text says why."""
+    """This environment cannot do what was requested. The text says why."""
 
 
 def structure(framework, layer):
@@ -28,7 +28,7 @@ def values(framework, layer):
 
 
 def after_call(framework, layer, y, y_dtype=None, found=None):
-    """What a call left behind; y is a tensor, or an array with the dtype that it was made from."""
+    """What a call left behind. y is a tensor, or an array with the dtype of its tensor."""
     found = found or {}
     gradients = {short_name(w): gradient for w, gradient in zip(layer.trainable_weights, found.get("weights", []))}
     gradients.update({name: gradient for name, gradient in found.items() if name != "weights"})
@@ -44,7 +44,7 @@ def after_call(framework, layer, y, y_dtype=None, found=None):
 
 
 def after_change(framework, layer):
-    """What a step that is no call left behind."""
+    """What a step without a call left behind."""
     return {"y": None, "y_dtype": None, "weights": values(framework, layer), "trainable": trainable(layer)}
 
 
@@ -61,7 +61,7 @@ def short_name(variable):
 
 
 def config_of(layer):
-    """What get_config() says of plain values, or None where the layer has none to give."""
+    """The plain values of get_config(), or None if the layer has no configuration."""
     try:
         config = layer.get_config()
     except Exception:
@@ -76,12 +76,12 @@ def is_plain(value):
 
 
 def whole_config(layer):
-    """get_config() whole, as text values: what a file must bring back."""
+    """The whole get_config() as texts: a file must restore all of it."""
     return {name: repr(plain(value)) for name, value in layer.get_config().items() if name != "name"}
 
 
 def plain(value):
-    """Nested configurations in one order and without what names an object in memory."""
+    """Nested configurations in sorted order, without texts that name an object in memory."""
     if isinstance(value, dict):
         return {key: plain(value[key]) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
@@ -90,15 +90,15 @@ def plain(value):
 
 
 def one_line(error):
-    """An exception's own text on one line, without what Keras wraps around it."""
+    """An exception's text on one line, without the text that Keras adds around it."""
     try:
         text = str(error)
-    except Exception:  # an exception of a user's own that cannot even be shown
+    except Exception:  # a user's exception may not even have a text
         return "(its text cannot be shown)"
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     lines = [line.strip() for line in text.strip().splitlines()]
     kind = type(error).__name__ + ": "
-    if lines and lines[0] == "in user code:":  # AutoGraph: the call stack, then the type and the text
+    if lines and lines[0] == "in user code:":  # AutoGraph's text: the call stack, then the type and the text
         own = [index for index, line in enumerate(lines) if line.startswith(kind)]
         lines = [lines[own[0]][len(kind) :]] + lines[own[0] + 1 :] if own else lines
     if lines and lines[0].startswith("Exception encountered when calling"):

@@ -1,6 +1,6 @@
-"""One batch over several devices of this machine.
+"""Replicas: spread one batch over several devices of this machine.
 
-`inner` of the answer holds a call for each replica: its shard, and its own weights before and after.
+`inner` of the answer has a call for each replica: its shard, and its weights before and after.
 """
 
 import importlib
@@ -10,13 +10,13 @@ import numpy as np
 from .calling import Caller
 from .recording import NotHere, after_call, short_name, trainable
 
-STRATEGIES = {}  # by the number of replicas; one of each in a process
+STRATEGIES = {}  # by the number of replicas; a process has at most one of each
 
 
 class Replicas(Caller):
-    """The base of all that spread a batch: shards of the batch, and what each replica made of its own."""
+    """The base of the callers that spread a batch. Each replica gets a shard."""
 
-    count = 1  # replicas
+    count = 1  # the number of replicas
 
     def __init__(self, *arguments):
         super(Replicas, self).__init__(*arguments)
@@ -58,7 +58,7 @@ class Replicas(Caller):
         return dict(super(Replicas, self).do_trainable(step), weights=self.read())
 
     def read(self):
-        """get_weights()."""
+        """The weights as get_weights() gives them."""
         found = [np.array(value) for value in self.layer.get_weights()]
         found = [value.astype("float32") if value.dtype.name == "bfloat16" else value for value in found]
         return dict(zip([short_name(w) for w in self.layer.weights], found))
@@ -76,7 +76,7 @@ class Replicas(Caller):
 class Mirrored(Replicas):
     """tf.distribute.MirroredStrategy over logical CPU devices, and strategy.run.
 
-    Reductions are made on one device: TensorFlow's collectives stay broken in a process after one replica has raised.
+    Reductions run on one device, because TensorFlow's collectives stay broken in a process after one replica has raised.
     """
 
     def __init__(self, *arguments):
@@ -121,7 +121,7 @@ class Mirrored(Replicas):
         return [self.framework.array(y) for y in ys], self.framework.dtype(ys[0])
 
     def each(self, tensors):
-        """A tensor for each replica as one value of the strategy."""
+        """One tensor per replica, as one distributed value."""
         take = lambda context: tensors[context.replica_id_in_sync_group]  # noqa: E731
         return self.strategy.experimental_distribute_values_from_function(take)
 
@@ -136,12 +136,14 @@ class Mirrored(Replicas):
 
 
 class Parallel(Replicas):
-    """keras.distribution.DataParallel over host devices of JAX, and jax.jit of stateless_call, as Keras trains on JAX."""
+    """keras.distribution.DataParallel over host devices of JAX, and jax.jit of stateless_call, which is how Keras trains on
+    JAX.
+    """
 
     def __init__(self, *arguments):
         super(Parallel, self).__init__(*arguments)
         if self.framework.backend != "jax":
-            raise NotHere("keras.distribution computes on JAX")
+            raise NotHere("keras.distribution runs on JAX only")
         self.distribution = getattr(self.framework.keras, "distribution", None)
         if not hasattr(self.distribution, "DataParallel"):
             raise NotHere("this Keras has no keras.distribution")

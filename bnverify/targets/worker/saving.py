@@ -1,4 +1,4 @@
-"""Saving: the layer, or the model it is in, is saved, and the loaded one takes its place.
+"""Saving: save the layer, or the model that contains it, and replace it by the loaded one.
 
 Each file format is a pair of functions: `save(caller, model, path)` writes a file, `load(caller, model, path)` returns the
 loaded model. Formats without a file (weights, config, clone) copy from the layer directly.
@@ -18,13 +18,13 @@ import numpy as np
 from .recording import NotHere, after_change, values, whole_config
 
 SUFFIXES = {"keras": ".keras", "weights.h5": ".weights.h5", "h5": ".h5", "savedmodel": "", "export": ""}
-HELD_PARTS = ("layer", "within", "keeper", "table")  # what ways hold of their model
+HELD_PARTS = ("layer", "within", "keeper", "table")  # attributes in which callers hold their model
 
 
 def reload(caller, step):
-    """The answer to a step that saves and loads, or, with "keep", saves and hands out the file's bytes.
+    """The answer to a step that saves and loads. With "keep" the step only saves, and the answer has the file's bytes.
 
-    Keras' advice against old formats is not passed on.
+    Keras' warnings about old formats are hidden.
     """
     logging.disable(logging.WARNING)
     try:
@@ -53,14 +53,14 @@ def reloaded(caller, step):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     forget(caller)
-    if format not in ("weights", "weights.h5"):  # which hold no configuration
+    if format not in ("weights", "weights.h5"):  # these files hold no configuration
         after = whole_config(caller.layer)
         found.update({name: [before.get(name, "missing"), after.get(name, "missing")] for name in set(before) | set(after)})
     return dict(after_change(caller.framework, caller.layer), config=found)
 
 
 def start(caller, given):
-    """The layer of a file that was saved elsewhere takes the place of the one that was made: {"format", "bytes"}."""
+    """Replaces the layer by the one in a file that was saved elsewhere: {"format", "bytes"}."""
     folder = tempfile.mkdtemp()
     try:
         path = os.path.join(folder, "file" + SUFFIXES[given["format"]])
@@ -89,7 +89,7 @@ def saved(caller, format):
 
 
 def model_of(caller):
-    """The model that is saved: the caller's own, or a small one around its layer."""
+    """The model to save: the caller's own, or a small one around its layer."""
     whole = getattr(caller, "whole", None)
     return whole if isinstance(whole, caller.framework.keras.Model) else small(caller, caller.layer if whole is None else whole)
 
@@ -107,19 +107,19 @@ def entry_dtype(caller):
 
 
 def forget(caller):
-    """What was made for the layer before."""
+    """Removes what was made for the previous layer."""
     if caller.framework.generation == "graph":
         caller.framework.functions.clear()
 
 
 def another(caller):
-    """A layer that is made in the same caller and built."""
+    """A new layer, made and built by the same caller."""
     request, framework = caller.request, caller.framework
     return built(caller, caller.factory(**request["layer"]) if framework.generation == "graph" else caller.make())
 
 
 def built(caller, layer):
-    """The layer, built for what it sees, unless the caller does that."""
+    """Builds the layer for its input shape, unless the caller builds it."""
     shape = list(caller.request["shape"])
     if caller.framework.generation == "graph" and not hasattr(caller, "whole"):
         small(caller, layer)  # unlike build(), a call gives the weights a name scope
@@ -129,7 +129,7 @@ def built(caller, layer):
 
 
 def replace(caller, layer):
-    """Another layer takes the place of the caller's, frozen as that is."""
+    """Replaces the caller's layer; the new layer keeps the old one's `trainable`."""
     frozen = not caller.layer.trainable
     if hasattr(caller, "renew"):
         caller.renew(layer)
@@ -140,7 +140,7 @@ def replace(caller, layer):
 
 
 def adopt(caller, model):
-    """A model that was loaded takes the place of the caller's: its layers are found by their names."""
+    """Replaces the caller's model by a loaded one. Its layers are found by name."""
     for part in HELD_PARTS:
         if hasattr(caller, part):
             setattr(caller, part, named(model, getattr(caller, part)))
@@ -157,18 +157,18 @@ def layers_of(model):
 
 
 def named(model, before):
-    """The layer of the name that one had before; of its class, where a configuration without names lost it."""
+    """The layer of the same name; or of the same class, if the configuration has lost the names."""
     layers = list(layers_of(model))
     same = [layer for layer in layers if layer.name == before.name] or [
         layer for layer in layers if type(layer).__name__ == type(before).__name__
     ]
     if not same:
-        raise LookupError("what was loaded has no layer of the name %s" % before.name)
+        raise LookupError("the loaded model has no layer named %s" % before.name)
     return same[0]
 
 
 def custom_objects(caller):
-    """The classes and functions that are not the framework's own, by name."""
+    """The classes and functions that are not part of the framework, by name."""
     framework, found = caller.framework, {}
     own = framework.keras.layers.BatchNormalization
     if type(caller.layer) is not own:
@@ -183,7 +183,7 @@ def whole_model(caller, model, path):
     if caller.own_class:
         raise NotHere("a model of a custom class is saved by its weights only")
     said = path.endswith(".keras") and caller.framework.generation == 2
-    model.save(path, **({"save_format": "keras_v3"} if said else {}))  # which Keras 2.12 takes for granted not yet
+    model.save(path, **({"save_format": "keras_v3"} if said else {}))  # Keras 2.12 does not do this itself
 
 
 def saved_model(caller, model, path):
@@ -202,19 +202,19 @@ def save_weights(caller, model, path):
 def load_weights(caller, model, path):
     replace(caller, another(caller))
     target = model_of(caller)
-    if caller.built_by_call:  # which is built by its first call
+    if caller.built_by_call:  # the first call builds it
         target(caller.framework.tensor(np.zeros(caller.request["shape"]), caller.request["dtype"]), training=False)
     target.load_weights(path)
 
 
 def export(caller, model, path):
     if caller.makes_inputs:
-        raise NotHere("what comes out of an exported embedding is fixed")
+        raise NotHere("the output dtype of an exported embedding is fixed")
     try:
         importlib.import_module("tensorflow")
     except ImportError:
         raise NotHere("exporting needs TensorFlow, which is not installed here")
-    with contextlib.redirect_stdout(io.StringIO()):  # some releases print a summary and have no argument against it
+    with contextlib.redirect_stdout(io.StringIO()):  # some releases print a summary and have no argument to prevent it
         model.export(path)
 
 
@@ -270,7 +270,7 @@ def by_clone(caller):
 
 
 def hand_over(layer, weights):
-    """The weights of one layer, or model, are set on another that has as many of the same shapes.
+    """Copies the weights of one layer or model to another that has the same number of weights with the same shapes.
 
     If the shapes differ, the other layer keeps its weights, so that its different configuration can be observed.
     """
@@ -285,7 +285,7 @@ def fresh(caller, layer):
     framework = caller.framework
     if framework.generation == "graph":
         other = caller.factory(**caller.request["layer"])
-        small(caller, other)  # a scope for the names of its weights
+        small(caller, other)  # gives its weights a name scope
     else:
         other = another(caller)
     pair = values(framework, other), values(framework, layer)
@@ -303,7 +303,7 @@ def by_pickle(caller):
 
 
 def scope(caller):
-    """In which custom classes are known, and only there."""
+    """A context in which custom classes are registered."""
     utils = caller.framework.keras.utils
     for name in ("custom_object_scope", "CustomObjectScope"):
         if hasattr(utils, name):

@@ -1,10 +1,14 @@
-"""What training a model needs, in each generation of Keras: a loss, an optimizer, and a layer that keeps what passes it."""
+"""What a model needs for training, in each generation of Keras: a loss, an optimizer, and a keeper layer that stores its
+input.
+"""
 
 import importlib
 
 
 def set_policy(framework, policy):
-    """Makes a dtype policy the global one, and float64 also what models convert their inputs to; the one that was."""
+    """Makes a dtype policy global, and for float64 also sets floatx, so that models convert inputs to it. Returns the old
+    policy.
+    """
     if framework.generation == "graph":
         return policy
     mixed = getattr(framework.keras, "mixed_precision", None)
@@ -31,7 +35,7 @@ def adam(framework, rate):
 
 
 def weighted_sum(framework):
-    """The loss whose gradient with respect to y is y_true; it has a name, by which files know it."""
+    """The loss whose gradient with respect to y is y_true. It has a name, so that files can refer to it."""
     if framework.generation == 3:
         ops = framework.keras.ops
         loss = lambda y_true, y_pred: ops.sum(y_true * ops.cast(y_pred, y_true.dtype))  # noqa: E731
@@ -45,12 +49,12 @@ def weighted_sum(framework):
 
 
 def keeper(framework, shape, policy):
-    """A layer that hands on what it gets, and keeps it in `kept`, in float32 or wider."""
+    """A layer that returns its input and stores a copy in `kept`, in float32 or wider."""
     Layer = framework.keras.layers.Layer
     dtype = "float64" if policy == "float64" else "float32"
 
     class Keeper(Layer):
-        def __init__(self, **given):  # of a policy of its own: what is assigned under another one may be lost (PyTorch)
+        def __init__(self, **given):  # with its own policy: on PyTorch an assignment under another policy may be lost
             own = {} if framework.generation == "graph" else {"dtype": dtype, "autocast": False}
             super(Keeper, self).__init__(**dict(given, **own))
 
@@ -79,13 +83,13 @@ def keeper(framework, shape, policy):
 
 
 def entering(framework, x, dtype):
-    """An array as a model is fed with it."""
+    """An array in the form that a model takes."""
     if dtype == "bfloat16":
         return x.astype(importlib.import_module("ml_dtypes").bfloat16)
     return x if framework.generation != "graph" else x.astype(framework.K.floatx())
 
 
 def synchronize(model):
-    """Writes the state of a training loop back into the variables, where it lives apart (JAX)."""
+    """Writes the state of a training loop back into the variables. JAX keeps it apart from them."""
     if hasattr(model, "jax_state_sync") and getattr(model, "_jax_state", None) is not None:
         model.jax_state_sync()

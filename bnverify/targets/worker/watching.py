@@ -1,7 +1,7 @@
-"""Watching batch normalizations inside a model: what goes in, what comes out, and their weights before and after.
+"""Watching: record the input, the output and the weights of batch normalizations inside a model.
 
-A keeper before and one behind each layer keep what passes them, in any compiled step of any backend; the layer stands between
-them as it would without. A model that exists can be watched by building it once more with `Watch.place` for each of its layers.
+One keeper layer before and one after each batch normalization store what passes, in any compiled step of any backend. The batch
+normalization itself is unchanged. To watch an existing model, build it again with `Watch.place` for each of its layers.
 """
 
 import numpy as np
@@ -11,14 +11,14 @@ from .training import keeper
 
 
 class Watch(object):
-    """The watched layers of one model, in the order in which they were placed, fed with batches of `rows`."""
+    """The watched layers of one model, in the order of their placement. The batches have `rows` rows."""
 
     def __init__(self, framework, policy, rows):
         self.framework, self.policy, self.rows = framework, policy, rows
         self.places = []
 
     def place(self, layer, label, arguments):
-        """The layer between two keepers: a function of a symbolic tensor. arguments: what it was made with."""
+        """The layer between two keepers: a function of a symbolic tensor. arguments: the layer's arguments."""
 
         def put(x):
             shape = [self.rows] + [int(n) for n in x.shape[1:]]
@@ -30,13 +30,14 @@ class Watch(object):
         return put
 
     def weights(self):
-        """The weights of all layers, before a step."""
+        """Records the weights of all layers before a step."""
         return [values(self.framework, place.layer) for place in self.places]
 
     def calls(self, step, training, trainable, before):
-        """What the last step of the model was for each layer.
+        """The calls of every layer in the model's last step.
 
-        In a step that trains, the optimizer changes gamma and beta after the call: after the call they were still as before.
+        In a training step the optimizer changes gamma and beta after the call, so the weights after the call have the old
+        values.
         """
         return [self.call(place, step, training, trainable, own) for place, own in zip(self.places, before)]
 
@@ -69,7 +70,7 @@ class Watch(object):
 
 
 def holds(values, name):
-    """Whether a dtype holds the values, or else they were not rounded where they should have been."""
+    """Whether a dtype can hold the values. If not, the compiled model did not round them to this dtype."""
     if name == "bfloat16":
         return not (np.asarray(values, "float32").view("uint32") & 0xFFFF).any()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -77,7 +78,7 @@ def holds(values, name):
 
 
 class Place(object):
-    """A layer, what it is called, its arguments, and the keepers before and behind it."""
+    """A layer with its name, its arguments, and the keepers before and after it."""
 
     def __init__(self, label, layer, arguments, around):
         self.label, self.layer, self.arguments, self.around = label, layer, arguments, around

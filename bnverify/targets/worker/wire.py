@@ -1,7 +1,7 @@
 """Messages between the worker and its client: arrays without pickle.
 
 A message is a line with two decimal lengths, a JSON document of the first length, and the bytes of its arrays, of the second
-length. In the document an array stands as {"array": [offset, dtype, shape]}; bfloat16 travels as float32.
+length. In the document an array is written as {"array": [offset, dtype, shape]}; bfloat16 travels as float32.
 """
 
 import json
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class CutOff(ValueError):
-    """A stream that ends in the middle of a message."""
+    """The stream ended in the middle of a message."""
 
 
 def pack(document):
@@ -34,7 +34,9 @@ def pack(document):
 
 
 def unpack(stream):
-    """The next message of a binary stream, or None at its end. Raises ValueError for noise, CutOff for half a message."""
+    """The next message of a binary stream, or None at its end. Raises ValueError for bytes that are no message, CutOff for half
+    a message.
+    """
     line = stream.readline(200)
     if not line:
         return None
