@@ -14,8 +14,8 @@ class BadInput(Exception):
     writes it. allowed: what is accepted, as text or as a list of choices; for a list, the message suggests the choice nearest
     to `got`. hint: what to do next. `str(error)` is `what: got 'x'; allowed: a, b; hint`, without line breaks.
 
-    >>> str(BadInput("--suite", got="smok", allowed=("smoke", "default"))) "--suite: got 'smok'; allowed: smoke, default; did
-    you mean smoke?"
+    >>> str(BadInput("--suite", got="smok", allowed=("smoke", "default")))
+    "--suite: got 'smok'; allowed: smoke, default; did you mean smoke?"
     """
 
     def __init__(self, what: str, *, got: object = _NOTHING, allowed: str | Iterable[str] = (), hint: str = "") -> None:

@@ -20,7 +20,7 @@ from bnverify.api import explaining as own_numbers
 from bnverify.cases.ids import parse
 from bnverify.cli import main as command_line
 from bnverify.matrix.difference import difference
-from bnverify.matrix.records import load_record
+from bnverify.matrix.record_files import load_record
 from bnverify.matrix.rows import load_matrix
 from bnverify.values import Status
 from bnverify.verdicts.known import parse_known

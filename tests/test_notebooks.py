@@ -22,7 +22,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LARGEST = 400_000  # bytes in a file
-SKIPPED = re.compile(r"^.*skipped: no python", re.MULTILINE)
+SKIPPED = re.compile(r"^.*skipped: no working python", re.MULTILINE)
 NATIVE = re.compile(r"^(WARNING: All log messages before absl::|[IWE]\d{4} ).*\n?", re.MULTILINE)  # TensorFlow at start
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

@@ -81,7 +81,9 @@ def check_layer(
 
     Raises BadInput for anything that cannot be used; its one line says what is allowed.
 
-    >>> import keras, bnverify >>> bnverify.check_layer(keras.layers.BatchNormalization, suite="smoke").ok True
+    >>> import keras, bnverify
+    >>> bnverify.check_layer(keras.layers.BatchNormalization, suite="smoke").ok
+    True
     """
     chosen, label = suites.choose(suite, (cases,) if isinstance(cases, str) else tuple(cases), select)
     target = open_target(layer_class_or_factory)

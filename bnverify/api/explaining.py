@@ -132,7 +132,9 @@ def explain(
 
     Raises BadInput for input that does not fit; its one line says what was got and what is allowed.
 
-    >>> import bnverify >>> print(bnverify.explain({"axis": -1}, [[1.0, 2.0], [5.0, 4.0]], training=True)["mean"].layer) [3. 3.]
+    >>> import bnverify
+    >>> print(bnverify.explain({"axis": -1}, [[1.0, 2.0], [5.0, 4.0]], training=True)["mean"].layer)
+    [3. 3.]
     """
     subject, target = _open(layer, weights, row, [x], training, [] if mask is None else [mask])
     explanation = explain_subject(subject, target)

@@ -60,7 +60,7 @@ def _record_named(text: str, folder: Path | None, backend: str) -> Record:
     """The record in a file, of an environment, or of a Keras version on a backend."""
     import difflib
 
-    from bnverify.matrix.records import load_record
+    from bnverify.matrix.record_files import load_record
 
     if _is_file(text) or folder is None:
         return load_record(Path(text), "diff")

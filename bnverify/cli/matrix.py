@@ -157,7 +157,7 @@ def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tupl
 
 def _baseline_of(name: str, folder: Path) -> Record | None:
     """The record of a row in a folder of records; None if there is none."""
-    from bnverify.matrix.records import load_record
+    from bnverify.matrix.record_files import load_record
 
     if not folder.is_dir():
         raise BadInput(f"--baseline {folder}: no such folder; allowed: a folder of records that --records wrote")

@@ -99,7 +99,7 @@ class RunOptions(NamedTuple):
 
     def read_baseline(self) -> Record | None:
         """The record to compare with. Raises BadInput if the file is not a record."""
-        from bnverify.matrix.records import load_record
+        from bnverify.matrix.record_files import load_record
 
         return load_record(self.baseline, "--baseline") if self.baseline else None
 

@@ -7,16 +7,12 @@ clause. `record.schema.json` beside this file is the JSON Schema.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from bnverify.contract.eras import ERAS, era_of
-from bnverify.errors import BadInput
-from bnverify.storage.tables import read_text
+from bnverify.contract.eras import era_of
 from bnverify.values import Check, Environment, Grade, Interface, Results, Status, Verdict
 from bnverify.verdicts.tally import by_clause
 
@@ -210,82 +206,3 @@ def _written(record: ClauseRecord | CaseRecord | CheckRecord) -> dict[str, Any]:
         values["checks"] = {status.value: count for status, count in record.checks.items()}
     texts = {key: str(value) if isinstance(value, (Status, Grade)) else value for key, value in values.items()}
     return {key: value for key, value in texts.items() if value not in (None, "", {}, [], ())}
-
-
-def load_record(path: Path, option: str) -> Record:
-    """The record in a file. Raises BadInput with the file and the problem."""
-    try:
-        return parse_record(json.loads(read_text(path, option)))
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{option} {path}:{error.lineno}: not valid JSON: {error.msg}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise BadInput(f"{option} {path}: is not a record of bnverify ({what}); allowed: a file that --record wrote") from None
-
-
-def parse_record(document: Any) -> Record:
-    """The record in a JSON document. Raises KeyError, TypeError or ValueError if the document is not a record."""
-    if document["schema"] != RECORD_SCHEMA:
-        raise ValueError(f"schema {document['schema']!r}, not {RECORD_SCHEMA}")
-    if document["era"] not in {era.name for era in ERAS}:
-        raise ValueError(f"era {document['era']!r} is unknown")
-    interface = document["interface"]
-    if not all(isinstance(text, str) and text.strip() for text in (*interface["call"], *interface["weights"])):
-        raise TypeError("call and weights must be texts")
-    return Record(
-        name=str(document["name"]),
-        environment=Environment(**document["environment"], device="", cpu=""),
-        era=document["era"],
-        suite=document["suite"],
-        seed=document["seed"],
-        required=document["required_grade"],
-        interface=Interface(
-            arguments=dict(interface["arguments"]),
-            call=tuple(interface["call"]),
-            weights=tuple(interface["weights"]),
-            config=dict(interface["config"]),
-        ),
-        clauses={key: _parse_clause(clause) for key, clause in document["clauses"].items()},
-        cases={id_: _parse_case(case, document.get("reasons", {})) for id_, case in document["cases"].items()},
-        stale=tuple(document["stale"]),
-    )
-
-
-def _parse_clause(clause: Any) -> ClauseRecord:
-    checks = {Status(status): count for status, count in clause["checks"].items()}
-    return ClauseRecord(**{**clause, "checks": checks, "grade": _grade(clause), "margin": _margin(clause.get("margin"))})
-
-
-def _parse_case(case: Any, reasons: Mapping[str, str]) -> CaseRecord:
-    if not isinstance(case, dict):
-        return CaseRecord(Status.CONFORMS, _margin(case))
-    checks = {clause: _parse_check(check, reasons) for clause, check in case.get("checks", {}).items()}
-    return CaseRecord(**{**case, "status": Status(case["status"]), "margin": _margin(case.get("margin")), "checks": checks})
-
-
-def _parse_check(check: Any, reasons: Mapping[str, str]) -> CheckRecord:
-    optional = {"margin": None, "step": None, "expected": "", "actual": ""}
-    reason = reasons[check["reason"]] if "reason" in check else ""
-    enums = {"status": Status(check["status"]), "grade": _grade(check)}
-    found = CheckRecord(**{**optional, **check, **enums, "reason": reason})
-    _margin(found.margin)
-    if not all(isinstance(text, str) for text in (found.quantity, found.expected, found.actual, found.reason)):
-        raise TypeError("what a check says must be texts")
-    return found
-
-
-def _grade(values: Any) -> Grade | None:
-    """The grade in a document, if there is one."""
-    label = values.get("grade")
-    if label is None:
-        return None
-    found = {grade.label: grade for grade in Grade}
-    if label not in found:
-        raise ValueError(f"{label!r} is not a grade")
-    return found[label]
-
-
-def _margin(value: Any) -> float | None:
-    if value is not None and not (type(value) in (int, float) and 0 <= value < math.inf):
-        raise ValueError(f"{value!r} is not a margin")
-    return value

@@ -23,7 +23,8 @@ import numpy as np
 from bnverify.cases.case import Case
 from bnverify.errors import BadInput
 from bnverify.matrix.environments import NoInterpreter, NotInstallable, cache_folder, find_uv, fingerprint, make_environment
-from bnverify.matrix.records import Record, load_record, record_as_text, record_of
+from bnverify.matrix.record_files import load_record
+from bnverify.matrix.records import Record, record_as_text, record_of
 from bnverify.matrix.rows import Row
 from bnverify.running.run import verify_target
 from bnverify.storage.writing import write_whole

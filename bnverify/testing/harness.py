@@ -125,8 +125,8 @@ def parametrize_conformance(
 
     Raises BadInput for an unknown suite, clause or id, and for an id that is not a case of the suite.
 
-    >>> @parametrize_conformance(MyBatchNorm, expected_failures={"arguments": "get_config() comes later"}) ... def
-    test_my_batch_norm(check):
+    >>> @parametrize_conformance(MyBatchNorm, expected_failures={"arguments": "get_config() comes later"})
+    ... def test_my_batch_norm(check):
     ...     check()
     """
     cases = suites.suite(suite)

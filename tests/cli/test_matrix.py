@@ -18,7 +18,7 @@ from support.cli import ROOT, Ended, environment
 
 from bnverify.matrix.difference import difference, regressions
 from bnverify.matrix.environments import NoInterpreter, find_python
-from bnverify.matrix.records import load_record
+from bnverify.matrix.record_files import load_record
 from bnverify.matrix.rows import load_matrix
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]

@@ -16,7 +16,8 @@ from bnverify.cases.case import Case
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.suites import suite
 from bnverify.contract import gradients, laws, misuse
-from bnverify.matrix.records import load_record, record_of
+from bnverify.matrix.record_files import load_record
+from bnverify.matrix.records import record_of
 from bnverify.running.run import verify_target
 from bnverify.running.selftest import Score, selftest_score
 from bnverify.targets.loading import open_target
