@@ -23,19 +23,21 @@ class BadInput(Exception):
         self.what = what
         self.got = None if got is _NOTHING else got
         self.allowed = allowed if isinstance(allowed, str) else ", ".join(choices)
-        self.hint = hint or (did_you_mean(got, choices) if isinstance(got, str) else "")
+        self.hint = hint or did_you_mean(got, choices)
         parts = [what if got is _NOTHING else f"{what}: got {shortened(repr(got))}"]
         parts += [f"allowed: {self.allowed}"] if self.allowed else []
         parts += [self.hint] if self.hint else []
         super().__init__(on_one_line("; ".join(parts)))
 
 
-def did_you_mean(text: str, choices: Iterable[str], cutoff: float = 0.6) -> str:
-    """A question with the choice nearest to `text`; empty if none is near."""
+def did_you_mean(text: object, choices: Iterable[str], cutoff: float = 0.6, form: str = "{}") -> str:
+    """A question with the choice nearest to `text`, written as `form`; empty if none is near, or if `text` is not a text."""
+    if not isinstance(text, str):
+        return ""
     import difflib  # imported here, because every command imports this module and few need difflib
 
     near = difflib.get_close_matches(text, list(choices), n=1, cutoff=cutoff)
-    return f"did you mean {near[0]}?" if near else ""
+    return f"did you mean {form.format(near[0])}?" if near else ""
 
 
 def on_one_line(text: str) -> str:

@@ -150,7 +150,7 @@ def explain_across(rows: Iterable[str], layer: Mapping[str, Any], x: Any, **opti
     missing.
     """
     if isinstance(rows, str) or not isinstance(rows, Iterable):
-        raise BadInput(f"rows: got {rows!r:.60}; allowed: a list of names, such as ['keras-2.15.0-tensorflow']")
+        raise BadInput("rows", got=rows, allowed="a list of names, such as ['keras-2.15.0-tensorflow']")
     found: dict[str, Explained | str] = {}
     for row in rows:
         try:
@@ -179,17 +179,17 @@ def trace(
     Raises BadInput for input that does not fit.
     """
     if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < float("inf"):
-        raise BadInput(f"within: got {within!r}; allowed: a number of standard deviations above 0")
+        raise BadInput("within", got=within, allowed="a number of standard deviations above 0")
     arrays, given = _listed(batches, "batches"), _listed(masks, "masks")
     if not arrays:
-        raise BadInput("batches: got none; allowed: one or more")
+        raise BadInput("batches: got none", allowed="one or more")
     subject, target = _open(layer, weights, row, arrays, True, given)
     return Traced(follow_batches(subject, target, float(within)))
 
 
 def _listed(things: Any, what: str) -> list[Any]:
     if not isinstance(things, Iterable) or isinstance(things, (str, bytes, Mapping)):
-        raise BadInput(f"{what}: got {type(things).__name__}; allowed: a list of arrays, or another iterable of them")
+        raise BadInput(f"{what}: got {type(things).__name__}", allowed="a list of arrays, or another iterable of them")
     return list(things)
 
 

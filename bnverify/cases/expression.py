@@ -18,7 +18,7 @@ def compile_expression(text: str) -> Fits:
     rest = list(reversed(tokens))
 
     def fail() -> BadInput:
-        return BadInput(f"-k {text!r} is not an expression; allowed: words of case ids joined by and, or, not, ( )")
+        return BadInput(f"-k {text!r} is not an expression", allowed="words of case ids joined by and, or, not, ( )")
 
     def either() -> Fits:
         found = both()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Any
 
@@ -10,7 +9,7 @@ from bnverify.cases.askable import cannot_exist
 from bnverify.cases.case import Case
 from bnverify.cases.fields import CONFIG_FIELDS, FIELDS
 from bnverify.cases.layer_config import LayerConfig
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, did_you_mean
 
 LARGEST_RANK = 16
 LARGEST = 2**28  # values in all batches: 2 GB, because fills make float64 values before they are rounded
@@ -35,18 +34,16 @@ def parse_fields(text: str, allowed: tuple[str, ...], what: str) -> dict[str, An
     for part in text.strip().split("/"):
         name, colon, value = part.partition(":")
         if name not in allowed or not colon:
-            near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}:…?" if near else ""
-            raise BadInput(f"{what}: {part!r} is not field:value with a field of {', '.join(allowed)}{hint}")
+            hint = did_you_mean(name, allowed, cutoff=0.5, form="{}:…")
+            raise BadInput(f"{what}: {part!r} is not field:value with a field of {', '.join(allowed)}", hint=hint)
         if name in values:
             raise BadInput(f"{what}: the field {name} is given twice")
         try:
             values[name] = FIELDS[name][1](value)
         except ValueError as error:
             choices = str(error).removeprefix("one of ").split(", ") if str(error).startswith("one of ") else []
-            near = difflib.get_close_matches(value, choices, n=1)
-            hint = f"; did you mean {name}:{near[0]}?" if near else ""
-            raise BadInput(f"{what}: {name} is {value!r}; allowed: {error}{hint}") from None
+            hint = did_you_mean(value, choices, form=name + ":{}")
+            raise BadInput(f"{what}: {name} is {value!r}", allowed=str(error), hint=hint) from None
     return values
 
 
@@ -57,6 +54,6 @@ def _check(case: Case, text: str) -> None:
     if rank > LARGEST_RANK or values > LARGEST:
         got = f"{rank} axes and {len(str(values))} digits of values in all steps"
         allowed = f"at most {LARGEST_RANK} axes and {LARGEST} values"
-        raise BadInput(f"case id {text[:200]!r}: shape and steps make {got}; allowed: {allowed}")
+        raise BadInput(f"case id {text[:200]!r}: shape and steps make {got}", allowed=allowed)
     if reason := cannot_exist(case):
         raise BadInput(f"case id {text!r}: {reason}")

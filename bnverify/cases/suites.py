@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -14,7 +13,7 @@ from bnverify.cases.case import Case
 from bnverify.cases.expression import compile_expression
 from bnverify.cases.ids import parse
 from bnverify.cases.regressions import REGRESSIONS
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, did_you_mean
 
 SMOKE = (generators.smoke, behaviour.smoke_behaviour)
 DEFAULT = (*SMOKE, generators.default, behaviour.default_behaviour)
@@ -35,9 +34,7 @@ def suite(name: str) -> tuple[Case, ...]:
 def check_suite(name: str) -> None:
     """Raises BadInput for an unknown suite."""
     if name not in SUITES:
-        near = difflib.get_close_matches(name, SUITES, n=1) if isinstance(name, str) else []
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise BadInput(f"suite {name!r} is unknown; allowed: {', '.join(SUITES)}{hint}")
+        raise BadInput(f"suite {name!r} is unknown", allowed=SUITES, hint=did_you_mean(name, SUITES))
 
 
 def choose(name: str, ids: Sequence[str] = (), expression: str = "") -> tuple[tuple[Case, ...], str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from bnverify.cli.options import Example, matrix_file
-from bnverify.errors import BadInput
 
 
 @click.command(
@@ -28,11 +27,10 @@ def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int,
     from bnverify.matrix.bisecting import between, releases
     from bnverify.matrix.bisecting import find_release as find
     from bnverify.matrix.rows import find_matrix, load_matrix
-    from bnverify.targets.backends import BACKENDS
+    from bnverify.targets.backends import check_backend
     from bnverify.views.diff_text import found_lines
 
-    if backend not in BACKENDS:
-        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
+    check_backend(backend)
     asked = choose("regressions", (case,))[0][0]
     rows = load_matrix(path or find_matrix())
     candidates = between(releases(module), good, bad)

@@ -160,7 +160,7 @@ def _baseline_of(name: str, folder: Path) -> Record | None:
     from bnverify.matrix.record_files import load_record
 
     if not folder.is_dir():
-        raise BadInput(f"--baseline {folder}: no such folder; allowed: a folder of records that --records wrote")
+        raise BadInput(f"--baseline {folder}: no such folder", allowed="a folder of records that --records wrote")
     file = folder / f"{name}.json"
     return load_record(file, "--baseline") if file.is_file() else None
 

@@ -187,7 +187,7 @@ def keras_version(text: str) -> Version:
     try:
         return Version(text.replace("-tf", "+tf"))
     except InvalidVersion:
-        raise BadInput(f"Keras gives {text!r} as its version; allowed: a version such as 3.15.1") from None
+        raise BadInput(f"Keras gives {text!r} as its version", allowed="a version such as 3.15.1") from None
 
 
 def _within(version: str, versions: str) -> bool:

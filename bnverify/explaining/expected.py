@@ -71,24 +71,24 @@ def compare_expected(expected: object, setting: Setting, formats: Precision) -> 
     """How each expected quantity can be computed. expected: an array for y, or arrays by quantity (`QUANTITIES`)."""
     given = expected if isinstance(expected, Mapping) else {"y": expected}
     if unknown := [name for name in given if name not in QUANTITIES]:
-        raise BadInput(f"expected: got {unknown[0]!r}; allowed: an array for y, or a dict of {', '.join(QUANTITIES)}")
+        raise BadInput("expected", got=unknown[0], allowed=f"an array for y, or a dict of {', '.join(QUANTITIES)}")
     return tuple(_compared(name, _array(name, value, setting.case), setting, formats) for name, value in given.items())
 
 
 def _array(name: str, value: object, case: Case) -> Array:
     array = as_numbers(value)
     if array is None:
-        raise BadInput(f"expected {name}: got {str(value)[:60]!r}; allowed: numbers")
+        raise BadInput(f"expected {name}", got=str(value)[:60], allowed="numbers")
     if name == "y" and array.shape != case.shape:
-        raise BadInput(f"expected y: got shape {array.shape}; allowed: the shape of x, {case.shape}")
+        raise BadInput(f"expected y: got shape {array.shape}", allowed=f"the shape of x, {case.shape}")
     rank = len(case.shape)
     kept = (axes for count in range(rank + 1) for axes in itertools.combinations(range(rank), count))
     sizes = {math.prod(case.shape[axis] for axis in axes) for axes in kept}
     if name != "y" and array.size not in sizes:
         channels = math.prod(case.channels_shape)
         raise BadInput(
-            f"expected {name}: got {array.size} values; allowed: {channels}, one for each channel (or for each position of "
-            "another axis)"
+            f"expected {name}: got {array.size} values",
+            allowed=f"{channels}, one for each channel (or for each position of another axis)",
         )
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 

@@ -24,7 +24,7 @@ def read_values(text: str, option: str) -> Any:
     """Numbers: nested lists in JSON, or the array of a file. Raises BadInput."""
     found = _written(text, option, VALUES)
     if isinstance(found, Mapping):
-        raise BadInput(f"{option} {_short(text)}: has named values; allowed: {VALUES}")
+        raise BadInput(f"{option} {_short(text)}: has named values", allowed=VALUES)
     return found
 
 
@@ -32,7 +32,7 @@ def read_table(text: str, option: str) -> dict[str, Any]:
     """Values by name: a JSON object, or the arrays of an .npz file. Raises BadInput."""
     found = _written(text, option, TABLES)
     if not isinstance(found, Mapping):
-        raise BadInput(f"{option} {_short(text)}: has no named values; allowed: {TABLES}")
+        raise BadInput(f"{option} {_short(text)}: has no named values", allowed=TABLES)
     return dict(found)
 
 
@@ -53,13 +53,13 @@ def read_config(text: str, option: str) -> dict[str, Any]:
         return given
     found = _written(text, option, CONFIGS)
     if not isinstance(found, Mapping):
-        raise BadInput(f"{option} {_short(text)}: has no layer config; allowed: {CONFIGS}")
+        raise BadInput(f"{option} {_short(text)}: has no layer config", allowed=CONFIGS)
     kind = found.get("class_name", "BatchNormalization")
     if "config" in found and "BatchNorm" not in str(kind):
-        raise BadInput(f"{option} {_short(text)}: is the config of {kind!r}; allowed: the config of a BatchNormalization")
+        raise BadInput(f"{option} {_short(text)}: is the config of {kind!r}", allowed="the config of a BatchNormalization")
     inner = found.get("config", found)
     if not isinstance(inner, Mapping):
-        raise BadInput(f"{option} {_short(text)}: has no layer config; allowed: {CONFIGS}")
+        raise BadInput(f"{option} {_short(text)}: has no layer config", allowed=CONFIGS)
     return dict(inner)
 
 
@@ -82,17 +82,15 @@ def _written(text: str, option: str, allowed: str) -> Any:
     except OSError as error:
         raise BadInput(f"{option} {text}: {error.strerror or error}") from None
     except (ValueError, EOFError, BadZipFile) as error:
-        raise BadInput(
-            f"{option} {text}: cannot be read: {shortened(' '.join(str(error).split()))}; allowed: {allowed}"
-        ) from None
-    raise BadInput(f"{option} {_short(text)}: is neither JSON nor a readable file; allowed: {allowed}")
+        raise BadInput(f"{option} {text}: cannot be read: {shortened(' '.join(str(error).split()))}", allowed=allowed) from None
+    raise BadInput(f"{option} {_short(text)}: is neither JSON nor a readable file", allowed=allowed)
 
 
 def _json(text: str, option: str, name: str, allowed: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # also ValueError, for an integer of thousands of digits
-        raise BadInput(f"{option} {name}: is not JSON: {shortened(' '.join(str(error).split()))}; allowed: {allowed}") from None
+        raise BadInput(f"{option} {name}: is not JSON: {shortened(' '.join(str(error).split()))}", allowed=allowed) from None
 
 
 def _short(text: str) -> str:

@@ -56,7 +56,7 @@ def make_subject(
     it says what was got and what is allowed.
     """
     if training is not None and not isinstance(training, (bool, np.bool_)):
-        raise BadInput(f"training: got {training!r}; allowed: True, False, or None to call without it")
+        raise BadInput("training", got=training, allowed="True, False, or None to call without it")
     policy = _policy(arguments.get("dtype"))
     arrays = [as_batch(x, policy, "x" if len(batches) == 1 else f"batch {i}") for i, x in enumerate(batches)]
     config = _config(arguments, arrays[0].shape)
@@ -75,11 +75,11 @@ def make_subject(
         if sizes != [case.shape[axis] for axis in case.kept] or x.dtype != arrays[0].dtype:
             got = f"{x.dtype} of shape {x.shape}, but the first batch is {arrays[0].dtype} of {case.shape}"
             raise BadInput(
-                f"batch {i}: got {got}; allowed: the same dtype, the same rank and the same size along the kept "
-                f"axis {config.axis}"
+                f"batch {i}: got {got}",
+                allowed=f"the same dtype, the same rank and the same size along the kept axis {config.axis}",
             )
     if len(masks) not in (0, len(arrays)):
-        raise BadInput(f"masks: got {len(masks)}; allowed: {len(arrays)}, one for each batch, or none")
+        raise BadInput(f"masks: got {len(masks)}", allowed=f"{len(arrays)}, one for each batch, or none")
     given = tuple(_mask(mask, x) for mask, x in zip(masks, arrays, strict=True)) if len(masks) else ()
     return Subject(name, case, Inputs(_weights(weights, case, config.axis), tuple(arrays), given))
 
@@ -88,26 +88,26 @@ def as_batch(x: Any, policy: str, what: str) -> Array:
     """An array with a dtype that layers accept. Lists of numbers get the policy's compute dtype, as in Keras."""
     allowed = f"numbers of {', '.join(TAKEN_DTYPES)}"
     if isinstance(x, np.ma.MaskedArray):
-        raise BadInput(f"{what}: got a masked array; allowed: an array, and a separate mask")
+        raise BadInput(f"{what}: got a masked array", allowed="an array, and a separate mask")
     try:
         array = x if isinstance(x, np.ndarray) else np.asarray(x)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise BadInput(f"{what}: is not an array: {shortened(' '.join(str(error).split()))}; allowed: {allowed}") from None
+        raise BadInput(f"{what}: is not an array: {shortened(' '.join(str(error).split()))}", allowed=allowed) from None
     if array.dtype.kind not in "iuf" and array.dtype.name != "bfloat16":
         got = (
             f"{array.dtype} of shape {array.shape}"
             if array.dtype.kind != "O"
             else f"{type(x).__name__}, not an array of numbers"
         )
-        raise BadInput(f"{what}: got {got}; allowed: {allowed}")
+        raise BadInput(f"{what}: got {got}", allowed=allowed)
     if not hasattr(x, "dtype"):
         array = np.asarray(array, POLICIES[policy].compute.name if policy != "bfloat16" else "float32")
     if array.dtype.name not in TAKEN_DTYPES:
-        raise BadInput(f"{what}: got {array.dtype}; allowed: {allowed}")
+        raise BadInput(f"{what}: got {array.dtype}", allowed=allowed)
     if array.ndim < 2:
-        raise BadInput(f"{what}: got shape {array.shape}; allowed: two axes or more; the first one is the batch axis")
+        raise BadInput(f"{what}: got shape {array.shape}", allowed="two axes or more; the first one is the batch axis")
     if not array.size:
-        raise BadInput(f"{what}: got shape {array.shape}, which has no values; allowed: one value or more")
+        raise BadInput(f"{what}: got shape {array.shape}, which has no values", allowed="one value or more")
     return array
 
 
@@ -118,7 +118,7 @@ def _policy(dtype: Any) -> str:
         dtype = inner.get("name") if isinstance(inner, Mapping) else dtype
     dtype = getattr(dtype, "name", dtype) or "float32"
     if not isinstance(dtype, str) or dtype not in POLICIES:
-        raise BadInput(f"dtype: got {dtype!r:.80}; allowed: {', '.join(POLICIES)}")
+        raise BadInput("dtype", got=dtype, allowed=POLICIES)
     return dtype
 
 
@@ -126,9 +126,9 @@ def _config(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> LayerConfig
     """The layer config of those Keras arguments that affect a call."""
     if unknown := [name for name in arguments if name not in (*ARGUMENTS, *HARMLESS, *OLD)]:
         matter = [name for name in ARGUMENTS if name not in HARMLESS]
-        raise BadInput(f"argument {unknown[0]!r} is unknown; allowed: {', '.join(matter)}, dtype")
+        raise BadInput(f"argument {unknown[0]!r} is unknown", allowed=f"{', '.join(matter)}, dtype")
     if changed := [name for name in OTHERWISE if arguments.get(name) is not None]:
-        raise BadInput(f"{changed[0]}: got {arguments[changed[0]]!r:.40}; allowed: None, because explain cannot compute it")
+        raise BadInput(changed[0], got=arguments[changed[0]], allowed="None, because explain cannot compute it")
     given = {name: value for name, value in arguments.items() if name in ARGUMENTS and name not in HARMLESS}
     given = {name: value for name, value in given.items() if value is not None}
     if "axis" in given:
@@ -138,10 +138,10 @@ def _config(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> LayerConfig
             given[name] = _number(name, given[name])
     for name in ("center", "scale", "renorm", "synchronized", "trainable"):
         if not isinstance(given.get(name, True), (bool, np.bool_)):
-            raise BadInput(f"{name}: got {given[name]!r}; allowed: True, False")
+            raise BadInput(name, got=given[name], allowed="True, False")
     clipping = given.pop("renorm_clipping", None) or {}
     if not isinstance(clipping, Mapping) or not set(clipping) <= {"rmin", "rmax", "dmax"}:
-        raise BadInput(f"renorm_clipping: got {clipping!r}; allowed: a dict with rmin, rmax and dmax")
+        raise BadInput("renorm_clipping", got=clipping, allowed="a dict with rmin, rmax and dmax")
     pairs = tuple((str(name), _number(f"renorm_clipping, {name}", value)) for name, value in clipping.items())
     config = LayerConfig(**given, renorm_clipping=pairs)
     axes = config.axis if isinstance(config.axis, tuple) else (config.axis,)
@@ -157,7 +157,7 @@ def _axis(axis: Any, shape: tuple[int, ...]) -> int | tuple[int, ...]:
     except (TypeError, ValueError, OverflowError):
         axes = ()
     if not axes or len({a % len(shape) for a in axes}) < len(axes):
-        raise BadInput(f"axis: got {axis!r}; allowed: an integer, or a list of different integers")
+        raise BadInput("axis", got=axis, allowed="an integer, or a list of different integers")
     return axes if len(axes) > 1 else axes[0]
 
 
@@ -173,7 +173,7 @@ def _number(name: str, value: Any) -> float:
     except OverflowError:
         found = math.inf
     if not math.isfinite(found):
-        raise BadInput(f"{name}: got {value!r:.40}; allowed: a number")
+        raise BadInput(name, got=value, allowed="a number")
     return found
 
 
@@ -182,23 +182,24 @@ def _weights(weights: Mapping[str, Any] | None, case: Case, axis: object) -> dic
     if weights is None:
         return None
     if not isinstance(weights, Mapping):
-        raise BadInput(f"weights: got {type(weights).__name__}; allowed: a dict by {', '.join(case.config.weight_names())}")
+        raise BadInput(f"weights: got {type(weights).__name__}", allowed=f"a dict by {', '.join(case.config.weight_names())}")
     names, count = case.config.weight_names(), math.prod(case.channels_shape)
     if unknown := [name for name in weights if name not in names]:
-        raise BadInput(f"weight {unknown[0]!r} is not a weight of this layer; allowed: {', '.join(names)}")
+        raise BadInput(f"weight {unknown[0]!r} is not a weight of this layer", allowed=names)
     found = {}
     for name in names:
         value = weights.get(name, case.config.initial(name))
         array = as_weight(name, value)
         if array.ndim and array.size != count:
             where = f"x has {count} channel{'s' * (count != 1)} along axis {axis} of its shape {case.shape}"
-            raise BadInput(f"{name} of shape {array.shape} does not fit x: {where}; allowed: one value for each")
+            raise BadInput(f"{name} of shape {array.shape} does not fit x: {where}", allowed="one value for each")
         whole = np.broadcast_to(array.reshape(-1 if array.ndim else ()), count).reshape(case.channels_shape)
         variable = precision(case.policy, case.dtype).variable
         found[name] = variable.round(whole).astype(np.float64)
         if np.isinf(found[name]).any() and not np.isinf(array).any():
             raise BadInput(
-                f"weight {name}: got {np.abs(array).max():g}; allowed: up to {variable.largest:g}, the largest {variable.name}"
+                f"weight {name}: got {np.abs(array).max():g}",
+                allowed=f"up to {variable.largest:g}, the largest {variable.name}",
             )
     return found
 
@@ -207,7 +208,7 @@ def as_weight(name: str, value: Any) -> Array:
     """A weight as an array of numbers."""
     array = as_numbers(value)
     if array is None:
-        raise BadInput(f"weight {name}: got {str(value)[:60]!r}; allowed: numbers, one for each channel")
+        raise BadInput(f"weight {name}", got=str(value)[:60], allowed="numbers, one for each channel")
     return array.astype(np.float64)
 
 
@@ -226,12 +227,12 @@ def _mask(mask: Any, x: Array) -> Array:
         array = np.asarray(mask)
     except (ValueError, TypeError, NotImplementedError) as error:
         raise BadInput(
-            f"mask: is not an array: {shortened(' '.join(str(error).split()))}; allowed: booleans, or numbers 1 and 0"
+            f"mask: is not an array: {shortened(' '.join(str(error).split()))}", allowed="booleans, or numbers 1 and 0"
         ) from None
     if array.dtype.kind not in "biuf":
-        raise BadInput(f"mask: got {array.dtype}; allowed: booleans, or numbers 1 and 0")
+        raise BadInput(f"mask: got {array.dtype}", allowed="booleans, or numbers 1 and 0")
     if other := array[(array != 0) & (array != 1)].tolist():
-        raise BadInput(f"mask: got {other[0]}; allowed: booleans, or numbers 1 and 0")
+        raise BadInput(f"mask: got {other[0]}", allowed="booleans, or numbers 1 and 0")
     fits = array.ndim == x.ndim - 1 and all(m in (1, n) for m, n in zip(array.shape, x.shape, strict=False))
     if not fits:
         raise BadInput(

@@ -56,7 +56,7 @@ def between(known: Sequence[str], good: str, bad: str) -> tuple[str, ...]:
         try:
             ends.append(Version(text))
         except InvalidVersion:
-            raise BadInput(f"{option} {text!r} is not a version; allowed: a version such as 3.8.0") from None
+            raise BadInput(f"{option} {text!r} is not a version", allowed="a version such as 3.8.0") from None
         if text not in known:
             near = [k for k in known if k.startswith(".".join(text.split(".")[:2]))]
             hint = f"; there are {', '.join(near)}" if near else ""
@@ -64,7 +64,7 @@ def between(known: Sequence[str], good: str, bad: str) -> tuple[str, ...]:
     low, high = sorted(ends)
     inside = [text for text in known if low <= Version(text) <= high]
     if len(inside) < 2:
-        raise BadInput(f"--good {good} and --bad {bad} are the same release; allowed: two of them")
+        raise BadInput(f"--good {good} and --bad {bad} are the same release", allowed="two of them")
     return tuple(inside if ends[0] < ends[1] else reversed(inside))
 
 

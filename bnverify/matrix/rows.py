@@ -5,7 +5,6 @@ The file has `[[row]]` tables, one for each environment, and `[[pins]]` tables w
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass, replace
@@ -17,9 +16,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, did_you_mean
 from bnverify.storage.tables import Table, read_tables, read_text
-from bnverify.targets.backends import BACKENDS
+from bnverify.targets.backends import BACKENDS, check_backend
 from bnverify.targets.worker.frameworks import MODULES
 
 NAME = re.compile(r"\w[\w.+-]{0,79}")
@@ -190,12 +189,11 @@ def select_rows(
     known = {row.name: row for row in rows}
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise BadInput(f"row {name!r} is unknown{hint}; `bnverify matrix --list` shows the rows")
+            near = did_you_mean(name, known, cutoff=0.4)
+            hint = "`bnverify matrix --list` shows the rows"
+            raise BadInput(f"row {name!r} is unknown", hint=f"{near}; {hint}" if near else hint)
     for backend in backends:
-        if backend not in BACKENDS:
-            raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
+        check_backend(backend)
     chosen = [known[name] for name in dict.fromkeys(names)] if names else list(rows)
     chosen = [row for row in chosen if row.backend in backends] if backends else chosen
     chosen = [row for row in chosen if _fits(row, only)] if only else chosen
@@ -214,6 +212,6 @@ def _fits(row: Row, only: str) -> bool:
     name = asked.name.replace("tf-dot-keras", "tf.keras")
     if name not in (*MODULES, "python") or not asked.specifier or asked.extras or asked.marker:
         raise BadInput(
-            f"--only {only!r} is not a condition; allowed: conditions such as keras>=3.8, tf_keras==2.21.0 or python<3.8"
+            f"--only {only!r} is not a condition", allowed="conditions such as keras>=3.8, tf_keras==2.21.0 or python<3.8"
         )
     return bool(fields.get(name)) and asked.specifier.contains(fields[name], prereleases=True)

@@ -102,9 +102,9 @@ def verify_target(
     there.
     """
     if min_grade not in GRADES:
-        raise BadInput(f"min_grade {min_grade!r} is unknown; allowed: {', '.join(GRADES)}")
+        raise BadInput(f"min_grade {min_grade!r} is unknown", allowed=GRADES)
     if not isinstance(seed, int) or seed < 0:
-        raise BadInput(f"seed {seed!r} is not allowed; allowed: an integer of 0 or more")
+        raise BadInput(f"seed {seed!r} is not allowed", allowed="an integer of 0 or more")
     shipped = known.shipped()
     meant = [d for d in shipped if target.environment.own or d.target]
     strict, lenient = (*recorded, *meant), [d for d in shipped if d not in meant]

@@ -33,7 +33,7 @@ def check_reports(files: Mapping[str, Path]) -> None:
     for option, path in files.items():
         check_writable(path, option)
         if path.resolve() in seen:
-            raise BadInput(f"{option} {path}: is also the file of {seen[path.resolve()]}; allowed: two different files")
+            raise BadInput(f"{option} {path}: is also the file of {seen[path.resolve()]}", allowed="two different files")
         seen[path.resolve()] = option
 
 

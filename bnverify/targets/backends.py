@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bnverify.errors import BadInput, did_you_mean
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -98,3 +100,9 @@ BACKENDS = tuple(backend.value for backend in Backend)
 def backend_named(name: str) -> Backend | None:
     """The backend of that name, or None if Keras 3 has no such backend."""
     return Backend(name) if name in BACKENDS else None
+
+
+def check_backend(name: str) -> None:
+    """Raises BadInput for an unknown backend."""
+    if name not in BACKENDS:
+        raise BadInput(f"--backend {name!r} is unknown", allowed=BACKENDS, hint=did_you_mean(name, BACKENDS))

@@ -33,7 +33,7 @@ class ExistingLayer:
         self._worker = Worker(module, lambda **_: layer)
         self.layer = layer
         if isinstance(layer, self._worker.keras.Model):
-            raise BadInput(f"layer {layer.name}: got a model; allowed: {ALLOWED_LAYERS}, such as model.get_layer(…)")
+            raise BadInput(f"layer {layer.name}: got a model", allowed=f"{ALLOWED_LAYERS}, such as model.get_layer(…)")
         own = isinstance(layer, self._worker.keras.layers.BatchNormalization)
         said = type(layer)
         exact = said is self._worker.keras.layers.BatchNormalization
@@ -43,7 +43,7 @@ class ExistingLayer:
         if not own and not all(name in self.arguments for name in REQUIRED_ARGUMENTS):
             missing = ", ".join(name for name in REQUIRED_ARGUMENTS if name not in self.arguments)
             missing += "; the layer that it wraps is its .layer" if hasattr(layer, "layer") else ""
-            raise BadInput(f"layer {self.name}: got {said.__name__}, which has no {missing}; allowed: {ALLOWED_LAYERS}")
+            raise BadInput(f"layer {self.name}: got {said.__name__}, which has no {missing}", allowed=ALLOWED_LAYERS)
         self.weights = self._weights()
 
     def _arguments(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class ExistingLayer:
         if missing := [name for name in ("moving_mean", "moving_variance") if name not in found]:
             has = ", ".join(short_name(w) for w in self.layer.weights)
             what = f"{type(self.layer).__name__} with the weights {has}, but without {missing[0]}"
-            raise BadInput(f"layer {self.name}: got {what}; allowed: {ALLOWED_LAYERS}")
+            raise BadInput(f"layer {self.name}: got {what}", allowed=ALLOWED_LAYERS)
         return {name: np.asarray(value) for name, value in found.items()}
 
     def check_rank(self, rank: int) -> None:
@@ -77,7 +77,7 @@ class ExistingLayer:
         """
         built = getattr(getattr(self.layer, "input_spec", None), "ndim", None)
         if built is not None and rank > 1 and built != rank:
-            raise BadInput(f"x: got {rank} axes; allowed: {built}, because layer {self.name} was built for {built}")
+            raise BadInput(f"x: got {rank} axes", allowed=f"{built}, because layer {self.name} was built for {built}")
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
         """The observation of the layer with the weights of `inputs` and the momentum of the case. Both are put back
@@ -95,9 +95,9 @@ _OBJECTS = ("_initializer", "_regularizer", "_constraint")  # these arguments do
 def _module_of(layer: Any) -> str:
     """The module of a layer's Keras: "keras", "tf_keras" or "tf.keras"."""
     if isinstance(layer, type):
-        raise BadInput(f"layer: got the class {layer.__name__}, not an instance of it; allowed: {ALLOWED_LAYERS}")
+        raise BadInput(f"layer: got the class {layer.__name__}, not an instance of it", allowed=ALLOWED_LAYERS)
     for kind in type(layer).__mro__:
         root = kind.__module__.split(".")[0]
         if root in ("keras", "tf_keras") and kind.__name__ == "Layer":
             return root
-    raise BadInput(f"layer: got {type(layer).__name__} {layer!r:.60}; allowed: {ALLOWED_LAYERS}")
+    raise BadInput(f"layer: got {type(layer).__name__} {layer!r:.60}", allowed=ALLOWED_LAYERS)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, did_you_mean
 from bnverify.targets.worker.frameworks import MODULES
 from bnverify.targets.worker.functions import FUNCTIONS, NAMES, SYMBOLIC
 
@@ -45,7 +43,5 @@ def check_target(name: str) -> None:
     """Raises BadInput if `--target` names neither a Keras nor a function target; the message has the nearest name."""
     if name in MODULES or is_function_target(name):
         return
-    near = difflib.get_close_matches(name, (*MODULES, *NAMES), n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    allowed = ", ".join((*MODULES, *FUNCTIONS))
-    raise BadInput(f"--target {name!r} is unknown; allowed: {allowed}, each function also with {SYMBOLIC}{hint}")
+    allowed = f"{', '.join((*MODULES, *FUNCTIONS))}, each function also with {SYMBOLIC}"
+    raise BadInput(f"--target {name!r} is unknown", allowed=allowed, hint=did_you_mean(name, (*MODULES, *NAMES)))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnverify.errors import BadInput, shortened
-from bnverify.targets.backends import BACKENDS, Backend
+from bnverify.targets.backends import Backend, check_backend
 from bnverify.targets.function_targets import check_target, is_function_target
 from bnverify.targets.installed import check_installed, is_installed
 from bnverify.targets.isolated import Isolated, WorkerLost
@@ -49,20 +49,20 @@ def open_targets(
     """
     check_target(module)
     if layer is not None and is_function_target(module):
-        raise BadInput(f"--layer {name} and --target {module} are two targets; allowed: one of them")
+        raise BadInput(f"--layer {name} and --target {module} are two targets", allowed="one of them")
     for backend in backends:
         check_backend(backend)
         if len(backends) > 1:
             check_backend_installed(backend)
     anywhere = module == "keras" or (is_function_target(module) and module not in ON_TENSORFLOW)
     if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
-        raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow only; allowed: --target keras")
+        raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow only", allowed="--target keras")
     if len(backends) < 2:
         yield open_target(layer, name, module, backends[0] if backends else "")
         return
     if layer is not None:
         raise BadInput(
-            f"--layer {name}: a layer is tested in this process, which can use one backend only; allowed: one --backend"
+            f"--layer {name}: a layer is tested in this process, which can use one backend only", allowed="one --backend"
         )
     for backend in dict.fromkeys(backends):
         try:
@@ -71,12 +71,6 @@ def open_targets(
             raise BadInput(f"--backend {backend}: {_one_line(error)}") from None
         with target:
             yield target
-
-
-def check_backend(backend: str) -> None:
-    """Raises BadInput for an unknown backend."""
-    if backend not in BACKENDS:
-        raise BadInput(f"--backend {backend!r} is unknown; allowed: {', '.join(BACKENDS)}")
 
 
 def check_backend_installed(backend: str) -> None:
@@ -148,7 +142,7 @@ def _probe(layer: Callable[..., Any], target: InProcess) -> None:
     name = target.environment.target
     if not callable(layer) or target.is_layer(layer):
         raise BadInput(
-            f"layer {name}: got {type(layer).__name__} {layer!r:.80}; allowed: a layer class, or a factory of layers"
+            f"layer {name}: got {type(layer).__name__} {layer!r:.80}", allowed="a layer class, or a factory of layers"
         )
     try:
         made = layer()
