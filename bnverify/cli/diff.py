@@ -34,7 +34,7 @@ def diff(old: str, new: str, path: Path | None, backend: str) -> None:
 
     Environments are compared by their committed records; nothing is run. Exit code 0: no regression, 1: regressions.
     """
-    from bnverify.matrix.difference import difference, regressions
+    from bnverify.matrix.difference import difference, regressions, tested_in_both
     from bnverify.matrix.rows import find_matrix
     from bnverify.views import terminal
     from bnverify.views.diff_text import diff_lines
@@ -47,9 +47,9 @@ def diff(old: str, new: str, path: Path | None, backend: str) -> None:
     out = terminal.console()
     for line in diff_lines(before, after, changes):
         out.print(line, markup=False, soft_wrap=True)
-    if not set(before.cases) & set(after.cases):
-        sys.exit(NOTHING_TESTED)
-    sys.exit(DEVIATES if regressions(changes) else CONFORMS)
+    if regressions(changes):
+        sys.exit(DEVIATES)
+    sys.exit(CONFORMS if tested_in_both(before, after) else NOTHING_TESTED)
 
 
 def _is_file(text: str) -> bool:

@@ -19,6 +19,7 @@ from bnverify.cli.options import (
     NOTHING_TESTED,
     Example,
     echo_all,
+    patience,
     row_selection,
     selection,
 )
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from bnverify.matrix.records import Record
     from bnverify.matrix.rows import Row
     from bnverify.matrix.runs import RowOutcome
-
-SHORTEST = 0.1  # the smallest --patience, in seconds
 
 
 @click.command(
@@ -48,7 +47,7 @@ SHORTEST = 0.1  # the smallest --patience, in seconds
 @click.option("--list", "list_only", is_flag=True, help="List the rows; nothing is run.")
 @click.option("--force", is_flag=True, help="Make environments and run rows again, even if nothing changed.")
 @click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), metavar="N", help="Rows at a time.")
-@click.option("--patience", default=120.0, type=float, metavar="S", help="Seconds a case may take.")
+@patience
 @click.option("--records", type=click.Path(path_type=Path), help="Write a record for each row into this folder.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Folder of records: fail on regressions from it only.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the chart as Markdown to this file.")
@@ -101,11 +100,9 @@ class MatrixOptions(NamedTuple):
         return {option: path for option, path in files.items() if path}
 
     def check(self) -> None:
-        """Raises BadInput for a patience that is too short, and for files and folders that cannot be written later."""
+        """Raises BadInput for files and folders that cannot be written later."""
         from bnverify.storage.writing import check_reports
 
-        if not self.patience >= SHORTEST:
-            raise BadInput("--patience", got=self.patience, allowed=f"{SHORTEST} seconds or more")
         check_reports(self.reports)
         if self.records and not (self.records.is_dir() and os.access(self.records, os.W_OK)):
             raise BadInput(f"--records {self.records}: no such folder, or no permission to write into it")
@@ -167,7 +164,7 @@ def _baseline_of(name: str, folder: Path) -> Record | None:
 
 def _against(outcomes: Sequence[RowOutcome], before: dict[str, Record | None]) -> tuple[list[str], int]:
     """The changes from the baseline, one line each, and the number of regressions."""
-    from bnverify.matrix.difference import difference
+    from bnverify.matrix.difference import difference, tested_in_both
     from bnverify.views.diff_text import change_line
 
     notes, worse = [], 0
@@ -180,8 +177,8 @@ def _against(outcomes: Sequence[RowOutcome], before: dict[str, Record | None]) -
             notes.append(f"{name}: the baseline has no record of this row")
             worse += not outcome.record.ok
             continue
-        if not set(old.cases) & set(outcome.record.cases):
-            notes.append(f"{name}: the baseline has none of these cases; nothing was compared")
+        if not tested_in_both(old, outcome.record):
+            notes.append(f"{name}: no case was tested in the baseline and in this run; nothing was compared")
             worse += 1
         for change in difference(old, outcome.record):
             notes.append(f"{name}: {change_line(change)}")

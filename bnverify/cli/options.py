@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from bnverify.errors import BadInput
+
 Command = Callable[..., None]
 CONFORMS, DEVIATES, BAD_INPUT, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
@@ -24,6 +26,14 @@ class Example(click.Command):
         with formatter.section("Examples"):
             for line in self.example.strip().splitlines():
                 formatter.write(f"  {line.strip()}\n")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses an empty value, which a shell passes for a variable that is not set."""
+        for before, arg in zip(["", *args], args, strict=False):
+            if not arg or (arg.startswith("--") and arg.endswith("=")):
+                option = arg.removesuffix("=") or (before if before.startswith("-") else str(ctx.info_name))
+                raise BadInput(option, got="", allowed="a value that is not empty")
+        return super().parse_args(ctx, args)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -67,6 +77,25 @@ row_selection = _together(  # options that select rows of the matrix
         help="Only rows that fit, such as 'keras>=3.8' or 'python<3.8'.",
     ),
     click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only rows on this backend (repeatable)."),
+)
+
+
+SHORTEST = 0.1  # seconds
+
+
+def _checked(context: click.Context, option: click.Parameter, value: float) -> float:
+    if not SHORTEST <= value < float("inf"):
+        raise BadInput("--patience", got=value, allowed=f"{SHORTEST} seconds or more")
+    return value
+
+
+patience = click.option(
+    "--patience",
+    default=120.0,
+    type=float,
+    metavar="S",
+    callback=_checked,
+    help="Seconds a case may take in a process of its own.",
 )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from bnverify.cli.options import CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, selection
+from bnverify.cli.options import CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, patience, selection
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Backend of Keras 3 (repeatable: one run for each).")
 @click.option("--layer", metavar="MODULE:NAME", help="Your layer class or factory, instead of Keras' own.")
 @click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
+@patience
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option(
     "--min-grade",
@@ -80,6 +81,7 @@ class RunOptions(NamedTuple):
     layer: str | None
     seed: int
     fail_fast: bool
+    patience: float
     min_grade: str
     known_file: Path | None
     json_file: Path | None
@@ -109,7 +111,7 @@ def _run(options: RunOptions) -> list[tuple[Results, Record]]:
     from bnverify.cases.suites import choose
     from bnverify.matrix.records import record_of
     from bnverify.running.run import verify_target
-    from bnverify.targets.loading import load_layer, open_targets
+    from bnverify.targets.loading import open_targets
     from bnverify.verdicts import known
     from bnverify.views import terminal
 
@@ -117,8 +119,7 @@ def _run(options: RunOptions) -> list[tuple[Results, Record]]:
     recorded = known.load(options.known_file) if options.known_file else ()
     found = []
     with terminal.progress(len(cases)) as start:
-        layer = load_layer(options.layer) if options.layer is not None else None
-        for target in open_targets(layer, options.layer or "", options.target, options.backends):
+        for target in open_targets(options.layer or "", options.target, options.backends, options.patience):
             results = verify_target(
                 target,
                 cases,
@@ -152,25 +153,39 @@ def _report(options: RunOptions, results: Results, recording: Record, before: Re
 
         write_whole(options.junit_file, as_junit(results), "--junit")
     if options.record:
-        write_whole(options.record, record_as_text(recording), "--record")
+        write_whole(_beside(options.record, recording), record_as_text(recording), "--record")
     return code
+
+
+def _beside(path: Path, recording: Record) -> Path:
+    """The file for a record. An incomplete one must not replace a whole one, so it is written beside it, with a notice."""
+    if recording.complete:
+        return path
+    other = path.with_name(f"{path.stem}.incomplete{path.suffix}")
+    click.echo(f"the record is incomplete and was written to {other}; {path} is unchanged")
+    return other
 
 
 def _against(before: Record, now: Record, results: Results) -> int:
     """Shows the changes from a baseline. Returns the exit code; only regressions count."""
-    from bnverify.matrix.difference import difference, regressions
+    from bnverify.matrix.difference import difference, regressions, tested_in_both
     from bnverify.views.diff_text import change_line
 
     changes = difference(before, now)
     click.echo(f"\nagainst the baseline {before.name}:")
     for change in changes or ():
         click.echo(f"  {change_line(change)}")
-    if not set(before.cases) & set(now.cases):
-        click.echo("  the baseline has none of these cases; nothing was compared")
-        return INTERRUPTED if results.interrupted else NOTHING_TESTED
-    if not changes:
+    compared = tested_in_both(before, now)
+    if not compared:
+        click.echo("  no case was tested in the baseline and in this run; nothing was compared")
+    elif not changes:
         click.echo("  nothing has changed")
-    return INTERRUPTED if results.interrupted else DEVIATES if regressions(changes) else CONFORMS
+    if results.interrupted:
+        return INTERRUPTED
+    if not results.complete:
+        click.echo("  the run ended before its last case; the rest was not compared")
+        return DEVIATES
+    return DEVIATES if regressions(changes) else CONFORMS if compared else NOTHING_TESTED
 
 
 def exit_code(results: Any) -> int:

@@ -124,7 +124,7 @@ def _moved(what: str, was: Sequence[str], now: Sequence[str]) -> Iterator[Change
 def _errors(old: Record, new: Record) -> Iterator[Change]:
     """Cases that raise an exception, or another one than before, in groups of the same exception."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for id_ in _common(old, new):
+    for id_ in tested_in_both(old, new):
         was, now = (_raised(record.cases[id_]) for record in (old, new))
         if was != now:
             groups.setdefault((was, now), []).append(id_)
@@ -160,7 +160,7 @@ def _clauses(old: Record, new: Record) -> Iterator[Change]:
     """Cases with changed checks, in groups with the same change and cause over all clauses."""
     groups: dict[tuple[CaseOutcome, CaseOutcome], dict[str, list[str]]] = {}
     for clause in CLAUSES:
-        for id_ in _common(old, new):
+        for id_ in tested_in_both(old, new):
             was, now = old.cases[id_], new.cases[id_]
             if clause.key == "returns" or _raised(was) or _raised(now):
                 continue
@@ -235,7 +235,7 @@ def _margins(old: Record, new: Record) -> Iterator[Change]:
                 yield Change(Kind.MARGIN, text)
             elif now.grade != was.grade:
                 yield Change(Kind.MARGIN, f"{clause.title}: the worst grade was {was.grade}, now {now.grade}")
-    grown = [id_ for id_ in _common(old, new) if _grown(old.cases[id_], new.cases[id_])]
+    grown = [id_ for id_ in tested_in_both(old, new) if _grown(old.cases[id_], new.cases[id_])]
     if grown:
         n, example = _shown(grown)
         was_margin, now_margin = old.cases[example].margin, new.cases[example].margin
@@ -252,9 +252,17 @@ def _grown(was: CaseRecord, now: CaseRecord) -> bool:
 
 
 def _coverage(old: Record, new: Record) -> Iterator[Change]:
-    """Cases that only one of two records has or could test, and a changed seed."""
+    """Cases that only one of two records has or could test, and a changed seed. A case that is new and fails is a regression,
+    because there is no earlier failure that would explain it.
+    """
     if old.seed != new.seed:
         yield Change(Kind.COVERAGE, f"the seed of the inputs is {new.seed}; before: {old.seed}")
+    failing = [
+        id_ for id_, case in new.cases.items() if case.status.fails and not (id_ in old.cases and _asked(old.cases[id_]))
+    ]
+    if failing:
+        n, example = _shown(failing)
+        yield Change(Kind.COVERAGE, f"{n} not tested before, now {new.cases[example].status}", True, example)
     for record, other, what in ((old, new, "no longer asked"), (new, old, "newly asked")):
         if old.suite != new.suite:
             break
@@ -279,7 +287,7 @@ def _asked(case: CaseRecord) -> bool:
     return case.status is not Status.UNSUPPORTED and (case.status is not Status.INCONCLUSIVE or bool(case.checks))
 
 
-def _common(old: Record, new: Record) -> list[str]:
+def tested_in_both(old: Record, new: Record) -> list[str]:
     """The cases that were tested in both records."""
     return [id_ for id_ in old.cases if id_ in new.cases and _asked(old.cases[id_]) and _asked(new.cases[id_])]
 

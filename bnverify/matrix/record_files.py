@@ -98,13 +98,14 @@ class _RecordForm(_Form):
     clauses: dict[str, Any]
     cases: dict[str, Any]
     reasons: dict[str, _Text] = {}
+    complete: bool = True
 
 
 def load_record(path: Path, option: str) -> Record:
-    """The record in a file. Raises BadInput with the file, the field and the problem."""
+    """The record in a file. Raises BadInput with the file, the field and the problem, and for an incomplete record."""
     text = read_text(path, option)
     try:
-        return record_in(text)
+        record = record_in(text)
     except (ValueError, RecursionError) as error:
         try:
             json.loads(text)  # gives the line of a mistake in the JSON itself
@@ -113,6 +114,10 @@ def load_record(path: Path, option: str) -> Record:
         except RecursionError:
             pass
         raise BadInput(f"{option} {path}: is not a record of bnverify: {error}", allowed="a file that --record wrote") from None
+    if not record.complete:
+        what = f"{option} {path}: the record is incomplete, because its run ended before its last case"
+        raise BadInput(what, allowed="the record of a whole run")
+    return record
 
 
 def record_in(text: str) -> Record:
@@ -135,6 +140,7 @@ def record_in(text: str) -> Record:
         clauses={key: _clause(key, value) for key, value in form.clauses.items()},
         cases={id_: _case(id_, value, form.reasons) for id_, value in form.cases.items()},
         stale=form.stale,
+        complete=form.complete,
     )
 
 

@@ -68,7 +68,10 @@ class CaseRecord:
 
 @dataclass(frozen=True)
 class Record:
-    """The results in one environment. name: the row's. era: whose promises it was judged by."""
+    """The results in one environment. name: the row's. era: whose promises it was judged by.
+
+    complete: False if the run ended before its last case. Such a record is written, but never compared with.
+    """
 
     name: str
     environment: Environment
@@ -80,6 +83,7 @@ class Record:
     clauses: Mapping[str, ClauseRecord]
     cases: Mapping[str, CaseRecord]
     stale: tuple[str, ...] = ()
+    complete: bool = True
 
     @cached_property
     def counts(self) -> dict[Status, int]:
@@ -95,7 +99,7 @@ class Record:
     @property
     def ok(self) -> bool:
         """Whether something was tested, nothing failed and no known deviation is stale."""
-        return self.tested and not self.stale and not any(status.fails for status in self.counts)
+        return self.tested and not self.stale and not any(status.fails for status in self.counts) and self.complete
 
 
 def record_of(name: str, results: Results, interface: Interface) -> Record:
@@ -120,6 +124,7 @@ def record_of(name: str, results: Results, interface: Interface) -> Record:
         },
         cases={verdict.case.id: _case(verdict) for verdict in results.verdicts},
         stale=results.stale,
+        complete=results.complete,
     )
 
 
@@ -161,6 +166,7 @@ def record_as_text(record: Record) -> str:
         "suite": record.suite,
         "seed": record.seed,
         "required_grade": record.required,
+        "complete": record.complete,
         "stale": list(record.stale),
     }
     interface = asdict(record.interface)

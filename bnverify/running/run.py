@@ -41,15 +41,17 @@ def run(
     if with_evidence:
         cases = tuple(dict.fromkeys((*cases, *evidence(strict))))
     started = time.perf_counter()
-    found = _Found()
+    found = _Found(target, (*strict, *lenient), required)
     interrupted = False
     try:
         for case in cases:
-            judged = excuse(verify(case, target, seed, required), (*strict, *lenient), required)
+            judged = found.judge(case, seed)
             progress(judged.verdict)
             if found.add(judged) and fail_fast:
                 break
-        found.name_causes(target)
+        found.name_causes()
+        if len(found.verdicts) == len(cases) and required <= Grade.SEQUENTIAL:
+            found.stale = stale(strict, found.verdicts, lambda case, other: found.judge(case, other).verdict)
     except KeyboardInterrupt:
         interrupted = True
     complete = len(found.verdicts) == len(cases) and not interrupted
@@ -59,7 +61,7 @@ def run(
         seed=seed,
         verdicts=tuple(found.verdicts),
         required=required,
-        stale=stale(strict, found.verdicts) if complete and required <= Grade.SEQUENTIAL else (),
+        stale=found.stale,
         complete=complete,
         interrupted=interrupted,
         seconds=time.perf_counter() - started,
@@ -67,11 +69,17 @@ def run(
 
 
 class _Found:
-    """The verdicts so far, and the failing cases by index, with the arrays that are needed to name their causes."""
+    """The verdicts so far, stale deviations, and by index the failing cases, with the arrays that naming their causes needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target, deviations: Sequence[Deviation], required: Grade) -> None:
+        self._target, self._deviations, self._required = target, deviations, required
         self.verdicts: list[Verdict] = []
+        self.stale: tuple[str, ...] = ()
         self._failing: dict[int, JudgedCase] = {}
+
+    def judge(self, case: Case, seed: int) -> JudgedCase:
+        """The case with its verdict, in which known deviations are excused."""
+        return excuse(verify(case, self._target, seed, self._required), self._deviations, self._required)
 
     def add(self, judged: JudgedCase) -> bool:
         """Adds the verdict on the next case. Returns whether it fails."""
@@ -81,9 +89,9 @@ class _Found:
         self.verdicts.append(judged.verdict)
         return fails
 
-    def name_causes(self, target: Target) -> None:
+    def name_causes(self) -> None:
         """Names the causes of all failing cases together, because a cause that fits several cases is more likely."""
-        named = name_causes(list(self._failing.values()), target.observe)
+        named = name_causes(list(self._failing.values()), self._target.observe)
         for index, verdict in zip(self._failing, named, strict=True):
             self.verdicts[index] = verdict
 

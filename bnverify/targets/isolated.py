@@ -5,6 +5,7 @@ only.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import IO, Any
 
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
+from bnverify.errors import BadInput
 from bnverify.targets.target import environment, interface, observation, request
 from bnverify.targets.worker import wire
 from bnverify.values import Failure, Observation
@@ -27,6 +29,7 @@ PATIENCE = 120.0  # seconds that one case may take
 START = 300.0  # seconds that importing the framework may take
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "TF2_BEHAVIOR")
 ENDED = ("Crashed", "TimedOut", "Garbled", "Incomplete")  # failures of these types are the worker's, not the layer's
+NATIVE = re.compile(r"[IWE]\d{4} |WARNING: All log messages before absl")  # TensorFlow's start, which explains no crash
 IN_A_ROW = 5  # after so many cases in a row that end their worker, the environment counts as broken
 
 
@@ -37,6 +40,7 @@ class WorkerLost(Exception):
 class Isolated:
     """The BatchNormalization of `module` in the interpreter `python`, in a separate process that is restarted after a crash.
 
+    layer: module:Name of a user's layer or factory in place of Keras' own. Raises BadInput if it cannot be loaded.
     env: environment variables beside those of this process. alone: leave out the variables that would let in packages of
     another Python, such as PYTHONPATH, and the one by which TensorFlow 2 makes TensorFlow 1 eager. patience: seconds that a
     case may take. worker: the worker to start. Raises WorkerLost if no worker starts, or if several cases in a row end it.
@@ -50,19 +54,23 @@ class Isolated:
         patience: float = PATIENCE,
         worker: Path = WORKER,
         alone: bool = False,
+        layer: str = "",
     ) -> None:
-        self._command = [python, str(worker), module]
+        self._command, self._layer = [python, str(worker), module, *([layer] if layer else [])], layer
         kept = {k: v for k, v in os.environ.items() if not (alone and k in FOREIGN)}
         self._env = {**kept, **({"PYTHONNOUSERSITE": "1"} if alone else {}), **(env or {})}
         self._patience = patience
         self._lost = 0
-        self._start()
+        self._given_up = ""
+        self._stage = ""
+        self._start(probe=bool(layer))
 
-    def _start(self) -> None:
+    def _start(self, probe: bool = False) -> None:
+        """Starts a worker. probe: whether it makes one layer first; a constructor that ends the process shows in the cases."""
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, lives as long as the process
         try:
             self._process = subprocess.Popen(
-                self._command,
+                [*self._command, *(["probe"] if probe else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -74,12 +82,22 @@ class Isolated:
             raise WorkerLost(f"{self._command[0]}: {error.strerror or error}") from None
         try:
             said = self._receive(START)
+            if said.get("layer"):
+                raise BadInput(said["error"])
             if "error" in said:
                 raise _Ended("Failed", said["error"])
-            self.environment = environment(said["environment"])
+            self.environment = environment(said["environment"], self._layer)
             self.interface = interface(said["interface"])
+        except BadInput:
+            self.close()
+            raise
         except (_Ended, KeyError, TypeError) as ended:
             self.close()
+            if isinstance(ended, _Ended) and self._stage == "import":
+                raise BadInput(f"--layer {self._layer}: its module ends the process: {ended.text}") from None
+            if isinstance(ended, _Ended) and self._stage == "constructor" and probe:
+                self._start()
+                return
             raise WorkerLost(ended.text if isinstance(ended, _Ended) else "the worker did not send its environment") from None
 
     def observe(self, case: Case, inputs: Inputs) -> Observation:
@@ -90,6 +108,8 @@ class Isolated:
 
     def ask(self, asked: Mapping[str, Any]) -> Observation:
         """The observation in the answer to a request."""
+        if self._given_up:
+            return Observation(failure=Failure("start", "NotHere", self._given_up))
         self._stage = "start"
         try:
             self._send(wire.pack(asked))
@@ -97,10 +117,14 @@ class Isolated:
         except _Ended as ended:
             self.close()
             self._lost += 1
-            if self._lost >= IN_A_ROW:
+            failure = Failure(self._stage, ended.kind, ended.text)
+            if self._lost >= IN_A_ROW and not self._layer:
                 raise WorkerLost(f"{IN_A_ROW} cases in a row crashed their worker; the last: {ended.text}") from None
-            self._start()
-            return Observation(failure=Failure(self._stage, ended.kind, ended.text))
+            if self._lost >= IN_A_ROW:
+                self._given_up = f"not tried: in {IN_A_ROW} cases in a row the layer ended its process; the last: {ended.text}"
+            else:
+                self._start()
+            return Observation(failure=failure)
         self._lost = 0
         return found
 
@@ -170,6 +194,7 @@ class Isolated:
         size = self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, size - 2000))
         lines = [line.strip() for line in self._log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line for line in lines if not NATIVE.match(line)]
         return f"last output: {' '.join(lines[-2:])[-300:]}" if lines else "it wrote nothing"
 
     def _kill(self) -> None:

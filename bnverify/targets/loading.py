@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import tempfile
@@ -14,9 +13,10 @@ from bnverify.errors import BadInput, shortened
 from bnverify.targets.backends import Backend, check_backend
 from bnverify.targets.function_targets import check_target, is_function_target
 from bnverify.targets.installed import check_installed, is_installed
-from bnverify.targets.isolated import Isolated, WorkerLost
+from bnverify.targets.isolated import PATIENCE, Isolated, WorkerLost
 from bnverify.targets.target import InProcess
 from bnverify.targets.worker.functions import ON_TENSORFLOW, NoFunction
+from bnverify.targets.worker.layers import BadLayer, probe
 
 
 def open_target(layer: Callable[..., Any] | None = None, name: str = "", module: str = "keras", backend: str = "") -> InProcess:
@@ -36,39 +36,44 @@ def open_target(layer: Callable[..., Any] | None = None, name: str = "", module:
     except (Exception, SystemExit) as error:
         raise BadInput(f"{keras} is installed but cannot be imported: {type(error).__name__}: {_one_line(error)}") from None
     if layer is not None:
-        _probe(layer, target)
+        try:
+            probe(layer, target.environment.target, target.layers)  # type: ignore[no-untyped-call]
+        except BadLayer as error:
+            raise BadInput(str(error)) from None
     return target
 
 
 def open_targets(
-    layer: Callable[..., Any] | None, name: str, module: str, backends: Sequence[str]
+    layer: str, module: str, backends: Sequence[str], patience: float = PATIENCE
 ) -> Iterator[InProcess | Isolated]:
-    """The targets to test: one in this process, or, for several backends, one process for each.
+    """The targets to test: Keras' own layer in this process; a user's layer, or each of several backends, in its own process.
 
-    Raises BadInput for what `open_target` refuses, for a module that is not Keras, and for a layer on several backends.
+    layer: module:Name of a layer or factory, or empty. A user's layer may end its process, never return, or change what other
+    code relies on; in a process of its own that costs one case. patience: seconds that one case of it may take.
+
+    Raises BadInput for what `open_target` refuses, for a module that is not Keras, and for a layer that cannot be loaded.
     """
     check_target(module)
-    if layer is not None and is_function_target(module):
-        raise BadInput(f"--layer {name} and --target {module} are two targets", allowed="one of them")
+    if layer and is_function_target(module):
+        raise BadInput(f"--layer {layer} and --target {module} are two targets", allowed="one of them")
     for backend in backends:
         check_backend(backend)
-        if len(backends) > 1:
+        if len(backends) > 1 or layer:
             check_backend_installed(backend)
     anywhere = module == "keras" or (is_function_target(module) and module not in ON_TENSORFLOW)
     if not anywhere and (others := [backend for backend in backends if backend != "tensorflow"]):
         raise BadInput(f"--backend {others[0]}: {module} runs on tensorflow only", allowed="--target keras")
-    if len(backends) < 2:
-        yield open_target(layer, name, module, backends[0] if backends else "")
+    if not layer and len(backends) < 2:
+        yield open_target(module=module, backend=backends[0] if backends else "")
         return
-    if layer is not None:
-        raise BadInput(
-            f"--layer {name}: a layer is tested in this process, which can use one backend only", allowed="one --backend"
-        )
-    for backend in dict.fromkeys(backends):
+    if not backends:
+        check_installed(module)
+    for backend in dict.fromkeys(backends or [""]):
+        env = {"KERAS_BACKEND": backend} if backend else {}
         try:
-            target = Isolated(module=module, env={"KERAS_BACKEND": backend})
+            target = Isolated(module=module, env=env, patience=patience, layer=" ".join(layer.split()))
         except WorkerLost as error:
-            raise BadInput(f"--backend {backend}: {_one_line(error)}") from None
+            raise BadInput(f"--backend {backend}: {_one_line(error)}" if backend else f"{module}: {_one_line(error)}") from None
         with target:
             yield target
 
@@ -109,47 +114,6 @@ def load_held(path: str, name: str) -> Any:
         own = ", ".join(each for each, layer in layers.items() if target.is_batch_normalization(layer))
         raise BadInput(f"--layer {name!r}: the model has no layer of that name; its batch normalizations: {own or 'none'}")
     return layers[name]
-
-
-def load_layer(path: str) -> Callable[..., Any]:
-    """The class or factory that `module:Name` names. Modules of the current folder are found too."""
-    path = " ".join(path.split())
-    module_name, colon, attribute = path.partition(":")
-    if not module_name or not colon or not attribute:
-        raise BadInput(f"--layer {path!r} is not module:Class, such as mypackage.layers:MyBatchNormalization")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        with quiet_import():
-            found: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise BadInput(
-            f"--layer {path}: {module_name} cannot be imported: {type(error).__name__}: {_one_line(error)}"
-        ) from None
-    for part in attribute.split("."):
-        found = getattr(found, part, None)
-        if found is None:
-            raise BadInput(f"--layer {path}: {module_name} has no {attribute}")
-    if not callable(found):
-        raise BadInput(
-            f"--layer {path}: {attribute} is a value of type {type(found).__name__}, not a layer class or a factory of layers"
-        )
-    return found
-
-
-def _probe(layer: Callable[..., Any], target: InProcess) -> None:
-    """Makes one layer, so that a broken factory is one line of bad input and not 400 crashed cases."""
-    name = target.environment.target
-    if not callable(layer) or target.is_layer(layer):
-        raise BadInput(
-            f"layer {name}: got {type(layer).__name__} {layer!r:.80}", allowed="a layer class, or a factory of layers"
-        )
-    try:
-        made = layer()
-    except (Exception, SystemExit) as error:
-        raise BadInput(f"layer {name}: its constructor raises {type(error).__name__}: {_one_line(error)}") from None
-    if not target.is_layer(made):
-        raise BadInput(f"layer {name}: calling it gives {type(made).__name__}, not a keras.layers.Layer")
 
 
 def _name(layer: Callable[..., Any] | None) -> str:

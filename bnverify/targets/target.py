@@ -45,9 +45,10 @@ class InProcess:
         """The interface of Keras' own layer."""
         return interface(self._worker.interface())
 
-    def is_layer(self, thing: object) -> bool:
-        """Whether `thing` is a Keras layer (an instance)."""
-        return isinstance(thing, self._worker.keras.layers.Layer)
+    @property
+    def layers(self) -> type:
+        """Keras' class of all layers."""
+        return self._worker.keras.layers.Layer
 
     def is_batch_normalization(self, thing: object) -> bool:
         """Whether `thing` is Keras' own batch normalization, or an instance of a subclass."""

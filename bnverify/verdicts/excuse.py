@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from bnverify.cases.suites import matches
 from bnverify.contract import BY_KEY
 from bnverify.reference.sub_cases import SubCase
 from bnverify.values import Check, Grade, Status, Verdict, worst
@@ -20,23 +21,28 @@ def excuse(judged: JudgedCase, deviations: Sequence[Deviation], required: Grade 
     if judged.observed is None:
         return judged
     if judged.own is None:
-        return replace(judged, verdict=excuse_verdict(judged.verdict, deviations, _under(judged.observed, None, required)))
+        under = _under(judged.observed, None, deviations, required)
+        return replace(judged, verdict=excuse_verdict(judged.verdict, deviations, under))
     sub_cases = []
     for sub_case, one in judged.sub_cases:
         assert one.observed is not None
-        verdict = excuse_verdict(one.verdict, deviations, _under(one.observed, sub_case.alone, required))
+        verdict = excuse_verdict(one.verdict, deviations, _under(one.observed, sub_case.alone, deviations, required))
         sub_cases.append((sub_case, replace(one, verdict=verdict)))
     return judged.with_sub_cases(excuse_verdict(judged.own, deviations), tuple(sub_cases))
 
 
-def _under(observed: Observed, alone: SubCase | None, required: Grade) -> Under:
-    """How to judge an observation with a deviation as the promise. alone: the call of a replica with its own shard only."""
+def _under(observed: Observed, alone: SubCase | None, deviations: Iterable[Deviation], required: Grade) -> Under:
+    """How to judge an observation with a deviation as the promise. alone: the call of a replica with its own shard only.
+
+    A release that computes with a worse grade does so in its other deviations, too, so the worst grade of all holds for each.
+    """
+    grades = [d.required(required) for d in deviations if d.only_grade and matches(observed.case, d.case)]
 
     def under(deviation: Deviation) -> Verdict:
         shown = observed
         if alone is not None and deviation.replicas:
             shown = Observed(alone.case, alone.inputs, alone.observation, observed.era)
-        return judge_calls(shown, deviation.instead(observed.era), deviation.required(required))
+        return judge_calls(shown, deviation.instead(observed.era), max((deviation.required(required), *grades)))
 
     return under
 

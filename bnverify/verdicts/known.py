@@ -88,6 +88,11 @@ class Deviation:
             (self.computes, self.arithmetic, self.variable, self.read, self.autocast, self.output, self.grade, self.replicas)
         )
 
+    @property
+    def only_grade(self) -> bool:
+        """Whether the record predicts a worse grade and nothing else."""
+        return bool(self.grade) and not replace(self, grade="").exact
+
     def instead(self, era: Era) -> Promise:
         """What the layer computes according to this record, in place of the era's promise."""
         return Promise(era.apply(self._formulas(era.formulas)), lambda case: self._formats(era.formats(case)))

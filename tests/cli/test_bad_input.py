@@ -66,7 +66,6 @@ def test_expression_that_selects_nothing(cli: Cli) -> None:
 LETTERS = "letters T, I, N, F, U, S, each with an optional count, such as T5IFTI; O only at the end"
 CLIPPING = "rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, such as rmax3.0+rmin0.3+dmax5.0"
 MALFORMED = (
-    ("", f"'' is not field:value with a field of {FIELDS}"),
     ("foo", f"'foo' is not field:value with a field of {FIELDS}"),
     ("shape", f"'shape' is not field:value with a field of {FIELDS}; did you mean shape:…?"),
     ("shapes:2x2/steps:T", f"'shapes:2x2' is not field:value with a field of {FIELDS}; did you mean shape:…?"),
@@ -133,12 +132,43 @@ MALFORMED = (
 )
 
 
-@pytest.mark.parametrize(("id_", "problem"), MALFORMED, ids=[id_ or "empty" for id_, _ in MALFORMED])
+@pytest.mark.parametrize(("id_", "problem"), MALFORMED, ids=[id_ for id_, _ in MALFORMED])
 def test_malformed_case_id(cli: Cli, id_: str, problem: str) -> None:
     """A malformed or impossible case id is quoted with its problem, what is allowed and what is near."""
     for ended in (cli("show", id_), cli("run", "--case", SMALL, "--case", id_)):
         assert_refused(ended)
         assert ended.err == f"bnverify: case id {id_!r}: {problem}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("show", ""), "show"),
+        (("run", "--case", ""), "--case"),
+        (("run", "--layer", ""), "--layer"),
+        (("run", "--layer="), "--layer"),
+        (("run", "--backend", ""), "--backend"),
+        (("run", "--json", ""), "--json"),
+        (("run", "-k", ""), "-k"),
+        (("run", "--baseline", "", "--suite", "smoke"), "--baseline"),
+        (("explain", "[[1, 2]]", "--model", "", "--layer", ""), "--model"),
+        (("explain", "[[1, 2]]", "--row", ""), "--row"),
+        (("explain", ""), "explain"),
+        (("matrix", "--only", ""), "--only"),
+        (("matrix", ""), "matrix"),
+        (("diff", "", "keras-3.8.0-jax"), "diff"),
+        (("list", "--suite", ""), "--suite"),
+        (("contract", "--suite="), "--suite"),
+        (("selftest", "-k", ""), "-k"),
+        (("files", "--json="), "--json"),
+        (("bisect", "shape:4x3/steps:T", "--good", ""), "--good"),
+    ],
+)
+def test_an_empty_value(cli: Cli, words: tuple[str, ...], what: str) -> None:
+    """A shell passes an empty text for a variable that is not set. It never means the default."""
+    ended = cli(*words)
+    assert_refused(ended)
+    assert ended.err == f"bnverify: {what}: got ''; allowed: a value that is not empty\n"
 
 
 def test_a_case_id_of_several_lines(cli: Cli) -> None:

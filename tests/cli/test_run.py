@@ -229,7 +229,7 @@ def test_fail_fast_of_a_conforming_run(cli: Cli) -> None:
 def test_ctrl_c_under_fail_fast_is_an_interruption(cli: Cli) -> None:
     """Ctrl-C ends a --fail-fast run in which nothing failed with exit code 130: it did not deviate."""
     ids = ("--case", SMALL, "--case", CENTERLESS, "--case", OFFSET)
-    ended = cli("run", "--layer", "mylayers:RaisesInterrupt", "--fail-fast", *ids)
+    ended = cli("run", "--layer", "mylayers:SendsInterrupt", "--fail-fast", *ids)
     assert ended.last == f"INCOMPLETE: {CHECKS} checks of 14 clauses in 1 case"
     assert ended.code == 130
 

@@ -116,6 +116,7 @@ def test_the_worst_check() -> None:
         ("everything", True, False),
         ("nothing asked", False, False),
         ("stale", True, False),
+        ("incomplete", True, False),
     ],
 )
 def test_ok(runs: dict[str, Record], name: str, tested: bool, ok: bool) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 LAYERS = '''
 """Layers, right and wrong, that the tests name as module:Name."""
 
+import os
+import signal
+import time
+
 import keras
 from keras import ops
 
@@ -98,15 +102,16 @@ class RaisesInCall(keras.layers.BatchNormalization):
         raise ValueError(self.text)
 
 
-class RaisesInterrupt(keras.layers.BatchNormalization):
-    """As if Ctrl-C were pressed in the third call."""
+class SendsInterrupt(keras.layers.BatchNormalization):
+    """Ctrl-C is pressed in the third call: the process that started this one gets SIGINT."""
 
     calls = 0
 
     def call(self, inputs, training=None, mask=None):
-        RaisesInterrupt.calls += 1
-        if RaisesInterrupt.calls == 3:
-            raise KeyboardInterrupt
+        SendsInterrupt.calls += 1
+        if SendsInterrupt.calls == 3:
+            os.kill(os.getppid(), signal.SIGINT)
+            time.sleep(60)
         return super().call(inputs, training=training)
 
 

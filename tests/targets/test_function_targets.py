@@ -66,7 +66,7 @@ def test_what_a_route_lacks_is_counted() -> None:
     expected = {
         "tf.nn.moments takes no mask": len(masked),
         "tf.nn.moments has no batch renormalization": len(renorm),
-        "tf.nn.moments does not know other replicas": sum(case.config.synchronized for case in suite("smoke")),
+        "tf.nn.moments does not combine replicas": sum(case.config.synchronized for case in suite("smoke")),
         "the layer's contract does not cover the errors of tf.nn.moments": len(misused),
         "keras.distribution runs on JAX only": sum(case.mode.startswith("parallel") for case in suite("smoke")),
     }
@@ -209,7 +209,7 @@ def test_tensorflow_functions_run_on_tensorflow_alone(cli: Cli) -> None:
     """Another backend is refused in one line, named on the command line or by the environment."""
     ended = cli("run", "--target", "tf.nn.moments", "--backend", "tensorflow", "--backend", "jax")
     assert_refused(ended)
-    assert ended.err == "bnverify: --backend jax: tf.nn.moments runs on tensorflow alone; allowed: --target keras\n"
+    assert ended.err == "bnverify: --backend jax: tf.nn.moments runs on tensorflow only; allowed: --target keras\n"
     command = [sys.executable, "-m", "bnverify", "run", "--target", "tf.nn.moments", "--case", SMALL]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"}, check=False)
     assert done.returncode == 2

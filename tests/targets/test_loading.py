@@ -19,7 +19,6 @@ SMALL = "shape:2x2/steps:TI"
         ("mylayers", "--layer 'mylayers' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
         (":Right", "--layer ':Right' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
         ("mylayers:", "--layer 'mylayers:' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
-        ("", "--layer '' is not module:Class, such as mypackage.layers:MyBatchNormalization"),
         ("nowhere:Right", "--layer nowhere:Right: nowhere cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
         ("mylayers.sub:X", "--layer mylayers.sub:X: mylayers.sub cannot be imported: ModuleNotFoundError: No module named "),
         ("broken:X", "--layer broken:X: broken cannot be imported: SyntaxError: "),

@@ -222,8 +222,8 @@ def test_a_network_is_explained_and_can_be_built(name: str) -> None:
         ("shape:8x5/network:iris/steps:T", "network:iris takes batches of shape ROWSx4; got shape:8x5"),
         ("shape:0x4/network:iris/steps:T", "got shape:0x4"),
         ("shape:2x16x16x3/network:resnet50/steps:T", "ROWSxSIZExSIZEx3 with SIZE 32 or more"),
-        ("shape:8x4/network:iris/axis:1/steps:T", "so axis:1 cannot be asked for"),
-        ("shape:8x4/network:iris/fill:exact/steps:T", "so fill:exact cannot be asked for"),
+        ("shape:8x4/network:iris/axis:1/steps:T", "axis:1 cannot be set with it"),
+        ("shape:8x4/network:iris/fill:exact/steps:T", "fill:exact cannot be set with it"),
         ("shape:8x4/network:iris/steps:TN", "network:iris allows the steps T, I, F and U; got steps:TN"),
         ("shape:8x4/network:iris/weights:negative/steps:T", "weights:random or initial"),
         ("shape:8x4/network:iris/mode:fit/steps:T", "got mode:fit"),
@@ -241,7 +241,7 @@ def test_a_network_without_a_watched_layer_never_conforms(monkeypatch: pytest.Mo
     monkeypatch.setitem(BUILDERS, "softmax", (lambda net, x: net.classes(x), BUILDERS["softmax"][1]))
     found = verdict("shape:8x64/network:softmax/steps:T")
     assert found.status is Status.CRASHED
-    assert "none was watched" in found.reason or "none was watched" in found.failures[0].reason
+    assert "contains no batch normalization" in found.reason or "contains no batch normalization" in found.failures[0].reason
 
 
 def test_the_id_of_a_network_case_parses_back() -> None:

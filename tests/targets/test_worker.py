@@ -118,6 +118,7 @@ def test_the_worker_is_python_3_6_syntax(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 6))
     standard = {
         "contextlib",
+        "random",
         "importlib",
         "inspect",
         "io",

@@ -12,10 +12,13 @@ A worker process first sends one message with these fields:
 
     environment: where the worker runs
     interface: what the layer's class declares
-    error?: text; why the framework cannot be imported. It is then the only field, and the process ends.
+    error?: text; why the framework cannot be imported, or the layer not be made. The process then ends.
+    layer?: true if the error is of the user's layer (module:Name, the second argument), and not of the framework
 
 It then answers requests until its input ends. Before each stage of a request it sends {"stage": text}, so that the other side
-knows where it died. The stages are "constructor", "build", "loading", "setting weights", and "step N" for step N, from 0.
+knows where it died. The stages of a request are "constructor", "build", "loading",
+"setting weights", and "step N" for step N, from 0. The stages of a user's layer before the first message are "import" and
+"constructor".
 
 Environment:
 

@@ -1,12 +1,15 @@
-"""The worker as a process: `python worker KERAS` answers requests until standard input ends."""
+"""The worker as a process: `python worker KERAS [module:Name [probe]]` answers requests until standard input ends.
+
+module:Name is a user's layer in place of Keras' own; with "probe" one is made before the first request.
+"""
 
 import os
 import sys
 
 
 def main():
-    """the framework may print; its text goes to standard error, because standard output carries the answers"""
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    # A layer may print, and may close any stream: its text goes to standard error, and messages use descriptors of their own.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
     def send(document):
@@ -14,8 +17,19 @@ def main():
         answers.flush()
 
     try:
-        worker = observing.Worker(sys.argv[1], tell=lambda stage: send({"stage": stage}))
+        tell = lambda stage: send({"stage": stage})  # noqa: E731
+        path = sys.argv[2] if len(sys.argv) > 2 else ""
+        if path:
+            tell("import")
+        layer = layers.load_layer(path) if path else None
+        worker = observing.Worker(sys.argv[1], layer, tell, path)
+        if sys.argv[3:] == ["probe"]:
+            tell("constructor")
+            layers.probe(layer, path, worker.keras.layers.Layer)
         send({"environment": worker.environment(), "interface": worker.interface()})
+    except layers.BadLayer as error:
+        send({"error": str(error), "layer": True})
+        return
     except Exception as error:
         send({"error": "%s: %s" % (type(error).__name__, observing.one_line(error))})
         return
@@ -29,7 +43,7 @@ def main():
 if __name__ == "__main__":
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[0] = os.path.dirname(here)  # the folder that holds this package; it may not be on the path
-    from worker import observing, wire
+    from worker import layers, observing, wire
 
     sys.path.pop(0)
     main()

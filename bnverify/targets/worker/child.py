@@ -25,10 +25,10 @@ class Ended(Exception):
 class Child(object):
     """`python worker KERAS` with more environment variables. It ends with this process. Raises Ended if it does not start."""
 
-    def __init__(self, name, variables):
+    def __init__(self, name, variables, path=""):
         here = os.path.dirname(os.path.abspath(__file__))
         self.process = subprocess.Popen(
-            [sys.executable, here, name],
+            [sys.executable, here, name] + ([path] if path else []),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -15,23 +15,25 @@ from .networks import watch
 from .recording import config_of, one_line, short_name, structure, values
 from .registry import open_caller
 from .saving import start
+from .unchanged import unchanged
 
 
 class Worker(object):
     """Observes layers made by `factory(**kwargs)`; without a factory, the BatchNormalization of the framework named `keras`.
 
     `keras` may also name a function; then Keras' layer runs with that function in it. `tell` is called with the name of each
-    stage before the stage begins.
+    stage before the stage begins. path: module:Name of the factory in a process of its own; a KeyboardInterrupt there comes
+    from the layer and not from a user.
     """
 
-    def __init__(self, keras="keras", factory=None, tell=lambda stage: None):
+    def __init__(self, keras="keras", factory=None, tell=lambda stage: None, path=""):
         self.function = keras if keras in NAMES else ""
         self.name = "keras" if self.function else keras
         self.framework = open_framework(self.name)
         self.keras = self.framework.keras
         own = function_layer(self.function, self.keras) if self.function else self.keras.layers.BatchNormalization
         self.factory, self.own, self.child = factory or own, factory is None, None
-        self.tell = tell
+        self.tell, self.path = tell, path
 
     def environment(self):
         with silence():  # JAX warns if it is asked for float64 and has none
@@ -78,7 +80,7 @@ class Worker(object):
 
     def observe(self, request):
         """The answer to a request."""
-        with silence():
+        with silence(), unchanged(self.framework):
             return self._observe(request)
 
     def holds(self, layer):
@@ -123,17 +125,19 @@ class Worker(object):
                     answer["inner"] = caller.inner
                 if caller.late:
                     answer["weights"] = structure(self.framework, caller.layer)
-        except (Exception, SystemExit) as error:  # whatever a layer raises is an observation
+        except BaseException as error:  # whatever a layer raises is an observation
+            if isinstance(error, KeyboardInterrupt) and not self.path:
+                raise
             answer["failure"] = failure(stage, error)
         return answer
 
     def elsewhere(self, request):
         """The answer of a process that computes with one thread. The process starts with the first such request."""
-        if not self.own:
+        if not self.own and not self.path:
             text = "a custom layer cannot be sent to another process"
             return dict(empty(), failure={"stage": "start", "type": "NotHere", "text": text})
         try:
-            self.child = self.child or Child(self.function or self.name, ONE_THREAD)
+            self.child = self.child or Child(self.function or self.name, ONE_THREAD, self.path)
             return self.child.observe(dict(request, mode="call"))
         except Ended as ended:
             self.child = None  # the next case gets a new process

@@ -30,11 +30,15 @@ def values(framework, layer):
 def after_call(framework, layer, y, y_dtype=None, found=None):
     """What a call left behind. y is a tensor, or an array with the dtype of its tensor."""
     found = found or {}
+    if y is not None and not y_dtype:
+        y, y_dtype = framework.array(y), framework.dtype(y)
+        if y.dtype.kind not in "biuf":
+            raise TypeError("the call returned a tensor of dtype %s, which holds no real numbers" % y_dtype)
     gradients = {short_name(w): gradient for w, gradient in zip(layer.trainable_weights, found.get("weights", []))}
     gradients.update({name: gradient for name, gradient in found.items() if name != "weights"})
     return {
-        "y": y if y is None or y_dtype else framework.array(y),
-        "y_dtype": y_dtype or (None if y is None else framework.dtype(y)),
+        "y": y,
+        "y_dtype": y_dtype,
         "weights": values(framework, layer),
         "trainable": trainable(layer),
         "gradients": {name: None if g is None else framework.array(g) for name, g in gradients.items()},

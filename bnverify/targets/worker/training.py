@@ -5,16 +5,29 @@ input.
 import importlib
 
 
+def mixed_precision(framework):
+    """The module with the functions of the global dtype policy."""
+    mixed = getattr(framework.keras, "mixed_precision", None)
+    if not hasattr(mixed, "set_global_policy") and not hasattr(mixed, "set_dtype_policy"):  # Keras 2.4 to 2.8
+        mixed = framework.tensorflow.keras.mixed_precision
+    return mixed
+
+
+def global_policy(framework):
+    """The name of the global dtype policy; empty where there are none."""
+    if framework.generation == "graph":
+        return ""
+    mixed = mixed_precision(framework)
+    return (getattr(mixed, "global_policy", None) or mixed.dtype_policy)().name
+
+
 def set_policy(framework, policy):
     """Makes a dtype policy global, and for float64 also sets floatx, so that models convert inputs to it. Returns the old
     policy.
     """
     if framework.generation == "graph":
         return policy
-    mixed = getattr(framework.keras, "mixed_precision", None)
-    if not hasattr(mixed, "set_global_policy") and not hasattr(mixed, "set_dtype_policy"):  # Keras 2.4 to 2.8
-        mixed = framework.tensorflow.keras.mixed_precision
-    was = (getattr(mixed, "global_policy", None) or mixed.dtype_policy)().name
+    mixed, was = mixed_precision(framework), global_policy(framework)
     if "float64" in (was, policy):
         framework.keras.backend.set_floatx("float64" if policy == "float64" else "float32")
     if was != policy:

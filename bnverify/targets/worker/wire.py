@@ -8,6 +8,9 @@ import json
 
 import numpy as np
 
+LARGEST_TEXT = 1 << 28  # bytes of a document
+LARGEST_DATA = 1 << 34  # bytes of its arrays; the largest case has 2 GB of values
+
 
 class CutOff(ValueError):
     """The stream ended in the middle of a message."""
@@ -42,7 +45,7 @@ def unpack(stream):
         return None
     try:
         text_length, data_length = (int(n) for n in line.split())
-        if min(text_length, data_length) < 0:
+        if not (0 <= text_length <= LARGEST_TEXT and 0 <= data_length <= LARGEST_DATA):
             raise ValueError
     except ValueError:
         raise ValueError("no message: %r" % line)
@@ -61,4 +64,7 @@ def unpack(stream):
             return [restore(v) for v in value]
         return value
 
-    return restore(json.loads(text.decode("utf-8")))
+    try:
+        return restore(json.loads(text.decode("utf-8")))
+    except RecursionError:
+        raise ValueError("the document is nested too deeply")
