@@ -38,23 +38,21 @@ def run(
     `lenient` one does not. `with_evidence` adds the evidence cases of the strict ones.
     """
     strict, lenient = ([d for d in given if d.applies(target.environment)] for given in (strict, lenient))
-    if with_evidence:
-        cases = tuple(dict.fromkeys((*cases, *evidence(strict))))
+    cases = tuple(dict.fromkeys((*cases, *evidence(strict)))) if with_evidence else cases
     started = time.perf_counter()
     found = _Found(target, (*strict, *lenient), required)
-    interrupted = False
     try:
         for case in cases:
-            judged = found.judge(case, seed)
+            judged = found.add(case, seed)
             progress(judged.verdict)
-            if found.add(judged) and fail_fast:
+            if fail_fast and judged.verdict.status.fails:
                 break
         found.name_causes()
         if len(found.verdicts) == len(cases) and required <= Grade.SEQUENTIAL:
             found.stale = stale(strict, found.verdicts, lambda case, other: found.judge(case, other).verdict)
     except KeyboardInterrupt:
-        interrupted = True
-    complete = len(found.verdicts) == len(cases) and not interrupted
+        found.interrupted = True
+    complete = len(found.verdicts) == len(cases) and not found.interrupted
     return Results(
         environment=target.environment,
         suite=suite,
@@ -63,7 +61,7 @@ def run(
         required=required,
         stale=found.stale,
         complete=complete,
-        interrupted=interrupted,
+        interrupted=found.interrupted,
         seconds=time.perf_counter() - started,
     )
 
@@ -75,19 +73,20 @@ class _Found:
         self._target, self._deviations, self._required = target, deviations, required
         self.verdicts: list[Verdict] = []
         self.stale: tuple[str, ...] = ()
+        self.interrupted = False
         self._failing: dict[int, JudgedCase] = {}
 
     def judge(self, case: Case, seed: int) -> JudgedCase:
         """The case with its verdict, in which known deviations are excused."""
         return excuse(verify(case, self._target, seed, self._required), self._deviations, self._required)
 
-    def add(self, judged: JudgedCase) -> bool:
-        """Adds the verdict on the next case. Returns whether it fails."""
-        fails = judged.verdict.status.fails
-        if fails:  # large cases are never searched, and their arrays would fill the memory
+    def add(self, case: Case, seed: int) -> JudgedCase:
+        """Adds the verdict on the next case, and returns it with its arrays."""
+        judged = self.judge(case, seed)
+        if judged.verdict.status.fails:  # large cases are never searched, and their arrays would fill the memory
             self._failing[len(self.verdicts)] = judged if judged.size <= TRIED else JudgedCase(judged.verdict)
         self.verdicts.append(judged.verdict)
-        return fails
+        return judged
 
     def name_causes(self) -> None:
         """Names the causes of all failing cases together, because a cause that fits several cases is more likely."""

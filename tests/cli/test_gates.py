@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.cli import Cli, assert_refused
 
+pytestmark = pytest.mark.slow  # each run with a layer starts a process
+
 SMALL = "shape:4x3/steps:T"
 OTHER = "shape:5x3/steps:T"
 OFFSET = "shape:37x4/fill:offset/steps:TI"

@@ -58,6 +58,7 @@ def test_a_wrong_layer_deviates(cli: Cli, layers: Path) -> None:
     assert report(layers)["ok"] is False
 
 
+@pytest.mark.slow
 def test_the_reproduce_line_reproduces(cli: Cli, layers: Path) -> None:
     """Running what the reproduce line says gives the same numbers, seed and required grade included."""
     ended = cli(
@@ -81,6 +82,7 @@ def test_the_reproduce_line_reproduces(cli: Cli, layers: Path) -> None:
     assert (again.code, paragraph(again.out)) == (1, lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Right", "factory", "Outer.Inner", "Textbook"])
 @pytest.mark.usefixtures("layers")
 def test_right_layers_conform(cli: Cli, name: str) -> None:
@@ -105,6 +107,7 @@ def test_an_argument_the_constructor_lacks(cli: Cli, layers: Path) -> None:
     assert verdicts[1]["checks"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("layers")
 def test_a_constructor_without_dtype(cli: Cli) -> None:
     """A class that takes no `dtype` is not tested under another policy than the default."""
@@ -113,6 +116,7 @@ def test_a_constructor_without_dtype(cli: Cli) -> None:
     assert ": the layer's constructor has no argument `dtype`\n" in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("layers")
 def test_only_untested_cases(cli: Cli) -> None:
     """A run in which every case is unsupported has tested nothing: exit code 3, not 0."""
@@ -131,6 +135,7 @@ def test_what_keras_3_cannot_express(cli: Cli) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("layers")
 def test_untested_cases_are_listed_only_with_v(cli: Cli) -> None:
     """Without -v one line counts what was not tested and says how to see it."""
@@ -139,6 +144,7 @@ def test_untested_cases_are_listed_only_with_v(cli: Cli) -> None:
     assert "UNSUPPORTED" not in ended.out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("layers")
 def test_refusing_a_value_is_a_crash(cli: Cli) -> None:
     """A constructor that takes `center` but raises for False crashed: that is a failure, not an unsupported case."""
@@ -149,6 +155,7 @@ def test_refusing_a_value_is_a_crash(cli: Cli) -> None:
     assert ended.last == "DEVIATES: 1 check of 1 clause in 1 case; 1 crashed"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("layers")
 def test_raising_in_a_call_is_a_crash(cli: Cli) -> None:
     """A layer that raises in its call crashed at that step; what it showed before is still judged."""
@@ -198,6 +205,7 @@ def test_seed_changes_the_inputs_alone(cli: Cli, layers: Path) -> None:
     assert margins["a"] != margins["b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fast", "cases", "complete"), [(True, 2, False), (False, 3, True)])
 def test_fail_fast_stops_at_the_first_failure(cli: Cli, layers: Path, fast: bool, cases: int, complete: bool) -> None:
     """--fail-fast ends the run with the first case that fails, marked INCOMPLETE; without it, every case is run."""
@@ -210,6 +218,7 @@ def test_fail_fast_stops_at_the_first_failure(cli: Cli, layers: Path, fast: bool
     assert paragraph(ended.out, "UNSTABLE")[0] == "UNSTABLE  " + ONE_PASS
 
 
+@pytest.mark.slow
 def test_fail_fast_of_the_last_case_is_complete(cli: Cli, layers: Path) -> None:
     """A run whose last case is the first to fail left nothing out: with --fail-fast, too, it is complete and deviates."""
     ended = cli("run", "--layer", "mylayers:OnePass", "--case", SMALL, "--case", OFFSET, "--fail-fast", "--json", "report.json")
@@ -234,6 +243,7 @@ def test_ctrl_c_under_fail_fast_is_an_interruption(cli: Cli) -> None:
     assert ended.code == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "case", "grade", "code", "cause"),
     [
@@ -253,6 +263,7 @@ def test_min_grade(cli: Cli, layers: Path, layer: str, case: str, grade: str, co
     assert (found["required_grade"], found["verdicts"][0]["cause"]) == (grade, cause)
 
 
+@pytest.mark.slow
 def test_known_may_be_given_for_a_layer(cli: Cli, layers: Path) -> None:
     """A deviation recorded in --known is excused with its reason, and the run conforms."""
     (layers / "known.toml").write_text(

@@ -54,6 +54,7 @@ RUNS = {
     ),
     "everything": lambda: recorded(Broken(), CONSTANT, UNSUPPORTED, CRASHED, "shape:37x4/fill:huge/steps:TI"),
     "nothing asked": lambda: recorded(ReferenceTarget(), UNSUPPORTED),
+    "incomplete": lambda: replace(recorded(ReferenceTarget(), CONSTANT), complete=False),
     "stale": lambda: replace(recorded(ReferenceTarget(), CONSTANT), stale=("known deviation at known.toml:4 …",)),
 }
 
@@ -92,6 +93,7 @@ TEXT = """{
  "suite": "smoke suite",
  "seed": 3,
  "required_grade": "sequential",
+ "complete": true,
  "stale": [],
  "interface": {
   "arguments": {"axis": "-1"},

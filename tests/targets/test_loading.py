@@ -13,6 +13,7 @@ SMALL = "shape:2x2/steps:TI"
 # --- layers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
@@ -47,6 +48,7 @@ def test_layer_that_cannot_be_used(cli: Cli, layers: Path, layer: str, message: 
     assert not (layers / "report.xml").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["sys.exit(0)", "sys.exit()", "raise SystemExit('usage: train.py')"])
 def test_layer_in_a_script_that_exits(cli: Cli, layers: Path, code: str) -> None:
     """A module that ends the process while it is imported tested nothing: it is refused, and no exit code 0."""

@@ -15,6 +15,7 @@ def unchanged(framework):
     """Puts back the folder, environment variables, output streams, NumPy's error handling, random states and dtype policy."""
     folder, variables = os.getcwd(), dict(os.environ)
     streams = sys.stdin, sys.stdout, sys.stderr
+    kept = [duplicate(number) for number in (1, 2)]
     errors, numbers, state = np.geterr(), np.random.get_state(), random.getstate()
     policy = global_policy(framework)
     try:
@@ -26,9 +27,29 @@ def unchanged(framework):
         for name, value in variables.items():
             if os.environ.get(name) != value:
                 os.environ[name] = value
-        sys.stdin, sys.stdout, sys.stderr = streams
+        sys.stdin = streams[0]
+        sys.stdout, sys.stderr = [reopened(streams[number], number, kept[number - 1]) for number in (1, 2)]
+        for descriptor in kept:
+            if descriptor is not None:
+                os.close(descriptor)
         np.seterr(**errors)
         np.random.set_state(numbers)
         random.setstate(state)
         if global_policy(framework) != policy:
             set_policy(framework, policy)
+
+
+def duplicate(number):
+    """Another descriptor of the same output; None if it is closed."""
+    try:
+        return os.dup(number)
+    except OSError:
+        return None
+
+
+def reopened(stream, number, kept):
+    """The stream; if the layer has closed it, a new one on what is kept of its descriptor."""
+    if stream is None or kept is None or not getattr(stream, "closed", False):
+        return stream
+    os.dup2(kept, number)
+    return open(number, "w", closefd=False)
