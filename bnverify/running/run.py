@@ -52,18 +52,7 @@ def run(
             found.stale = stale(strict, found.verdicts, lambda case, other: found.judge(case, other).verdict)
     except KeyboardInterrupt:
         found.interrupted = True
-    complete = len(found.verdicts) == len(cases) and not found.interrupted
-    return Results(
-        environment=target.environment,
-        suite=suite,
-        seed=seed,
-        verdicts=tuple(found.verdicts),
-        required=required,
-        stale=found.stale,
-        complete=complete,
-        interrupted=found.interrupted,
-        seconds=time.perf_counter() - started,
-    )
+    return found.results(suite, seed, len(cases), time.perf_counter() - started)
 
 
 class _Found:
@@ -87,6 +76,20 @@ class _Found:
             self._failing[len(self.verdicts)] = judged if judged.size <= TRIED else JudgedCase(judged.verdict)
         self.verdicts.append(judged.verdict)
         return judged
+
+    def results(self, suite: str, seed: int, cases: int, seconds: float) -> Results:
+        """The run so far. cases: how many it was to have."""
+        return Results(
+            environment=self._target.environment,
+            suite=suite,
+            seed=seed,
+            verdicts=tuple(self.verdicts),
+            required=self._required,
+            stale=self.stale,
+            complete=len(self.verdicts) == cases and not self.interrupted,
+            interrupted=self.interrupted,
+            seconds=seconds,
+        )
 
     def name_causes(self) -> None:
         """Names the causes of all failing cases together, because a cause that fits several cases is more likely."""
