@@ -33,6 +33,7 @@ from bnverify.errors import BadInput
 )
 @click.option("--model", metavar="FILE", help="A Keras model file that contains the layer.")
 @click.option("--layer", metavar="NAME", help="The layer in it.")
+@click.option("--trust-code", is_flag=True, help="Load the model even if the file runs code of its own.")
 @click.option("--mask", metavar="VALUES", help="The call's mask; its axes are those of X except the last.")
 @click.option(
     "--expected", metavar="VALUES", help="The y that you expected; or a JSON object with y, mean, variance, moving_mean …"
@@ -41,7 +42,7 @@ from bnverify.errors import BadInput
 @click.option(
     "--row", metavar="NAME", help="Make the layer in an environment of the version matrix (`bnverify matrix --list`)."
 )
-def explain(x: str, training: str | None, backend: str | None, **given: str | None) -> None:
+def explain(x: str, training: str | None, backend: str | None, trust_code: bool, **given: str | None) -> None:
     """Explain one call of a batch normalization step by step, with your own numbers.
 
     X is the layer's input: numbers in JSON, or a .npy, .json or .csv file.
@@ -73,7 +74,7 @@ def explain(x: str, training: str | None, backend: str | None, **given: str | No
     if backend:
         choose_backend(backend)
     if model and layer:
-        found = explained(load_held(model, layer), values, **options)
+        found = explained(load_held(model, layer, trust_code), values, **options)
     else:
         found = explained(given, values, weights=table, row=row or "", **options)
     terminal.console().print(explanation_text.explanation(found.explanation, found.expected))

@@ -57,9 +57,8 @@ def _promises(old: Record, new: Record) -> Iterator[Change]:
     """A changed promise is not a bug, because each release is judged by its own promises."""
     eras = {era.name: era for era in ERAS}
     before, after = eras[old.era], eras[new.era]
-    if before == after:
-        return
-    yield Change(Kind.PROMISE, f"judged by the promises of {after.name}; before: {before.name}")
+    if before != after:
+        yield Change(Kind.PROMISE, f"judged by the promises of {after.name}; before: {before.name}")
     for clause in CLAUSES:
         was, now = before.rules.get(clause.key, clause.rule), after.rules.get(clause.key, clause.rule)
         if was != now:
@@ -252,9 +251,7 @@ def _grown(was: CaseRecord, now: CaseRecord) -> bool:
 
 
 def _coverage(old: Record, new: Record) -> Iterator[Change]:
-    """Cases that only one of two records has or could test, and a changed seed. A case that is new and fails is a regression,
-    because there is no earlier failure that would explain it.
-    """
+    """Cases that only one of two records has or could test, and a changed seed. A new case that fails is a regression."""
     if old.seed != new.seed:
         yield Change(Kind.COVERAGE, f"the seed of the inputs is {new.seed}; before: {old.seed}")
     failing = [

@@ -7,9 +7,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bnverify.errors import BadInput, shortened
+from bnverify.storage.model_files import check_model_file
 from bnverify.targets.backends import Backend, check_backend
 from bnverify.targets.function_targets import check_target, is_function_target
 from bnverify.targets.installed import check_installed, is_installed
@@ -100,14 +102,19 @@ def choose_backend(backend: str) -> None:
     os.environ["KERAS_BACKEND"] = backend
 
 
-def load_held(path: str, name: str) -> Any:
-    """The layer of that name in a Keras model file. Raises BadInput if there is none."""
+def load_held(path: str, name: str, trust: bool = False) -> Any:
+    """The layer of that name in a Keras model file. Raises BadInput if there is none.
+
+    trust: load the file even if it runs code of its own, which is refused otherwise.
+    """
     if not os.path.isfile(path):
         raise BadInput(f"--model {path}: no such file")
+    if not trust:
+        check_model_file(Path(path), "--model")
     target = open_target()
     try:
         with quiet_import():
-            layers = target.load_layers(path)
+            layers = target.load_layers(path, trust)
     except Exception as error:
         raise BadInput(f"--model {path}: Keras cannot load it: {type(error).__name__}: {_one_line(error)}") from None
     if name not in layers:

@@ -140,7 +140,7 @@ def test_a_mask_and_another_keras(cli: Cli) -> None:
         ("'[[1, 2]]' --weights '{\"gamma\": [1, 2, 3]}'", "gamma of shape (3,) does not fit x: x has 2 channels along axis -1"),
         ("'[[1, 2]]' --model m.keras", "--model and --layer must be given together"),
         ("'[[1, 2]]' --model no.keras --layer b", "--model no.keras: no such file"),
-        ("'[[1, 2]]' --model list.json --layer b", "--model list.json: Keras cannot load it: "),
+        ("'[[1, 2]]' --model list.json --layer b", "--model list.json: is neither a .keras archive nor an HDF5 file"),
         (
             "'[[1, 2]]' --model m.keras --layer b --row keras-2.15.0-tensorflow",
             "--row cannot be used with --model yet: the layer keeps the Keras, arguments and weights of its model",
