@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 
 _NOTHING = object()
+WHAT_LIMIT = 1_000  # characters
+# What a CI service takes for an instruction at the start of a line, https://docs.github.com/actions/reference/workflow-commands
+COMMAND = re.compile(
+    r"::(?=(error|warning|notice|debug|group|endgroup|echo|add-(mask|matcher|path)|remove-matcher|set-(output|env)|save-state"
+    r"|stop-commands)\b)|##(?=\[)"
+)
 
 
 class BadInput(Exception):
@@ -24,10 +32,11 @@ class BadInput(Exception):
         self.got = None if got is _NOTHING else got
         self.allowed = allowed if isinstance(allowed, str) else ", ".join(choices)
         self.hint = hint or did_you_mean(got, choices)
-        parts = [what if got is _NOTHING else f"{what}: got {shortened(repr(got))}"]
+        what = shortened(what, WHAT_LIMIT)
+        parts = [what if got is _NOTHING else f"{what}: got {shown(got)}"]
         parts += [f"allowed: {self.allowed}"] if self.allowed else []
         parts += [self.hint] if self.hint else []
-        super().__init__(on_one_line("; ".join(parts)))
+        super().__init__(printable("; ".join(parts)))
 
 
 def did_you_mean(text: object, choices: Iterable[str], cutoff: float = 0.6, form: str = "{}") -> str:
@@ -40,9 +49,29 @@ def did_you_mean(text: object, choices: Iterable[str], cutoff: float = 0.6, form
     return f"did you mean {form.format(near[0])}?" if near else ""
 
 
-def on_one_line(text: str) -> str:
-    """The text with line breaks turned into spaces."""
-    return " ".join(line.strip() for line in text.splitlines()) if "\n" in text or "\r" in text else text
+def printable(text: str) -> str:
+    """Text of others on one line, harmless wherever it is printed.
+
+    Control characters, such as those that move a terminal's cursor, and characters that change the direction of writing become
+    escapes. An instruction to a CI service is broken up.
+    """
+    if text.isascii() and text.isprintable() and "::" not in text and "##[" not in text:
+        return text
+    line = " ".join(part.strip() for part in text.splitlines()) if text.splitlines() != [text] else text
+    shown = "".join(_escaped(c) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in line)
+    return COMMAND.sub(lambda found: "\\".join(found[0]), shown)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, in at most 200 characters. The value may be of a class whose repr() raises."""
+    try:
+        return shortened(repr(value))
+    except Exception:
+        return f"a value of type {type(value).__name__}"
 
 
 def shortened(text: str, limit: int = 200) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from bnverify.api import arguments
 from bnverify.cases import suites
 from bnverify.running.run import verify_target
 from bnverify.targets.loading import open_target
@@ -85,13 +86,16 @@ def check_layer(
     >>> bnverify.check_layer(keras.layers.BatchNormalization, suite="smoke").ok
     True
     """
-    chosen, label = suites.choose(suite, (cases,) if isinstance(cases, str) else tuple(cases), select)
-    target = open_target(layer_class_or_factory)
-    whole = not cases and not select
-    recorded = known.load(Path(known_deviations)) if known_deviations is not None else ()
-    return Report(
-        verify_target(target, chosen, label=label, seed=seed, min_grade=min_grade, recorded=recorded, with_evidence=whole)
-    )
+    ids = arguments.texts("cases", cases)
+    chosen, label = suites.choose(arguments.a_text("suite", suite), ids, arguments.a_text("select", select))
+    options: dict[str, Any] = {
+        "label": label,
+        "seed": arguments.seed(seed),
+        "min_grade": arguments.a_text("min_grade", min_grade),
+        "recorded": () if known_deviations is None else known.load(arguments.file("known_deviations", known_deviations)),
+        "with_evidence": not ids and not select,
+    }
+    return Report(verify_target(open_target(layer_class_or_factory), chosen, **options))
 
 
 def assert_conforms(layer_class_or_factory: Callable[..., Any] | None = None, **options: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnverify.api import arguments
 from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
 from bnverify.explaining.expected import Answer, Setting, compare_expected
@@ -23,6 +24,8 @@ from bnverify.views import explanation_html, explanation_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+ARRAYS = "a list of arrays, or another iterable of them"
 
 
 class Explained:
@@ -149,10 +152,8 @@ def explain_across(rows: Iterable[str], layer: Mapping[str, Any], x: Any, **opti
     """`explain` in several environments of the version matrix, by their names. A line of text replaces an environment that is
     missing.
     """
-    if isinstance(rows, str) or not isinstance(rows, Iterable):
-        raise BadInput("rows", got=rows, allowed="a list of names, such as ['keras-2.15.0-tensorflow']")
     found: dict[str, Explained | str] = {}
-    for row in rows:
+    for row in arguments.items("rows", rows, "a list of names, such as ['keras-2.15.0-tensorflow']"):
         try:
             found[row] = explain(layer, x, row=row, **options)
         except NoInterpreter as error:
@@ -180,23 +181,18 @@ def trace(
     """
     if isinstance(within, bool) or not isinstance(within, (int, float)) or not 0 < within < float("inf"):
         raise BadInput("within", got=within, allowed="a number of standard deviations above 0")
-    arrays, given = _listed(batches, "batches"), _listed(masks, "masks")
+    arrays, given = (arguments.items(name, each, ARRAYS) for name, each in (("batches", batches), ("masks", masks)))
     if not arrays:
         raise BadInput("batches: got none", allowed="one or more")
     subject, target = _open(layer, weights, row, arrays, True, given)
     return Traced(follow_batches(subject, target, float(within)))
 
 
-def _listed(things: Any, what: str) -> list[Any]:
-    if not isinstance(things, Iterable) or isinstance(things, (str, bytes, Mapping)):
-        raise BadInput(f"{what}: got {type(things).__name__}", allowed="a list of arrays, or another iterable of them")
-    return list(things)
-
-
 def _open(
     layer: Any, weights: Mapping[str, Any] | None, row: str, batches: list[Any], training: bool | None, masks: list[Any]
 ) -> tuple[Subject, Target]:
     """The question as a subject, and the target: the layer itself, or one made from its arguments, here or in a row."""
+    row = arguments.a_text("row", row)
     if isinstance(layer, Mapping):
         subject = make_subject("BatchNormalization", layer, weights, batches, training, masks)
         return subject, open_row(row) if row else open_target()

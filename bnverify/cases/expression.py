@@ -10,6 +10,7 @@ from collections.abc import Callable
 from bnverify.errors import BadInput
 
 Fits = Callable[[str], bool]
+ALLOWED = "words of case ids joined by and, or, not, ( )"
 
 
 def compile_expression(text: str) -> Fits:
@@ -18,7 +19,7 @@ def compile_expression(text: str) -> Fits:
     rest = list(reversed(tokens))
 
     def fail() -> BadInput:
-        return BadInput(f"-k {text!r} is not an expression", allowed="words of case ids joined by and, or, not, ( )")
+        return BadInput(f"-k {text!r} is not an expression", allowed=ALLOWED)
 
     def either() -> Fits:
         found = both()
@@ -48,7 +49,11 @@ def compile_expression(text: str) -> Fits:
             return inner
         return lambda id_: word.lower() in id_.lower()
 
-    fits = either()
+    try:
+        fits = either()
+        fits("")
+    except RecursionError:
+        raise BadInput(f"-k {text!r} is nested too deeply", allowed=ALLOWED) from None
     if rest:
         raise fail()
     return fits

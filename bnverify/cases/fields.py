@@ -45,7 +45,7 @@ def _format_steps(steps: tuple[Step, ...]) -> str:
 
 
 def _parse_steps(text: str) -> tuple[Step, ...]:
-    if not re.fullmatch(r"([TINFUS]([1-9]\d{0,5})?)*O?", text):
+    if not re.fullmatch(r"([TINFUS]([1-9]\d{0,5})?)*O?", text, re.ASCII):
         raise ValueError("letters T, I, N, F, U, S, each with an optional count, such as T5IFTI; O only at the end")
     runs = re.findall(r"([TINFUSO])(\d*)", text)
     steps = tuple(Step(letter) for letter, count in runs for _ in range(int(count or 1)))

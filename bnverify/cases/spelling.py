@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+# Python reads more as numbers (1_0, ٣, surrounding spaces), which other programs that read ids do not.
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
 
 def parse_shape(text: str) -> tuple[int, ...]:
     """Two or more sizes, such as 4x3."""
-    if not re.fullmatch(r"(0|[1-9]\d*)(x(0|[1-9]\d*))+", text):
+    if not re.fullmatch(r"(0|[1-9]\d*)(x(0|[1-9]\d*))+", text, re.ASCII):
         raise ValueError("two or more sizes joined by x, such as 4x3")
     return tuple(int(size) for size in text.split("x"))
 
 
 def parse_axis(text: str) -> int | tuple[int, ...]:
     """One axis, or several joined by +."""
-    if not re.fullmatch(r"-?\d+(\+-?\d+)*", text):
+    if not re.fullmatch(r"-?\d+(\+-?\d+)*", text, re.ASCII):
         raise ValueError("an integer, or several joined by +, such as -1 or 1+3")
     axes = tuple(int(axis) for axis in text.split("+"))
     return axes if len(axes) > 1 else axes[0]
@@ -25,10 +28,7 @@ def parse_number(low: float, high: float) -> Callable[[str], float]:
     """A number within limits."""
 
     def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
+        value = float(text) if NUMBER.fullmatch(text) else float("nan")
         if not low <= value <= high:
             raise ValueError(f"a number from {low:g} to {high:g}")
         return value
@@ -51,7 +51,9 @@ def parse_clipping(text: str) -> tuple[tuple[str, float], ...]:
     """The limits of batch renormalization, such as rmax3.0+dmax5.0."""
     pairs = [(pair[:4], pair[4:]) for pair in text.split("+")]
     names = [name for name, _ in pairs]
-    limits = {name: parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", value)}
+    limits = {
+        name: parse_number(0, 1e6)(value) for name, value in pairs if re.fullmatch(r"\d+(\.\d+)?(e-\d+)?", value, re.ASCII)
+    }
     in_order = limits.get("rmin", 0) <= limits.get("rmax", 1e6)
     if len(limits) < len(names) or not set(names) <= {"rmax", "rmin", "dmax"} or not in_order:
         raise ValueError("rmax, rmin and dmax, each at most once, rmin <= rmax, joined by +, such as rmax3.0+rmin0.3+dmax5.0")

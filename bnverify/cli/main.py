@@ -19,7 +19,7 @@ from bnverify.cli.options import BAD_INPUT, CONFORMS, CONTEXT, INTERRUPTED
 from bnverify.cli.run import run
 from bnverify.cli.selftest import selftest
 from bnverify.cli.show import show
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, printable, shortened
 
 
 @click.group(context_settings=CONTEXT)
@@ -49,7 +49,7 @@ def main() -> None:
         click.echo(error.format_message(), err=True)
         sys.exit(BAD_INPUT)
     except (BadInput, click.ClickException) as error:
-        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        text = message(error) if isinstance(error, click.ClickException) else str(error)
         click.echo(f"bnverify: {text}", err=True)
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
@@ -62,6 +62,11 @@ def main() -> None:
         _drop_output()
         click.echo(f"bnverify: standard output: {error.strerror or error}", err=True)
         sys.exit(BAD_INPUT)
+
+
+def message(error: click.ClickException) -> str:
+    """The text of click's own message, which quotes what was typed, on one line."""
+    return shortened(printable(error.format_message()), 1_000)
 
 
 def _drop_output() -> None:

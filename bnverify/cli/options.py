@@ -28,11 +28,13 @@ class Example(click.Command):
                 formatter.write(f"  {line.strip()}\n")
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuses an empty value, which a shell passes for a variable that is not set."""
+        """Refuses an empty value, which a shell passes for a variable that is not set, and NUL, which no file name has."""
         for before, arg in zip(["", *args], args, strict=False):
             if not arg or (arg.startswith("--") and arg.endswith("=")):
                 option = arg.removesuffix("=") or (before if before.startswith("-") else str(ctx.info_name))
                 raise BadInput(option, got="", allowed="a value that is not empty")
+            if "\0" in arg:
+                raise BadInput(str(ctx.info_name), got=arg, allowed="texts without the character NUL")
         return super().parse_args(ctx, args)
 
 

@@ -78,7 +78,7 @@ def compare_expected(expected: object, setting: Setting, formats: Precision) -> 
 def _array(name: str, value: object, case: Case) -> Array:
     array = as_numbers(value)
     if array is None:
-        raise BadInput(f"expected {name}", got=str(value)[:60], allowed="numbers")
+        raise BadInput(f"expected {name}", got=value, allowed="numbers")
     if name == "y" and array.shape != case.shape:
         raise BadInput(f"expected y: got shape {array.shape}", allowed=f"the shape of x, {case.shape}")
     rank = len(case.shape)

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from bnverify.cases.ids import parse_fields
 from bnverify.cases.layer_config import ARGUMENTS
 from bnverify.errors import BadInput, shortened
+from bnverify.storage.array_files import read_arrays
 
 VALUES = "numbers as [[1, 2], [5, 4]], or a .npy, .json or .csv file"
 TABLES = '{"gamma": [1, 2]}, or a .npz or .json file'
@@ -70,9 +70,7 @@ def _written(text: str, option: str, allowed: str) -> Any:
     path = Path(text)
     try:
         if path.suffix in (".npy", ".npz"):
-            with path.open("rb") as file:
-                found = np.load(file, allow_pickle=False)
-                return found if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
+            return read_arrays(path)
         if path.suffix == ".json":
             return _json(path.read_text(encoding="utf-8"), option, text, allowed)
         if path.suffix in (".csv", ".txt"):
@@ -81,7 +79,7 @@ def _written(text: str, option: str, allowed: str) -> Any:
                 return np.loadtxt(path, delimiter="," if path.suffix == ".csv" else None, ndmin=2)
     except OSError as error:
         raise BadInput(f"{option} {text}: {error.strerror or error}") from None
-    except (ValueError, EOFError, BadZipFile) as error:
+    except (ValueError, MemoryError) as error:
         raise BadInput(f"{option} {text}: cannot be read: {shortened(' '.join(str(error).split()))}", allowed=allowed) from None
     raise BadInput(f"{option} {_short(text)}: is neither JSON nor a readable file", allowed=allowed)
 

@@ -208,7 +208,7 @@ def as_weight(name: str, value: Any) -> Array:
     """A weight as an array of numbers."""
     array = as_numbers(value)
     if array is None:
-        raise BadInput(f"weight {name}", got=str(value)[:60], allowed="numbers, one for each channel")
+        raise BadInput(f"weight {name}", got=value, allowed="numbers, one for each channel")
     return array.astype(np.float64)
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from bnverify.contract import BY_KEY
 from bnverify.contract.eras import ERAS
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, printable
 from bnverify.matrix.records import CaseRecord, CheckRecord, ClauseRecord, Record
 from bnverify.storage.tables import read_text
 from bnverify.values import Environment, Grade, Interface, Status
@@ -111,8 +111,8 @@ def load_record(path: Path, option: str) -> Record:
             json.loads(text)  # gives the line of a mistake in the JSON itself
         except json.JSONDecodeError as malformed:
             raise BadInput(f"{option} {path}:{malformed.lineno}: not valid JSON: {malformed.msg}") from None
-        except RecursionError:
-            pass
+        except (ValueError, RecursionError):
+            pass  # valid JSON that Python does not read, such as a number of thousands of digits
         raise BadInput(f"{option} {path}: is not a record of bnverify: {error}", allowed="a file that --record wrote") from None
     if not record.complete:
         what = f"{option} {path}: the record is incomplete, because its run ended before its last case"
@@ -123,7 +123,7 @@ def load_record(path: Path, option: str) -> Record:
 def record_in(text: str) -> Record:
     """The record in a JSON text. Raises ValueError with the field and what is wrong; RecursionError if nested too deeply."""
     try:
-        form = msgspec.json.decode(text, type=_RecordForm)
+        form = msgspec.convert(_printable(msgspec.json.decode(text)), _RecordForm)
     except msgspec.ValidationError as error:
         raise ValueError(_in_field("", error)) from None
     if form.era not in {era.name for era in ERAS}:
@@ -142,6 +142,15 @@ def record_in(text: str) -> Record:
         stale=form.stale,
         complete=form.complete,
     )
+
+
+def _printable(value: Any) -> Any:
+    """The document with all of its texts harmless: a record may come from anywhere, and its texts are printed."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): _printable(part) for key, part in value.items()}
+    return [_printable(part) for part in value] if isinstance(value, list) else value
 
 
 def _clause(key: str, value: Any) -> ClauseRecord:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from bnverify.contract.eras import era_of
+from bnverify.errors import printable
 from bnverify.values import Check, Environment, Grade, Interface, Results, Status, Verdict
 from bnverify.verdicts.tally import by_clause
 
@@ -152,8 +153,10 @@ def _case(verdict: Verdict) -> CaseRecord:
 
 def _check(check: Check) -> CheckRecord:
     m = check.mismatch
-    texts = (m.expected, m.actual) if m else ("", "")
-    return CheckRecord(check.status, check.quantity, check.step, check.grade, rounded(check.margin), *texts, check.reason)
+    texts = (printable(m.expected), printable(m.actual)) if m else ("", "")
+    return CheckRecord(
+        check.status, check.quantity, check.step, check.grade, rounded(check.margin), *texts, printable(check.reason)
+    )
 
 
 def record_as_text(record: Record) -> str:

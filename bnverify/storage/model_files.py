@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bnverify.errors import BadInput
+from bnverify.storage.array_files import check_unpacked
 
 # Layers that run Python code, or load another file, when they are made from a configuration.
 CODE_LAYERS = {"FlaxLayer", "JaxLayer", "Lambda", "SlicingOpLambda", "TFOpLambda", "TFSMLayer", "TorchModuleWrapper"}
@@ -23,8 +24,6 @@ KERAS_MODULES = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.ker
 HELPERS = ("utils", "saving", "config", "backend", "datasets", "export", "src.utils", "src.saving", "src.backend", "src.export")
 
 LARGEST_CONFIG = 1 << 26  # bytes
-FITS = 1 << 28  # bytes; values up to this fit any machine
-LARGEST_RATIO = 50  # unpacked / packed, for larger values
 TRUST = "--trust-code runs it"
 
 
@@ -113,11 +112,13 @@ def _groups(root: Any) -> Iterator[Any]:
 
 
 def _check_size(size: int, what: Path | str, option: str, packed: int | None = None) -> None:
-    """Raises BadInput if values are large, and far larger than the file: a small file must not fill the memory."""
+    """Raises BadInput if values are large, and far larger than the file."""
     if packed is None:
         packed = Path(str(what).split(", ")[0]).stat().st_size
-    if size > FITS and size > LARGEST_RATIO * packed:
-        raise BadInput(f"{option} {what}: unpacks to {size} bytes, from {packed}", allowed=f"{LARGEST_RATIO} times its size")
+    try:
+        check_unpacked(size, packed)
+    except ValueError as error:
+        raise BadInput(f"{option} {what}: {error}") from None
 
 
 def _check_config(config: Any, what: Path | str, option: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.layer_config import ARGUMENTS
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, shown
 from bnverify.numeric.precision import Array
 from bnverify.targets.target import environment, observation, request
 from bnverify.targets.worker.observing import Worker
@@ -100,4 +100,4 @@ def _module_of(layer: Any) -> str:
         root = kind.__module__.split(".")[0]
         if root in ("keras", "tf_keras") and kind.__name__ == "Layer":
             return root
-    raise BadInput(f"layer: got {type(layer).__name__} {layer!r:.60}", allowed=ALLOWED_LAYERS)
+    raise BadInput(f"layer: got {type(layer).__name__} {shown(layer)}", allowed=ALLOWED_LAYERS)

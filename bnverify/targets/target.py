@@ -15,6 +15,7 @@ from bnverify.cases.case import Case
 from bnverify.cases.fills import Inputs
 from bnverify.cases.misuse import MISUSES
 from bnverify.cases.steps import RATE, Step
+from bnverify.errors import printable
 from bnverify.targets.worker.observing import Worker
 from bnverify.values import Environment, Failure, InnerCall, Interface, Observation, StepObservation, WeightInfo
 
@@ -68,15 +69,16 @@ class InProcess:
 
 def environment(said: Mapping[str, Any], name: str = "") -> Environment:
     """The environment in a worker's message. name: the layer's name, unless it is Keras' own or a function target."""
-    return Environment(**{"target": name or f"{said['module']}.layers.BatchNormalization", **said})
+    texts: dict[str, Any] = {key: printable(value) if isinstance(value, str) else value for key, value in said.items()}
+    return Environment(**{"target": printable(name) or f"{said['module']}.layers.BatchNormalization", **texts})
 
 
 def interface(said: Mapping[str, Any]) -> Interface:
     """The interface in a worker's message."""
     return Interface(
-        arguments=dict(said["arguments"]),
+        arguments={printable(name): printable(default) for name, default in said["arguments"].items()},
         call=tuple(said["call"]),
-        weights=tuple(said.get("weights", ())),
+        weights=tuple(printable(weight) for weight in said.get("weights", ())),
         config=dict(said.get("config") or {}),
     )
 
@@ -135,11 +137,11 @@ def observation(answer: Mapping[str, Any]) -> Observation:
 
 
 def _failure(said: Mapping[str, Any]) -> Failure:
-    return Failure(said["stage"], said["type"], said["text"], tuple(said.get("kinds", ())))
+    return Failure(said["stage"], printable(said["type"]), printable(said["text"]), tuple(said.get("kinds", ())))
 
 
 def _infos(weights: Sequence[Mapping[str, Any]]) -> tuple[WeightInfo, ...]:
-    return tuple(WeightInfo(w["name"], tuple(w["shape"]), w["dtype"], w["trainable"]) for w in weights)
+    return tuple(WeightInfo(printable(w["name"]), tuple(w["shape"]), w["dtype"], w["trainable"]) for w in weights)
 
 
 def _observed(step: Mapping[str, Any]) -> StepObservation:
@@ -151,7 +153,7 @@ def _observed(step: Mapping[str, Any]) -> StepObservation:
         step.get("gradients", {}),
         step.get("dtypes", {}),
         tuple(step.get("losses", ())),
-        {name: (before, after) for name, (before, after) in step.get("config", {}).items()},
+        {printable(name): (printable(before), printable(after)) for name, (before, after) in step.get("config", {}).items()},
         tuple(step.get("hidden", ())),
         bytes(step.get("file", b"")),
     )

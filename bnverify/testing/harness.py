@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import pytest
 
+from bnverify.api import arguments
 from bnverify.cases import suites
 from bnverify.cases.case import Case
 from bnverify.cases.ids import parse
@@ -131,9 +132,10 @@ def parametrize_conformance(
     ... def test_my_batch_norm(check):
     ...     check()
     """
-    cases = suites.suite(suite)
-    by_case, by_clause = _split(expected_failures or {}, cases, suite)
-    harness = Harness(layer_class_or_factory, seed=seed, cases=by_case, clauses=by_clause)
+    cases = suites.suite(arguments.a_text("suite", suite))
+    expected = arguments.mapping("expected_failures", {} if expected_failures is None else expected_failures)
+    by_case, by_clause = _split(expected, cases, suite)
+    harness = Harness(layer_class_or_factory, seed=arguments.seed(seed), cases=by_case, clauses=by_clause)
     tests = [pytest.param(partial(harness.check, case), id=case.id) for case in cases]
     tests += [pytest.param(partial(harness.check_clause_still_fails, key, cases), id=f"expected:{key}") for key in by_clause]
     return pytest.mark.parametrize("check", tests)

@@ -36,7 +36,10 @@ def load_layer(path):
 def probe(layer, name, base):
     """Makes one layer, so that a broken factory is one line and not 400 crashed cases. base: Keras' class of layers."""
     if not callable(layer) or isinstance(layer, base):
-        got = "%s %.80r" % (type(layer).__name__, layer)
+        try:
+            got = "%s %.80r" % (type(layer).__name__, layer)
+        except Exception:  # a user's class may not even have a repr()
+            got = "a value of type %s" % type(layer).__name__
         raise BadLayer("layer %s: got %s; allowed: a layer class, or a factory of layers" % (name, got))
     try:
         made = layer()

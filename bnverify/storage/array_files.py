@@ -1,0 +1,74 @@
+"""Array files: read .npy and .npz files that may be damaged, or made to fill the memory. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+FITS = 1 << 28  # bytes; values up to this fit any machine
+LARGEST_RATIO = 50  # unpacked / packed, for larger values
+
+
+def read_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """The array of a .npy file, or the arrays of an .npz file by name.
+
+    Raises OSError, or ValueError with what is wrong with the file.
+    """
+    with path.open("rb") as file:
+        try:
+            if zipfile.is_zipfile(file):
+                return _archive(file)
+            file.seek(0)
+            return _array(file, os.fstat(file.fileno()).st_size)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # zlib, zipfile, tokenize and NumPy each raise their own types for damaged files
+            raise ValueError(f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else str(error)) from None
+
+
+def check_unpacked(size: int, packed: int) -> None:
+    """Raises ValueError if values are large, and far larger than the file: a small file must not fill the memory."""
+    if size > FITS and size > LARGEST_RATIO * packed:
+        raise ValueError(f"unpacks to {size} bytes, from {packed}; allowed: {LARGEST_RATIO} times its size")
+
+
+def _archive(file: IO[bytes]) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(file) as archive:
+        check_unpacked(sum(member.file_size for member in archive.infolist()), os.fstat(file.fileno()).st_size)
+        found = {}
+        for member in archive.infolist():
+            if not member.filename.endswith(".npy"):
+                raise ValueError(f"the member {member.filename!r} is not a .npy file")
+            with archive.open(member) as stream:
+                found[member.filename.removesuffix(".npy")] = _array(stream, member.file_size)
+        return found
+
+
+def _array(stream: IO[bytes], size: int) -> np.ndarray:
+    """The array of a .npy stream of `size` bytes, whose header must not promise more than there is."""
+    version = np.lib.format.read_magic(stream)
+    readers: dict[tuple[int, int], Any] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format")
+    shape, fortran, dtype = readers[version](stream)
+    if dtype.hasobject:
+        raise ValueError("it holds pickled objects")
+    promised = dtype.itemsize
+    for length in shape:
+        if not isinstance(length, int) or length < 0:
+            raise ValueError(f"its header has the shape {shape}")
+        promised *= length
+    if promised > size:
+        raise ValueError(f"its header promises {promised} bytes, and it has {size}")
+    data = stream.read(promised)
+    if len(data) < promised:
+        raise ValueError(f"its header promises {promised} bytes, and it has {len(data)}")
+    values = np.frombuffer(data, dtype)
+    return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
