@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from bnverify.errors import BadInput
 from bnverify.matrix.rows import Row
 
 INSTALLING = 1800.0  # seconds that installing one environment may take
+MAKING = ".making-"  # the start of the name of an environment that is being made
 CACHE = "BNVERIFY_CACHE"  # environment variable that sets another cache folder
 
 
@@ -33,9 +35,14 @@ class NotInstallable(BadInput):
 
 def cache_folder() -> Path:
     """The folder for environments and finished rows."""
-    given = os.environ.get(CACHE)
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(given) if given else base / "bnverify"
+    if given := os.environ.get(CACHE):
+        return Path(given)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "bnverify"
+    try:
+        return Path.home() / ".cache" / "bnverify"
+    except RuntimeError:  # no HOME, and a user without an entry in the system's list
+        raise BadInput("this user has no home folder for the cache", hint=f"set {CACHE} to a folder") from None
 
 
 @lru_cache
@@ -48,7 +55,7 @@ def find_python(version: str) -> str:
         return sys.executable
     places = os.environ.get("PATH", "").split(os.pathsep)
     candidates = [Path(place) / f"python{version}" for place in places if place]
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    root = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
     candidates += sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
     code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
     for candidate in candidates:
@@ -142,7 +149,8 @@ def make_environment(row: Row, newer_than: float = 0.0, tell: Callable[[str], No
     tell("installing")
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        making = Path(tempfile.mkdtemp(prefix=".making-", dir=home.parent))
+        _sweep(home.parent)
+        making = Path(tempfile.mkdtemp(prefix=f"{MAKING}{platform.node()}-{os.getpid()}-", dir=home.parent))
     except OSError as error:
         raise NotInstallable(f"the cache folder {home.parent}: {error.strerror or error}") from None
     try:
@@ -158,6 +166,24 @@ def make_environment(row: Row, newer_than: float = 0.0, tell: Callable[[str], No
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return str(interpreter)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes of this machine left half made, about a gigabyte each. What is being made stays."""
+    for left in folder.glob(f"{MAKING}*"):
+        host, _, rest = left.name.removeprefix(MAKING).rpartition("-")[0].rpartition("-")
+        if host == platform.node() and rest.isdigit() and not _is_running(int(rest)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _uv(command: list[str]) -> None:

@@ -5,6 +5,7 @@ The file has `[[row]]` tables, one for each environment, and `[[pins]]` tables w
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass, replace
@@ -92,10 +93,17 @@ class Matrix:
 
 
 def find_matrix() -> Path:
-    """The matrix file: ci/matrix.toml in this folder or one above it, or else the one that bnverify ships."""
+    """The matrix file: ci/matrix.toml in this folder or, within a git working tree, in one above it; or else the shipped one.
+
+    The file decides what is installed and run, so it is never taken from a folder of another user, such as /tmp.
+    """
     here = Path.cwd()
-    own = (folder / "ci" / "matrix.toml" for folder in (here, *here.parents))
-    return next(filter(Path.is_file, own), Path(str(resources.files("bnverify.matrix") / "matrix.toml")))
+    folders = [here, *here.parents]
+    tree = next((n for n, folder in enumerate(folders) if (folder / ".git").exists()), 0)
+    for own in (folder / "ci" / "matrix.toml" for folder in folders[: tree + 1]):
+        if own.is_file() and own.stat().st_uid in (os.getuid(), 0):
+            return own
+    return Path(str(resources.files("bnverify.matrix") / "matrix.toml"))
 
 
 def load_matrix(path: Path) -> Matrix:

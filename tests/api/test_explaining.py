@@ -343,9 +343,9 @@ def test_across_eras() -> None:
         (lambda: bnverify.explain(keras.layers.TimeDistributed(built()), X), "; the layer that it wraps is its .layer"),
         (lambda: bnverify.explain(keras.layers.LayerNormalization(), X), "got LayerNormalization, which has no momentum"),
         (lambda: bnverify.explain({}, keras.Input((3,))), "x: is not an array: "),
-        (lambda: bnverify.trace({}, None), "batches: got NoneType; allowed: a list of arrays"),
-        (lambda: bnverify.trace({}, 5), "batches: got int; allowed: a list of arrays"),
-        (lambda: bnverify.trace({}, [X], masks=5), "masks: got int; allowed: a list of arrays"),
+        (lambda: bnverify.trace({}, None), "batches: got None; allowed: a list of arrays"),
+        (lambda: bnverify.trace({}, 5), "batches: got 5; allowed: a list of arrays"),
+        (lambda: bnverify.trace({}, [X], masks=5), "masks: got 5; allowed: a list of arrays"),
         (lambda: bnverify.explain_across(None, {}, X), "rows: got None; allowed: a list of names"),
         (
             lambda: bnverify.explain_across("keras-2.15.0-tensorflow", {}, X),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
 import time
@@ -243,3 +245,35 @@ def test_without_uv_nothing_is_made(cache: Path, tmp_path: Path, monkeypatch: py
     with pytest.raises(BadInput, match=r"^uv, which makes the environments, is not installed; pip install"):
         make_environment(row("x"))
     assert not cache.exists()
+
+
+def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
+    """What a killed process of this machine was making is removed; what may still be made stays."""
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+        ended.wait()
+    names = {
+        "dead": f".making-{platform.node()}-{ended.pid}-abc",
+        "alive": f".making-{platform.node()}-{os.getpid()}-abc",
+        "elsewhere": f".making-other-machine-{ended.pid}-abc",
+        "unknown": ".making-abcdef",
+        "made": "0123456789abcdef",
+    }
+    for name in names.values():
+        (tmp_path / name / "bin").mkdir(parents=True)
+    environments._sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(names.values()) - {names["dead"]}
+
+
+def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder names the cache, and is told so."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    for name in ("XDG_CACHE_HOME", environments.CACHE):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BadInput, match="no home folder for the cache; set BNVERIFY_CACHE to a folder"):
+        environments.cache_folder()
+    monkeypatch.setenv(environments.CACHE, "/somewhere")
+    assert environments.cache_folder() == Path("/somewhere")

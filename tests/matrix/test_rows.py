@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -302,4 +303,8 @@ def test_the_file_that_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert names == {path.stem for path in (shipped.parent / "baselines").iterdir()}
     own.parent.mkdir()
     own.write_text(ROWS)
+    assert find_matrix() == shipped, "a folder above counts within a working tree only"
+    (folder / ".git").mkdir()
     assert find_matrix() == own
+    os.chown(own, 12345, -1) if os.getuid() == 0 else monkeypatch.setattr("os.getuid", lambda: 12345)
+    assert find_matrix() == shipped, "another user's file never counts"

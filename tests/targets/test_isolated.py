@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -241,3 +244,28 @@ def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     """What cannot be started raises WorkerLost with the system's reason."""
     with pytest.raises(WorkerLost, match="No such file"):
         Isolated(python=str(tmp_path / "python"))
+
+
+@pytest.mark.slow
+def test_a_worker_ends_with_its_parent(fake: dict[str, str]) -> None:
+    """A worker whose parent was killed while a case hangs does not stay behind."""
+    source = (
+        "import os, sys\n"
+        "from bnverify.cases.ids import parse\n"
+        "from bnverify.cases.fills import make_inputs\n"
+        "from bnverify.targets.isolated import Isolated\n"
+        f"found = Isolated(env={fake!r})\n"
+        "print(found._process.pid, flush=True)\n"
+        "case = parse('shape:2x2/momentum:0.4/steps:T')\n"
+        "found.observe(case, make_inputs(case))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    for _ in range(100):
+        if not Path(f"/proc/{worker}").exists() or "\nState:\tZ" in Path(f"/proc/{worker}/status").read_text():
+            return
+        time.sleep(0.2)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker is still there")

@@ -119,6 +119,8 @@ def test_the_worker_is_python_3_6_syntax(path: Path) -> None:
     standard = {
         "contextlib",
         "random",
+        "threading",
+        "time",
         "importlib",
         "inspect",
         "io",
