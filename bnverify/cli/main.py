@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -35,11 +36,30 @@ for command in (run, explain, show, list_cases, contract, matrix, diff, bisect, 
     cli.add_command(command)
 
 
+# What an encoding without a character gets in its place: no run ends, and the marks of a chart stay apart.
+SPELLED = dict(zip("✓✗–−²·…→“”±×", ("+", "x", "-", "-", "^2", ".", "...", "->", '"', '"', "+-", "x"), strict=True))
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(SPELLED.get(character, "?") for character in text), error.end
+
+
+codecs.register_error("spelled", _spelled)
+
+
 def main() -> None:
     """Entry point. Every foreseeable failure is one line on standard error and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an encoding without ² or ─ must not end a run
+            stream.reconfigure(errors="spelled")
+    try:
+        os.getcwd()
+    except OSError:
+        click.echo("bnverify: the current folder does not exist any more", err=True)
+        sys.exit(BAD_INPUT)
     try:
         cli(standalone_mode=False)
         sys.stdout.flush()
@@ -53,7 +73,7 @@ def main() -> None:
         click.echo(f"bnverify: {text}", err=True)
         sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("bnverify: interrupted before any verdict", err=True)
+        click.echo("bnverify: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader, such as head, has closed the output
         _drop_output()

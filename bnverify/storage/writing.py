@@ -71,7 +71,7 @@ def _is_open_elsewhere(path: Path) -> bool:
     """
     step = Path(os.path.abspath(path))
     for _ in range(40):
-        if step.is_relative_to("/dev") or step.is_relative_to("/proc"):
+        if step.is_relative_to("/proc") or (step.is_relative_to("/dev") and not step.is_relative_to("/dev/shm")):
             return True
         if not step.is_symlink():
             break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -148,3 +149,20 @@ def test_output_in_another_encoding(shell: Cli, encoding: str, arguments: str) -
     ended = shell(*arguments.split(), env={"PYTHONIOENCODING": encoding})
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.count("\n") >= 9
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", '+ x - - ^2 . ... -> " " ?'), ("utf-8", "✓ ✗ – − ² · … → “ ” 張")])
+def test_marks_stay_apart(encoding: str, shown: str) -> None:
+    """An encoding without a mark gets another one in its place; those of a chart differ."""
+    code = "import sys, bnverify.cli.main; sys.stdout.reconfigure(errors='spelled'); print('✓ ✗ – − ² · … → “ ” 張')"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert ran.stdout.decode(encoding).strip() == shown
+
+
+def test_a_folder_that_is_gone(shell: Cli, tmp_path: Path) -> None:
+    """The line says that the folder is gone, and blames nothing else."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    ended = shell(command=("sh", "-c", f'cd "{folder}" && rmdir "{folder}" && exec "{sys.executable}" -m bnverify list'))
+    assert_refused(ended, "bnverify: the current folder does not exist any more")

@@ -265,7 +265,7 @@ def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
 
 
 def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user without a home folder names the cache, and is told so."""
+    """A user without a home folder must name the cache; the message says how."""
 
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")

@@ -225,3 +225,15 @@ def test_check_writable_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(BadInput, match=r"--json .*: is a folder, not a file"):
         check_writable(tmp_path, "--json")
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no /dev/shm on this machine")
+def test_shared_memory_is_a_folder_like_any_other() -> None:
+    """/dev/shm holds files, unlike the devices beside it."""
+    path = Path("/dev/shm") / f"bnverify-test-{os.getpid()}.json"
+    try:
+        check_writable(path, "--json")
+        write_whole(path, "text", "--json")
+        assert path.read_text() == "text"
+    finally:
+        path.unlink(missing_ok=True)
