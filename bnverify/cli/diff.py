@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bnverify.cli.options import CONFORMS, DEVIATES, NOTHING_TESTED, Example, matrix_file
+from bnverify.cli.options import CONFORMS, DEVIATES, NOTHING_TESTED, Example, matrix_file, read_or_not
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ def diff(old: str, new: str, path: Path | None, backend: str) -> None:
     before, after = (_record_named(text, folder, backend) for text in (old, new))
     changes = difference(before, after)
     out = terminal.console()
-    for line in diff_lines(before, after, changes):
-        out.print(line, markup=False, soft_wrap=True)
+    with read_or_not():
+        for line in diff_lines(before, after, changes):
+            out.print(line, markup=False, soft_wrap=True)
     if regressions(changes):
         sys.exit(DEVIATES)
     sys.exit(CONFORMS if tested_in_both(before, after) else NOTHING_TESTED)

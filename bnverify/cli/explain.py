@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bnverify.cli.options import CONFORMS, DEVIATES, Example
+from bnverify.cli.options import CONFORMS, DEVIATES, Example, read_or_not
 from bnverify.errors import BadInput
 
 
@@ -77,5 +77,6 @@ def explain(x: str, training: str | None, backend: str | None, trust_code: bool,
         found = explained(load_held(model, layer, trust_code), values, **options)
     else:
         found = explained(given, values, weights=table, row=row or "", **options)
-    terminal.console().print(explanation_text.explanation(found.explanation, found.expected))
+    with read_or_not():
+        terminal.console().print(explanation_text.explanation(found.explanation, found.expected))
     sys.exit(CONFORMS if found.ok else DEVIATES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bnverify.cli.options import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, row_selection
+from bnverify.cli.options import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, read_or_not, row_selection
 
 if TYPE_CHECKING:
     from bnverify.matrix.exchange import Exchanges
@@ -57,7 +57,8 @@ def files(
             found = exchange(chosen, jobs, status.tell)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    _show(found, verbose)
+    with read_or_not():
+        _show(found, verbose)
     if json_file:
         write_whole(json_file, json.dumps(found.document(), indent=1) + "\n", "--json")
     if set(found.problems) - found.skipped:

@@ -16,7 +16,7 @@ from bnverify.cli.explain import explain
 from bnverify.cli.files import files
 from bnverify.cli.list import list_cases
 from bnverify.cli.matrix import matrix
-from bnverify.cli.options import BAD_INPUT, CONFORMS, CONTEXT, INTERRUPTED
+from bnverify.cli.options import BAD_INPUT, CONFORMS, CONTEXT, INTERRUPTED, drop_output
 from bnverify.cli.run import run
 from bnverify.cli.selftest import selftest
 from bnverify.cli.show import show
@@ -76,10 +76,10 @@ def main() -> None:
         click.echo("bnverify: interrupted", err=True)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader, such as head, has closed the output
-        _drop_output()
+        drop_output()
         sys.exit(CONFORMS)
     except OSError as error:
-        _drop_output()
+        drop_output()
         click.echo(f"bnverify: standard output: {error.strerror or error}", err=True)
         sys.exit(BAD_INPUT)
 
@@ -87,8 +87,3 @@ def main() -> None:
 def message(error: click.ClickException) -> str:
     """The text of click's own message, which quotes what was typed, on one line."""
     return shortened(printable(error.format_message()), 1_000)
-
-
-def _drop_output() -> None:
-    """Discards buffered output, so that the interpreter does not fail when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -20,6 +20,7 @@ from bnverify.cli.options import (
     Example,
     echo_all,
     patience,
+    read_or_not,
     row_selection,
     selection,
 )
@@ -120,11 +121,13 @@ def _verify_rows(options: MatrixOptions, rows: Sequence[Row]) -> int:
     job = Job(cases, label, options.seed, whole=whole, patience=options.patience, force=options.force)
     outcomes, interrupted = _run(rows, job, options.jobs, options.records)
     notes, worse = _against(outcomes, before)
-    _show(outcomes, notes, options.verbose or bool(options.ids))
+    with read_or_not():
+        _show(outcomes, notes, options.verbose or bool(options.ids))
     _write_reports(outcomes, notes, options.reports)
     if interrupted:
         ended = {outcome.row.name for outcome in outcomes}
-        click.echo(f"interrupted; not finished: {', '.join(row.name for row in rows if row.name not in ended)}")
+        with read_or_not():
+            click.echo(f"interrupted; not finished: {', '.join(row.name for row in rows if row.name not in ended)}")
         return INTERRUPTED
     return _exit_code(outcomes, worse if options.baseline else None)
 

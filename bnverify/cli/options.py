@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +110,18 @@ def echo_all(lines: Iterable[str]) -> None:
         click.echo("\n".join(lines))
     except BrokenPipeError:  # click would end with exit code 1; main handles an exception without an errno
         raise BrokenPipeError from None
+
+
+def drop_output() -> None:
+    """Discards what is still to be printed, so that the interpreter does not fail when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@contextmanager
+def read_or_not() -> Iterator[None]:
+    """Goes on if the reader of standard output, such as head, has closed it: the exit code must still be the verdict's."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()

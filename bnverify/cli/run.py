@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from bnverify.cli.options import CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, patience, selection
+from bnverify.cli.options import (
+    CONFORMS,
+    DEVIATES,
+    INTERRUPTED,
+    NOTHING_TESTED,
+    Example,
+    echo_all,
+    patience,
+    read_or_not,
+    selection,
+)
 from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
@@ -142,8 +152,13 @@ def _report(options: RunOptions, results: Results, recording: Record, before: Re
     from bnverify.storage.writing import write_whole
     from bnverify.views import terminal
 
-    terminal.show(results, terminal.console(), verbose=options.verbose)
-    code = exit_code(results) if before is None else _against(before, recording, results)
+    with read_or_not():
+        terminal.show(results, terminal.console(), verbose=options.verbose)
+    code = exit_code(results)
+    if before is not None:
+        code, lines = _against(before, recording, results)
+        with read_or_not():
+            echo_all(lines)
     if options.json_file:
         from bnverify.views.json_report import as_json
 
@@ -162,30 +177,28 @@ def _beside(path: Path, recording: Record) -> Path:
     if recording.complete:
         return path
     other = path.with_name(f"{path.stem}.incomplete{path.suffix}")
-    click.echo(f"the record is incomplete and was written to {other}; {path} is unchanged")
+    with read_or_not():
+        click.echo(f"the record is incomplete and was written to {other}; {path} is unchanged")
     return other
 
 
-def _against(before: Record, now: Record, results: Results) -> int:
-    """Shows the changes from a baseline. Returns the exit code; only regressions count."""
+def _against(before: Record, now: Record, results: Results) -> tuple[int, list[str]]:
+    """The exit code of a run with a baseline, for which only regressions count, and the lines that say what changed."""
     from bnverify.matrix.difference import difference, regressions, tested_in_both
     from bnverify.views.diff_text import change_line
 
     changes = difference(before, now)
-    click.echo(f"\nagainst the baseline {before.name}:")
-    for change in changes or ():
-        click.echo(f"  {change_line(change)}")
     compared = tested_in_both(before, now)
+    lines = ["", f"against the baseline {before.name}:", *(f"  {change_line(change)}" for change in changes)]
     if not compared:
-        click.echo("  no case was tested in the baseline and in this run; nothing was compared")
+        lines.append("  no case was tested in the baseline and in this run; nothing was compared")
     elif not changes:
-        click.echo("  nothing has changed")
+        lines.append("  nothing has changed")
     if results.interrupted:
-        return INTERRUPTED
+        return INTERRUPTED, lines
     if not results.complete:
-        click.echo("  the run ended before its last case; the rest was not compared")
-        return DEVIATES
-    return DEVIATES if regressions(changes) else CONFORMS if compared else NOTHING_TESTED
+        return DEVIATES, [*lines, "  the run ended before its last case; the rest was not compared"]
+    return DEVIATES if regressions(changes) else CONFORMS if compared else NOTHING_TESTED, lines
 
 
 def exit_code(results: Any) -> int:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from bnverify.cli.options import CONFORMS, DEVIATES, Example
+from bnverify.cli.options import CONFORMS, DEVIATES, Example, read_or_not
 
 
 @click.command(
@@ -24,5 +24,6 @@ def selftest(select: str, suite: str) -> None:
 
     with terminal.progress() as start:
         score = selftest_score(select, suite, start)
-    show_score(score, terminal.console())
+    with read_or_not():
+        show_score(score, terminal.console())
     sys.exit(CONFORMS if score.ok else DEVIATES)

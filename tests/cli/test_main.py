@@ -136,6 +136,23 @@ def test_a_reader_that_leaves(tmp_path: Path, arguments: str) -> None:
         assert process.wait(60) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("more", ["", "--baseline record.json"])
+def test_the_verdict_of_a_reader_that_leaves(tmp_path: Path, more: str) -> None:
+    """A wrong layer ends with 1, whether or not its report is read."""
+    (tmp_path / "mylayers.py").write_text(LAYERS)
+    asked = [sys.executable, "-m", "bnverify", "run", "--layer", "mylayers:EpsilonOutside", "--case", SMALL]
+    if more:
+        right = [*asked[:5], "mylayers:Right", *asked[6:], "--record", "record.json"]
+        subprocess.run(right, cwd=tmp_path, env=environment(), capture_output=True, check=True)
+    with subprocess.Popen(
+        [*asked, *more.split()], cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(120) == 1
+
+
 def test_standard_output_is_full(shell: Cli) -> None:
     """A full disk behind standard output is one line and exit code 2."""
     ended = shell(command=("sh", "-c", f'exec "{sys.executable}" -m bnverify list > /dev/full'))
