@@ -157,7 +157,7 @@ def test_a_real_change_is_found(tmp_path: Path) -> None:
     env = environment({"BNVERIFY_CACHE": os.environ.get("BNVERIFY_TEST_CACHE", str(tmp_path))})
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{case} changed with keras 3.12.0; keras 3.11.3 is the last one before\n")
+    assert done.stdout.startswith(f"{case} changed with keras 3.12.0; the last release before the change is keras 3.11.3\n")
     assert "rounding to float32, not to float64" in done.stdout or "known deviation" in done.stdout
 
 

@@ -78,7 +78,7 @@ def test_what_a_route_lacks_is_counted() -> None:
         "",
         "tf.nn.fused_batch_norm takes no mask",
         "tf.nn.fused_batch_norm has no batch renormalization",
-        "tf.nn.fused_batch_norm does not know other replicas",
+        "tf.nn.fused_batch_norm does not combine replicas",
         "the layer's contract does not cover the errors of tf.nn.fused_batch_norm",
         "tf.nn.fused_batch_norm takes inputs of rank 4 and 5 only",
         "tf.nn.fused_batch_norm needs the channels on the last axis on CPU",
@@ -214,7 +214,7 @@ def test_tensorflow_functions_run_on_tensorflow_alone(cli: Cli) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KERAS_BACKEND": "jax"}, check=False)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "bnverify: --target tf.nn.moments: tf.nn.moments runs on tensorflow alone, and Keras on jax"
+        "bnverify: --target tf.nn.moments: tf.nn.moments runs on tensorflow only, and this Keras runs on jax"
     )
 
 
