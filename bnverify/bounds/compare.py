@@ -41,8 +41,8 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Comparison:
-    """margin: the largest error / bound; infinite where a number is missing or unexpected. grade: the grade that explains the
-    error.
+    """margin: the maximum of error / bound over all elements; infinite if one is NaN or infinite and should not be, or the
+    reverse. grade: the best grade whose bound no error exceeds.
     """
 
     grade: Grade

@@ -139,7 +139,7 @@ def call_bounds(case: Case, call: Call, moving: Mapping[str, Array], formats: Pr
 def correction(
     call: Call, moving: Mapping[str, Array], of_mean: Array, stddev: Running, config: LayerConfig, how: Arithmetic
 ) -> tuple[Running, Running, Running]:
-    """gamma*r, r and d of batch renormalization with their errors, by running error analysis of the formula."""
+    """gamma*r, r and d of batch renormalization, each with its error bound, accumulated operation by operation."""
     assert call.batch is not None
     old = {name: how.number(call.before.weights[name], moving[name]) for name in ("renorm_mean", "renorm_stddev")}
     mean = how.number(call.batch.mean, of_mean)

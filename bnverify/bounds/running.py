@@ -36,7 +36,7 @@ class Arithmetic:
     g: Array
 
     def number(self, value: Any, error: Any = 0.0, size: Any = None) -> Running:
-        """A number with a bound of its error. For arrays, `error` has a leading axis over the grades."""
+        """Returns the value with a bound of its error. If `error` is an array, its first axis is the grades."""
         value = np.asarray(value)
         return Running(value, error + np.zeros((3, *value.shape), value.dtype), np.abs(value) if size is None else size, self)
 

@@ -48,7 +48,7 @@ def full_behaviour() -> Iterator[str]:
 
 
 def _sampled_modes() -> Iterator[str]:
-    """Most modes, initializers with their laws, and a layout, in few cases that still show each fault."""
+    """A few cases that cover most modes, the random initializers and one memory layout, and still catch every mutant."""
     yield from each("shape:6x4/mode:{}/steps:T2INFTUTI", ("xla", "stateless", "sequential", "nested", "fit"))
     yield from each("shape:6x4/mode:{}/steps:T2I", ("positional/momentum:0.5", "parent", "subclassed", "pinned"))
     yield "shape:6x4/mode:fit/steps:T2O"

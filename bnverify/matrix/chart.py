@@ -59,7 +59,7 @@ class ChartRow:
 
     @property
     def rules(self) -> tuple[tuple[str, str], ...]:
-        """Clauses that this environment's era promises in other words: title and rule."""
+        """The clauses whose rule differs in this environment's era: the title and the era's rule."""
         era = next((era for era in ERAS if self.record and era.name == self.record.era), None)
         return tuple((BY_KEY[key].title, rule) for key, rule in era.rules.items()) if era else ()
 

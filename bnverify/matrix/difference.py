@@ -48,7 +48,7 @@ class Change:
 
 
 def difference(old: Record, new: Record) -> tuple[Change, ...]:
-    """All changes from `old` to `new`; promises come first."""
+    """All changes from `old` to `new`; changed rules of the contract come first."""
     finders = (_promises, _interface, _errors, _clauses, _margins, _coverage)
     return tuple(change for find in finders for change in find(old, new))
 

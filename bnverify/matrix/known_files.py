@@ -50,7 +50,9 @@ def stale_files(outcomes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     for record in known_files():
         found = {outcome for where, outcome in pairs if where == record.where}
         if found and "known deviation" not in found:
-            lines.append(f"{record.where}: no file shows this any longer ({record.why}); outcomes: {', '.join(sorted(found))}")
+            lines.append(
+                f"{record.where}: this no longer occurs in any file, so remove it ({record.why}); outcomes: {', '.join(sorted(found))}"
+            )
     return tuple(lines)
 
 

@@ -26,7 +26,7 @@ class Source:
 
     @cached_property
     def lines(self) -> Mapping[tuple[str, int, str], int]:
-        """Line numbers by kind of table, its number and field. The field "" stands for the table's first line."""
+        """Line numbers. Keys: the kind of table, its index among tables of that kind, and a field ("" for its first line)."""
         found: dict[tuple[str, int, str], int] = {}
         counts: dict[str, int] = {}
         kind = ""

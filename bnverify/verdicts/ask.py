@@ -1,4 +1,4 @@
-"""Ask: can this case be tested on this target?"""
+"""The first step: why a case cannot be tested on this target, if it cannot."""
 
 from __future__ import annotations
 

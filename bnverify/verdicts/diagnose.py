@@ -46,7 +46,7 @@ def name_causes(failing: Sequence[JudgedCase], observe: Observe) -> list[Verdict
     """The verdicts of the failing cases, in the same order, each with its cause, if one is found, and the stage that is wrong.
 
     If several causes fit a case, the one that fits the most cases is named. observe: the target's function; cases without a
-    cause are observed a second time.
+    cause are observed a second time, to see whether the numbers are random.
     """
     suspects = _searched([Suspect(judged, _telling(judged)) for judged in failing])
     votes = Counter(cause.text for suspect in suspects for cause in suspect.causes)

@@ -48,7 +48,10 @@ def _under(observed: Observed, alone: SubCase | None, deviations: Iterable[Devia
 
 
 def excuse_verdict(verdict: Verdict, deviations: Iterable[Deviation], under: Under | None = None) -> Verdict:
-    """The verdict in which failing checks are marked as known if the deviation selects them and predicts their numbers."""
+    """The verdict, with each failing check marked as known if one of the deviations selects it and predicts its numbers.
+
+    under: gives the numbers that a deviation predicts for this case.
+    """
     if not verdict.failures:
         return verdict
     checks = verdict.checks

@@ -66,7 +66,7 @@ def _versions(old: Environment, new: Environment) -> str:
 def found_lines(found: Found, module: str, case: str) -> list[str]:
     """Where a case changed, and how."""
     who = f"{found.framework}, also under {module} {found.last_good}" if found.framework else f"{module} {found.first_bad}"
-    lines = [f"{case} changed with {who}; the last release before the change is {module} {found.last_good}"]
+    lines = [f"the result of {case} changed with {who}; the last release with the old result is {module} {found.last_good}"]
     lines += [f"  {change_line(change)}" for change in found.changes]
     lines += [f"  not tried: {release}: {why}" for release, why in found.untried]
     return lines

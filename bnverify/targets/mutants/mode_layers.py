@@ -35,7 +35,7 @@ class WithoutContext(KerasLayer):
 
 
 class UpdatesAtOnce(KerasLayer):
-    """The moving statistics are updated in eager calls only."""
+    """Updates the moving statistics in eager calls only; a call in a tf.function leaves them."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         run = super().call

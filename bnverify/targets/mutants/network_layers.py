@@ -26,7 +26,7 @@ def upstream(tensor: Any, kind: type) -> Any:
 
 
 class Behind(KerasLayer):
-    """Knows which other layer of its class comes before it, if any."""
+    """A layer that knows the nearest layer of the same class before it in the model; None for the first."""
 
     before: Any = None  # a weak reference, because Keras would track the layer as a part of this one
 

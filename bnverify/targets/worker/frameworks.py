@@ -187,8 +187,8 @@ class Keras2(object):
         variables = list(layer.trainable_weights)
         y, found = taped(self.tensorflow, layer, variables, x, given, upstream, direction)
         if rate is not None and variables:
-            optimizers = self.keras.optimizers  # keras.mixed_precision has no policy classes in Keras 2.6 to 2.8
-            kind = getattr(optimizers, "SGD", None) or self.tensorflow.keras.optimizers.SGD
+            # The package keras of 2.6 to 2.8 has no optimizers.SGD; tf.keras has it.
+            kind = getattr(self.keras.optimizers, "SGD", None) or self.tensorflow.keras.optimizers.SGD
             kind(rate).apply_gradients(zip(found["weights"], variables))
         return y, found
 
