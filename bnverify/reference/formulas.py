@@ -124,7 +124,7 @@ def renorm_variance(xp: Any, stddev: Tensor, epsilon: float) -> Tensor:
 class Backward:
     """What the gradient of a call is computed from, for an upstream gradient dy = dL/dy.
 
-    mean: the mean that normalizes. d: x - mean. within: a function that replaces the values left out of the statistics by 0. n: the count of
+    mean: the mean that normalizes. d: x - mean. within: sets values that are left out of the statistics to 0. n: the count of
     the values that they include, or None if the statistics do not depend on x. inverse: 1/sqrt(variance + epsilon). gamma:
     r*gamma with renorm. r, shift: the correction of renorm, else 1 and 0. direction: the direction of the second derivative.
     total: sums over the reduced axes.

@@ -20,7 +20,7 @@ def verify(case: Case, target: Target, seed: int = 0, required: Grade = Grade.SE
 
 
 def verify_inputs(case: Case, inputs: Inputs, target: Target, required: Grade = Grade.SEQUENTIAL) -> JudgedCase:
-    """The verdict on a case with these inputs; unsupported if the target cannot run it. required: the worst grade that conforms."""
+    """The verdict on a case with these inputs; unsupported if the target cannot run it."""
     observed, refusal = observe(case, inputs, target)
     if refusal:
         return JudgedCase(Verdict(case, (), Status.UNSUPPORTED, refusal), observed)
