@@ -1,19 +1,23 @@
 """The figures that the README quotes, measured on this machine: `python ci/benchmarks.py [NAME …]`.
 
+`seeds` runs only if it is named, because it takes hours; `--backend`, `--suite` and `--seeds 0-30` choose a part of it.
+
 Figures of time are ratios of two things measured in turn in one run, the median of several rounds, so that a noisy machine
 disturbs both alike.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -272,6 +276,38 @@ def matrix_runs() -> Iterator[Row]:
         yield "one of the rows again (its import and its calls) ÷ first run", "", f"{again / first:.2f}"
 
 
+SEEDS = {"smoke": range(200), "default": range(30)}
+SEEDED_BACKENDS = ("tensorflow", "numpy", "jax")
+
+
+def seeds(
+    backends: Sequence[str] = SEEDED_BACKENDS, suites: Sequence[str] = tuple(SEEDS), chosen: range | None = None
+) -> Iterator[Row]:
+    """Alarms of a conforming Keras by seed. Each backend and suite has a process of its own; an alarm stops nothing."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    for backend in backends:
+        for suite in suites:
+            asked = SEEDS[suite] if chosen is None else chosen
+            code = f"import sys; sys.path.insert(0, {here!r}); import benchmarks; benchmarks.print_alarms({suite!r}, {asked!r})"
+            out = _output([sys.executable, "-c", code], {**os.environ, "KERAS_BACKEND": backend})
+            alarms = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+            said = "; ".join(f"seed {alarm['seed']}: {', '.join(alarm['cases'])}" for alarm in alarms)
+            figure = f"seeds with alarms: {backend}, {suite}, seeds {asked[0]}–{asked[-1]}"
+            yield figure, "0", f"{len(alarms)} of {len(asked)}{f' ({said})' if said else ''}"
+
+
+def print_alarms(suite: str, chosen: range) -> None:
+    """Prints a line for each seed with which the installed Keras does not conform: its failing cases, in JSON."""
+    import bnverify
+
+    for seed in chosen:
+        report = bnverify.check_layer(suite=suite, seed=seed)
+        failing = [verdict.case.id for verdict in report.verdicts if verdict.status.fails]
+        print(f"{suite}, seed {seed}: {len(report.verdicts)} cases, alarms: {failing}", file=sys.stderr, flush=True)
+        if not report.ok:
+            print(json.dumps({"seed": seed, "cases": failing or ["a known deviation no longer occurs"]}), flush=True)
+
+
 FIGURES = (false_alarms, tightness, sensitivity, cost, large_input, start_up, rate, worker_cost, matrix_runs)
 
 
@@ -281,23 +317,37 @@ def _seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _output(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _output(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr[-500:]}")
     return done.stdout
 
 
-def main(names: Sequence[str]) -> None:
+def _range(text: str) -> range:
+    """The seeds of 0-30 or 7."""
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) < int(first):
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: 7, or 0-30")
+    return range(int(first), int(last or first) + 1)
+
+
+def main(arguments: Sequence[str]) -> None:
     """Prints the table, row by row as it is measured."""
-    unknown = set(names) - {figure.__name__ for figure in FIGURES}
-    if unknown:
-        sys.exit(f"unknown: {', '.join(sorted(unknown))}; allowed: {', '.join(f.__name__ for f in FIGURES)}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = {figure.__name__: figure for figure in (*FIGURES, seeds)}
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; default: all except seeds")
+    parser.add_argument("--backend", action="append", choices=SEEDED_BACKENDS, help="for seeds (repeatable)")
+    parser.add_argument("--suite", action="append", choices=tuple(SEEDS), help="for seeds (repeatable)")
+    parser.add_argument("--seeds", type=_range, metavar="A-B", help="for seeds: from A to B instead of all")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - set(known):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; allowed: {', '.join(known)}")
+    chosen = partial(seeds, given.backend or SEEDED_BACKENDS, given.suite or tuple(SEEDS), given.seeds)
     print("| figure | reach | measured |\n|---|---|---|")
-    for figure in FIGURES:
-        if not names or figure.__name__ in names:
-            for row in figure():
-                print(f"| {' | '.join(row)} |", flush=True)
+    for name in given.names or [figure.__name__ for figure in FIGURES]:
+        for row in chosen() if name == "seeds" else known[name]():
+            print(f"| {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from bnverify.contract.eras import era_of
 from bnverify.errors import BadInput
 from bnverify.explaining.expected import Answer, Setting, compare_expected
 from bnverify.explaining.explanation import Explanation, Quantity, explain_subject
+from bnverify.explaining.model_layer import ModelLayer
 from bnverify.explaining.subject import Subject, as_batch, make_subject
 from bnverify.explaining.trajectory import Trajectory, follow_batches
 from bnverify.matrix.environments import NoInterpreter
@@ -193,6 +194,11 @@ def _open(
 ) -> tuple[Subject, Target]:
     """The question as a subject, and the target: the layer itself, or one made from its arguments, here or in a row."""
     row = arguments.a_text("row", row)
+    if isinstance(layer, ModelLayer):
+        for x in batches:
+            layer.check_rank(x)
+        subject = make_subject(layer.name, layer.arguments, layer.weights, batches, training, masks)
+        return subject, open_row(row) if row else open_target()
     if isinstance(layer, Mapping):
         subject = make_subject("BatchNormalization", layer, weights, batches, training, masks)
         return subject, open_row(row) if row else open_target()

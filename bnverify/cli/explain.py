@@ -33,7 +33,7 @@ from bnverify.errors import BadInput
 )
 @click.option("--model", metavar="FILE", help="A Keras model file that contains the layer.")
 @click.option("--layer", metavar="NAME", help="The layer in it.")
-@click.option("--trust-code", is_flag=True, help="Load the model even if the file runs code of its own.")
+@click.option("--trust-code", is_flag=True, help="Let Keras load the whole model and run code in the file.")
 @click.option("--mask", metavar="VALUES", help="The call's mask; its axes are those of X except the last.")
 @click.option(
     "--expected", metavar="VALUES", help="The y that you expected; or a JSON object with y, mean, variance, moving_mean …"
@@ -49,6 +49,7 @@ def explain(x: str, training: str | None, backend: str | None, trust_code: bool,
     """
     from bnverify.api.explaining import explain as explained
     from bnverify.explaining import reading
+    from bnverify.explaining.model_layer import read_layer
     from bnverify.targets.loading import choose_backend, load_held
     from bnverify.views import explanation_text, terminal
 
@@ -56,11 +57,11 @@ def explain(x: str, training: str | None, backend: str | None, trust_code: bool,
     config, weights, mask, expected = (given[name] for name in ("config", "weights", "mask", "expected"))
     if (model is None) != (layer is None):
         raise BadInput("--model and --layer must be given together, such as --model model.keras --layer batch_normalization")
-    taken = {"--config": config, "--weights": weights, "--row": row}
+    taken = {"--config": config, "--weights": weights}
     if model and (other := next((option for option, value in taken.items() if value), None)):
-        raise BadInput(
-            f"{other} cannot be used with --model yet: the layer keeps the Keras, arguments and weights of its model"
-        )
+        raise BadInput(f"{other} cannot be used with --model: the layer keeps the arguments and weights of its model")
+    if row and trust_code:
+        raise BadInput("--trust-code cannot be used with --row: the Keras of this process loads the model")
     if row and backend:
         raise BadInput("--backend cannot be used with --row: the row has its own backend")
     options: dict[str, Any] = {
@@ -73,8 +74,10 @@ def explain(x: str, training: str | None, backend: str | None, trust_code: bool,
     table = reading.read_table(weights, "--weights") if weights else None
     if backend:
         choose_backend(backend)
-    if model and layer:
-        found = explained(load_held(model, layer, trust_code), values, **options)
+    if model and layer and trust_code:
+        found = explained(load_held(model, layer), values, **options)
+    elif model and layer:
+        found = explained(read_layer(model, layer), values, row=row or "", **options)
     else:
         found = explained(given, values, weights=table, row=row or "", **options)
     with read_or_not():

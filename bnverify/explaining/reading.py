@@ -17,12 +17,13 @@ from bnverify.storage.array_files import read_arrays
 
 VALUES = "numbers as [[1, 2], [5, 4]], or a .npy, .json or .csv file"
 TABLES = '{"gamma": [1, 2]}, or a .npz or .json file'
+LONGEST_TEXT = 100  # characters
 CONFIGS = 'axis:1/epsilon:1e-05, {"axis": 1}, or a .json file with get_config()'
 
 
 def read_values(text: str, option: str) -> Any:
     """Numbers: nested lists in JSON, or the array of a file. Raises BadInput."""
-    found = _written(text, option, VALUES)
+    found = _numbers(text, option, VALUES)
     if isinstance(found, Mapping):
         raise BadInput(f"{option} {_short(text)}: has named values", allowed=VALUES)
     return found
@@ -30,7 +31,7 @@ def read_values(text: str, option: str) -> Any:
 
 def read_table(text: str, option: str) -> dict[str, Any]:
     """Values by name: a JSON object, or the arrays of an .npz file. Raises BadInput."""
-    found = _written(text, option, TABLES)
+    found = _numbers(text, option, TABLES)
     if not isinstance(found, Mapping):
         raise BadInput(f"{option} {_short(text)}: has no named values", allowed=TABLES)
     return dict(found)
@@ -38,7 +39,7 @@ def read_table(text: str, option: str) -> dict[str, Any]:
 
 def read_expected(text: str, option: str) -> Any:
     """Numbers, or numbers by the name of a quantity."""
-    return _written(text, option, f"{VALUES}; or {TABLES.replace('gamma', 'moving_mean')}")
+    return _numbers(text, option, f"{VALUES}; or {TABLES.replace('gamma', 'moving_mean')}")
 
 
 def read_config(text: str, option: str) -> dict[str, Any]:
@@ -61,6 +62,20 @@ def read_config(text: str, option: str) -> dict[str, Any]:
     if not isinstance(inner, Mapping):
         raise BadInput(f"{option} {_short(text)}: has no layer config", allowed=CONFIGS)
     return dict(inner)
+
+
+def _numbers(text: str, option: str, allowed: str) -> Any:
+    """Arrays, or lists that NumPy may turn into arrays. It would give each value the space of the longest text among them."""
+    found = _written(text, option, allowed)
+    waiting = [found]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise BadInput(f"{option} {_short(text)}: has a text of {len(value)} characters", allowed=allowed)
+        if isinstance(value, (list, dict)):
+            inner = value.values() if isinstance(value, dict) else value
+            waiting += [part for part in inner if isinstance(part, (str, list, dict))]
+    return found
 
 
 def _written(text: str, option: str, allowed: str) -> Any:

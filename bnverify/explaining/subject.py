@@ -29,6 +29,7 @@ OF_WEIGHTS = tuple(
 )
 HARMLESS = ("name", "dtype", *OF_WEIGHTS)  # they do not change what a call computes
 OLD = ("fused", "virtual_batch_size", "adjustment")  # get_config() of Keras 2 may also have these
+MOST_CHANNELS = 1 << 18  # each takes about 500 bytes, and 80 for each of its values
 OTHERWISE = ("virtual_batch_size", "adjustment")  # of these, only these change the numbers
 
 
@@ -60,6 +61,7 @@ def make_subject(
     policy = _policy(arguments.get("dtype"))
     arrays = [as_batch(x, policy, "x" if len(batches) == 1 else f"batch {i}") for i, x in enumerate(batches)]
     config = _config(arguments, arrays[0].shape)
+    _check_channels(config, arrays[0].shape)
     step = STEP_OF_TRAINING[None if training is None else bool(training)]
     case = Case(
         shape=arrays[0].shape,
@@ -82,6 +84,13 @@ def make_subject(
         raise BadInput(f"masks: got {len(masks)}", allowed=f"{len(arrays)}, one for each batch, or none")
     given = tuple(_mask(mask, x) for mask, x in zip(masks, arrays, strict=True)) if len(masks) else ()
     return Subject(name, case, Inputs(_weights(weights, case, config.axis), tuple(arrays), given))
+
+
+def _check_channels(config: LayerConfig, shape: tuple[int, ...]) -> None:
+    axes = config.axis if isinstance(config.axis, tuple) else (config.axis,)
+    channels = math.prod(shape[axis] for axis in axes)
+    if channels > MOST_CHANNELS:
+        raise BadInput(f"x: has {channels} channels along axis {config.axis} of its shape {shape}", allowed=str(MOST_CHANNELS))
 
 
 def as_batch(x: Any, policy: str, what: str) -> Array:

@@ -1,68 +1,112 @@
-"""Model files: look into one before Keras loads it, so that no code from the file runs and no file fills the memory.
+"""Model files: their configuration and weights, read without Keras, so that no code from a file runs and no file fills the
+memory.
 
-New releases of Keras refuse most of this themselves; older ones run what a legacy .h5 file says. The configuration is read
-as JSON, and nothing is made from it.
+Keras runs code that a file names: marshalled functions, pickled weights, functions of any module. A file that shows such code
+is refused. Code that it hides cannot run either: the configuration is read as JSON, and nothing is made from it.
 """
 
 from __future__ import annotations
 
-import builtins
 import json
+import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from shutil import copyfileobj
 from typing import Any
 
-from bnverify.errors import BadInput
-from bnverify.storage.array_files import check_unpacked
+from bnverify.errors import BadInput, shortened
+from bnverify.storage.array_files import check_packing, check_unpacked
+from bnverify.storage.model_code import check_no_code
 
-# Layers that run Python code, or load another file, when they are made from a configuration.
-CODE_LAYERS = {"FlaxLayer", "JaxLayer", "Lambda", "SlicingOpLambda", "TFOpLambda", "TFSMLayer", "TorchModuleWrapper"}
-MARSHALLED = {"__lambda__"}
-KERAS_MODULES = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "builtins")
-# Modules of Keras with functions that read, download or unpack files, which a configuration must not call.
-HELPERS = ("utils", "saving", "config", "backend", "datasets", "export", "src.utils", "src.saving", "src.backend", "src.export")
-
-LARGEST_CONFIG = 1 << 26  # bytes
-TRUST = "--trust-code runs it"
+UNPACKED_FITS = 1 << 28  # bytes; they go to a temporary file
+UNPACKED_RATIO = 50  # unpacked / packed, for larger files
+LARGEST_CONFIG = 1 << 24  # bytes; as Python objects up to 30 times as many
+WEIGHTS_MEMBER = "model.weights.h5"  # the member of an archive
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, RecursionError, RuntimeError)
 
 
-def check_model_file(path: Path, option: str) -> None:
-    """Raises BadInput if a .keras or HDF5 file holds code, leads to other files, or unpacks to more than it may.
+def read_model_config(path: Path, option: str) -> Any:
+    """The configuration of the model in a .keras or HDF5 file, as JSON has it.
 
-    A file that is both is checked as both.
+    Raises BadInput if the file is damaged, holds code, leads to other files, or unpacks to more than it may. A file that is
+    both an archive and HDF5 is checked as both. option: what the user gave the file for.
     """
-    found = False
-    try:
+    found = []
+    with damage_is_bad_input(path, option):
         if zipfile.is_zipfile(path):
-            found = True
-            _check_archive(path, option)
+            found.append(_read_archive(path, option))
         if _is_hdf5(path):
-            found = True
-            _check_hdf5(path, option, str(path))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RecursionError, RuntimeError) as error:
-        raise BadInput(f"{option} {path}: is damaged: {type(error).__name__}: {error}") from None
+            found.append(_read_hdf5(path, path, option))
     if not found:
         raise BadInput(
             f"{option} {path}: is neither a .keras archive nor an HDF5 file", allowed="a .keras or .h5 file of Keras"
         )
+    if found[0] is None:
+        raise BadInput(f"{option} {path}: has no configuration of a model", allowed="a file that model.save(…) wrote")
+    return found[0]
 
 
-def _check_archive(path: Path, option: str) -> None:
+@contextmanager
+def open_weights(path: Path) -> Iterator[Any]:
+    """The weights of a model file as an HDF5 group. Raises KeyError or OSError if there are none."""
+    import h5py
+
+    if not zipfile.is_zipfile(path):
+        with h5py.File(path, "r") as root:
+            yield root
+        return
+    with zipfile.ZipFile(path) as archive, _unpacked(archive, WEIGHTS_MEMBER) as file, h5py.File(file, "r") as root:
+        yield root
+
+
+@contextmanager
+def damage_is_bad_input(path: Path, option: str) -> Iterator[None]:
+    """Turns what zipfile, json and h5py raise for a damaged file into BadInput."""
+    try:
+        yield
+    except (*DAMAGED, zipfile.BadZipFile, zlib.error) as error:
+        said = " ".join(str(error).split())
+        raise BadInput(f"{option} {path}: is damaged: {type(error).__name__}: {shortened(said)}") from None
+
+
+@contextmanager
+def _unpacked(archive: zipfile.ZipFile, name: str) -> Iterator[Any]:
+    """A member of an archive as a file in which HDF5 can move about; in the archive each step back unpacks it again."""
+    with tempfile.TemporaryFile() as file:
+        with archive.open(name) as member:
+            copyfileobj(member, file)
+        file.seek(0)
+        yield file
+
+
+def _read_archive(path: Path, option: str) -> Any:
     with zipfile.ZipFile(path) as archive:
+        check_packing(archive)
         for member in archive.infolist():
             parts = PurePosixPath(member.filename.replace("\\", "/"))
             if parts.is_absolute() or ".." in parts.parts:
-                raise BadInput(f"{option} {path}: the member {member.filename!r} leads out of the archive")
-        _check_size(sum(member.file_size for member in archive.infolist()), path, option)
-        config = archive.getinfo("config.json")
-        if config.file_size > LARGEST_CONFIG:
-            raise BadInput(f"{option} {path}: its config.json has {config.file_size} bytes", allowed=f"{LARGEST_CONFIG} bytes")
-        _check_config(json.loads(archive.read(config)), path, option)
-        for name in archive.namelist():
-            if name.endswith(".h5"):
-                with archive.open(name) as weights:
-                    _check_hdf5(weights, option, f"{path}, {name}")
+                raise BadInput(f"{option} {path}: the member {shortened(member.filename)!r} leads out of the archive")
+        _check_size(sum(member.file_size for member in archive.infolist()), path, f"{option} {path}")
+        with archive.open("config.json") as packed:  # read() without a size would unpack up to 2 GiB, whatever the archive says
+            config = _parsed(packed.read(LARGEST_CONFIG + 1), path, option)
+        for name in {member.filename for member in archive.infolist() if member.filename.endswith(".h5")}:
+            with _unpacked(archive, name) as weights:
+                _read_hdf5(weights, path, option, name)
+        return config
+
+
+def _parsed(text: Any, what: Path | str, option: str) -> Any:
+    """The configuration that a text holds, after a look for code in it."""
+    if not isinstance(text, (str, bytes)):
+        raise ValueError(f"its configuration is {type(text).__name__}, not a text")
+    if len(text) > LARGEST_CONFIG:
+        raise BadInput(f"{option} {what}: its configuration is too large", allowed=f"{LARGEST_CONFIG} bytes")
+    config = json.loads(text)
+    check_no_code(config, what, option)
+    return config
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -71,10 +115,11 @@ def _is_hdf5(path: Path) -> bool:
     return bool(h5py.is_hdf5(str(path)))
 
 
-def _check_hdf5(file: Any, option: str, what: str) -> None:
-    """Checks the sizes and links of an HDF5 file, and the model configuration if it has one."""
+def _read_hdf5(file: Any, path: Path, option: str, member: str = "") -> Any:
+    """The model configuration in an HDF5 file, or None. Checks sizes and links. member: its name, if it is in an archive."""
     import h5py
 
+    what = f"{path}, {member}" if member else str(path)
     with h5py.File(file, "r") as root:
         total = 0
         for group in _groups(root):
@@ -86,12 +131,13 @@ def _check_hdf5(file: Any, option: str, what: str) -> None:
                     if values.is_virtual or values.external:
                         raise BadInput(f"{option} {what}: {values.name} is stored in another file")
                     total += values.nbytes
-        _check_size(total, what, option, None if not isinstance(file, (str, Path)) else Path(file).stat().st_size)
-        if "model_config" in root.attrs:
-            size = root.attrs.get_id("model_config").get_storage_size()
-            if size > LARGEST_CONFIG:
-                raise BadInput(f"{option} {what}: its configuration has {size} bytes", allowed=f"{LARGEST_CONFIG} bytes")
-            _check_config(json.loads(root.attrs["model_config"]), what, option)
+        _check_size(total, path, f"{option} {what}")
+        if "model_config" not in root.attrs:
+            return None
+        size = root.attrs.get_id("model_config").get_storage_size()
+        if size > LARGEST_CONFIG:
+            raise BadInput(f"{option} {what}: its configuration is too large", allowed=f"{LARGEST_CONFIG} bytes")
+        return _parsed(root.attrs["model_config"], what, option)
 
 
 def _groups(root: Any) -> Iterator[Any]:
@@ -111,57 +157,9 @@ def _groups(root: Any) -> Iterator[Any]:
                 waiting.append(group[name])
 
 
-def _check_size(size: int, what: Path | str, option: str, packed: int | None = None) -> None:
+def _check_size(size: int, path: Path, what: str) -> None:
     """Raises BadInput if values are large, and far larger than the file."""
-    if packed is None:
-        packed = Path(str(what).split(", ")[0]).stat().st_size
     try:
-        check_unpacked(size, packed)
+        check_unpacked(size, path.stat().st_size, UNPACKED_FITS, UNPACKED_RATIO)
     except ValueError as error:
-        raise BadInput(f"{option} {what}: {error}") from None
-
-
-def _check_config(config: Any, what: Path | str, option: str) -> None:
-    """Raises BadInput for a configuration from which Keras would run or import code that is not its own."""
-    for owner, part in _described(config, ""):
-        kind, module = str(part.get("class_name")), part.get("module")
-        registered = part.get("registered_name")
-        where = f"{option} {what}: layer {owner!r}"
-        if kind in CODE_LAYERS:
-            raise BadInput(f"{where} is a {kind}, which runs code from the file", hint=TRUST)
-        if kind in MARSHALLED or "function_type" in part:
-            raise BadInput(f"{where} holds a pickled function", hint=TRUST)
-        if module is not None and not _is_keras(str(module)):
-            raise BadInput(f"{where} needs {module}.{kind}, which is not part of Keras", hint=TRUST)
-        if module == "builtins" and kind == "function" and str(part.get("config")) in vars(builtins):
-            raise BadInput(f"{where} calls Python's {part['config']}", hint=TRUST)
-        if isinstance(registered, str) and ">" in registered:
-            raise BadInput(f"{where} needs the registered class {registered!r}, which is not part of Keras", hint=TRUST)
-
-
-def _described(value: Any, owner: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object that a configuration describes, with the name of the layer that it belongs to."""
-    waiting = [(value, owner)]
-    while waiting:
-        value, owner = waiting.pop()
-        if isinstance(value, dict):
-            if "class_name" in value:
-                inner = value.get("config")
-                named = inner.get("name") if isinstance(inner, dict) else None
-                owner = str(named or value.get("name") or owner or value["class_name"])
-                yield owner, value
-            elif "function_type" in value:
-                yield owner, value
-            waiting += [(part, owner) for part in value.values()]
-        elif isinstance(value, list):
-            waiting += [(part, owner) for part in value]
-
-
-def _is_keras(module: str) -> bool:
-    for root in KERAS_MODULES:
-        if module == root:
-            return True
-        if module.startswith(root + "."):
-            rest = module.removeprefix(root + ".")
-            return not any(rest == helper or rest.startswith(helper + ".") for helper in HELPERS)
-    return False
+        raise BadInput(f"{what}: {error}") from None

@@ -7,11 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from bnverify.errors import BadInput, shortened
-from bnverify.storage.model_files import check_model_file
 from bnverify.targets.backends import Backend, check_backend
 from bnverify.targets.function_targets import check_target, is_function_target
 from bnverify.targets.installed import check_installed, is_installed
@@ -102,19 +100,17 @@ def choose_backend(backend: str) -> None:
     os.environ["KERAS_BACKEND"] = backend
 
 
-def load_held(path: str, name: str, trust: bool = False) -> Any:
+def load_held(path: str, name: str) -> Any:
     """The layer of that name in a Keras model file. Raises BadInput if there is none.
 
-    trust: load the file even if it runs code of its own, which is refused otherwise.
+    Keras loads the whole file, and runs code that is in it.
     """
     if not os.path.isfile(path):
         raise BadInput(f"--model {path}: no such file")
-    if not trust:
-        check_model_file(Path(path), "--model")
     target = open_target()
     try:
         with quiet_import():
-            layers = target.load_layers(path, trust)
+            layers = target.load_layers(path)
     except Exception as error:
         raise BadInput(f"--model {path}: Keras cannot load it: {type(error).__name__}: {_one_line(error)}") from None
     if name not in layers:

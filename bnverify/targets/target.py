@@ -56,13 +56,13 @@ class InProcess:
         """Whether `thing` is Keras' own batch normalization, or an instance of a subclass."""
         return isinstance(thing, self._worker.keras.layers.BatchNormalization)
 
-    def load_layers(self, path: str, trust: bool = False) -> dict[str, Any]:
+    def load_layers(self, path: str) -> dict[str, Any]:
         """The layers of a model file by name, including those of nested models. Exceptions of Keras pass through.
 
-        trust: whether code in the file may run, for releases of Keras that ask.
+        Code in the file runs.
         """
         load = self._worker.keras.models.load_model
-        given = {"safe_mode": False} if trust and "safe_mode" in inspect.signature(load).parameters else {}
+        given = {"safe_mode": False} if "safe_mode" in inspect.signature(load).parameters else {}
         model = load(path, compile=False, **given)
         return {layer.name: layer for layer in model._flatten_layers(include_self=False)}
 

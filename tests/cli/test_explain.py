@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.cli import ROOT, Cli, assert_refused
+from support.hostile import sequential
+from support.hostile_files import keras_file
 
 import bnverify
 
@@ -80,7 +82,13 @@ def test_a_layer_out_of_a_model(cli: Cli, tmp_path: Path) -> None:
     ended = cli("explain", "[[1, 2, 3], [4, 5, 6]]", "--model", f"{tmp_path}/m.keras", "--layer", "inner")
     assert ended.code == 0
     assert re.search(r"^mean +the layer's moving_mean +1 2 3 ", ended.out, re.MULTILINE)
-    for name, line in (("outer", "its batch normalizations: inner"), ("d", "layer d: got Dense, which has no axis")):
+    assert ended.out.startswith("inner · Keras ")
+    other = cli("explain", "[[[1, 2, 3]]]", "--model", f"{tmp_path}/m.keras", "--layer", "inner")
+    assert_refused(other, "x: got 3 axes; allowed: 2, because layer inner was built for 2")
+    for name, line in (
+        ("outer", "its batch normalizations: inner"),
+        ("d", "--layer 'd': is of the class Dense, not BatchNormalization"),
+    ):
         assert_refused(cli("explain", "[[1, 2, 3]]", "--model", f"{tmp_path}/m.keras", "--layer", name), line)
 
 
@@ -95,12 +103,15 @@ def test_what_was_expected(cli: Cli) -> None:
 
 
 @pytest.mark.slow
-def test_a_mask_and_another_keras(cli: Cli) -> None:
+def test_a_mask_and_another_keras(cli: Cli, tmp_path: Path) -> None:
     """A mask on the line, and the layer made in an environment of the matrix."""
     ended = cli("explain", "[[[1, 2], [3, 4]]]", "--mask", "[[true, false]]", "--training", "true")
     assert "n is 1 value\n" in ended.out
     ended = cli("explain", "[[1, 2], [3, 4]]", "--row", "keras-2.15.0-tensorflow")
     assert "Keras 2.15.0" in ended.out
+    path = keras_file(tmp_path / "model.keras", sequential())
+    ended = cli("explain", "[[1, 2], [3, 4]]", "--model", path, "--layer", "bn", "--row", "keras-2.15.0-tensorflow")
+    assert ended.out.startswith("bn · Keras 2.15.0 ")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +153,12 @@ def test_a_mask_and_another_keras(cli: Cli) -> None:
         ("'[[1, 2]]' --model no.keras --layer b", "--model no.keras: no such file"),
         ("'[[1, 2]]' --model list.json --layer b", "--model list.json: is neither a .keras archive nor an HDF5 file"),
         (
-            "'[[1, 2]]' --model m.keras --layer b --row keras-2.15.0-tensorflow",
-            "--row cannot be used with --model yet: the layer keeps the Keras, arguments and weights of its model",
+            "'[[1, 2]]' --model m.keras --layer b --config axis:1",
+            "--config cannot be used with --model: the layer keeps the arguments and weights of its model",
+        ),
+        (
+            "'[[1, 2]]' --model m.keras --layer b --row keras-2.15.0-tensorflow --trust-code",
+            "--trust-code cannot be used with --row: the Keras of this process loads the model",
         ),
         ("'[[1, 2]]' --backend foo", "--backend 'foo' is unknown; allowed: tensorflow, jax, torch, numpy, openvino"),
         ("'[[1, 2]]' --row keras-9", "row 'keras-9' is unknown"),

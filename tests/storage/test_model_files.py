@@ -19,7 +19,7 @@ import pytest
 from support.cli import Cli, assert_refused
 
 from bnverify.errors import BadInput
-from bnverify.storage.model_files import check_model_file
+from bnverify.storage.model_files import read_model_config
 
 BN = {
     "class_name": "BatchNormalization",
@@ -69,6 +69,8 @@ CLEAN = {
     "with initializers": model(layer("Dense", kernel_initializer=layer("GlorotUniform", "keras.initializers"))),
     "with an activation": model(layer("Dense", activation=FUNCTION)),
     "modules of 2.12": model(layer("Functional", "keras.engine.functional"), layer("Dense", "keras.src.layers.core.dense")),
+    "an operation": model(layer("Add", "keras.src.ops.numpy", "Add")),
+    "a loss": model(layer("Dense", loss={**FUNCTION, "module": "keras.losses", "registered_name": "relu"})),
     "nested": model(model(model(BN))),
     "TimeDistributed": model(layer("TimeDistributed", layer=layer("Dense"))),
 }
@@ -97,9 +99,21 @@ HOSTILE = {
     "keras.saving": (model(layer("load_model", "keras.saving")), "needs keras.saving.load_model"),
     "an activation of os": (
         model(layer("Dense", activation={**FUNCTION, "module": "os", "config": "system"})),
-        "needs os.function",
+        "needs os.system",
     ),
     "eval": (model(layer("Dense", activation={**FUNCTION, "config": "eval"})), "calls Python's eval"),
+    "a name with a dot": (model(layer("X.Lambda", "keras")), "needs keras.X.Lambda, which is not part of Keras"),
+    "a class of keras.utils": (model(layer("Progbar", "keras.src.utils")), "needs keras.src.utils.Progbar"),
+    "a function of keras.models": (
+        model(layer("Dense", activation={**FUNCTION, "module": "keras.models", "config": "load_model"})),
+        "needs keras.models.load_model",
+    ),
+    "a function of keras": (
+        model(layer("Dense", activation={**FUNCTION, "module": "keras", "config": "utils"})),
+        "needs keras.utils",
+    ),
+    "another registered name": (model(layer("Dense", registered="Lambda")), "needs the registered class 'Lambda'"),
+    "a graph operation": (model(layer("TensorFlowOpLayer")), "is a TensorFlowOpLayer, which runs code"),
     "a module that is no text": (model(layer("X", ["os"])), "which is not part of Keras"),
     "registered": (model(layer("Mine", registered="mine>Mine")), "needs the registered class 'mine>Mine'"),
     "an own class": (model(layer("Mine", "mypackage.layers")), "needs mypackage.layers.Mine"),
@@ -114,7 +128,7 @@ HOSTILE = {
 @pytest.mark.parametrize("config", CLEAN.values(), ids=CLEAN)
 def test_a_clean_file(tmp_path: Path, make: Callable[[Path, Any], Path], config: Any) -> None:
     """What Keras' own layers need passes."""
-    check_model_file(make(tmp_path / "model", config), "--model")
+    read_model_config(make(tmp_path / "model", config), "--model")
 
 
 @pytest.mark.parametrize("make", [keras_file, h5_file])
@@ -122,7 +136,7 @@ def test_a_clean_file(tmp_path: Path, make: Callable[[Path, Any], Path], config:
 def test_code_is_refused(tmp_path: Path, make: Callable[[Path, Any], Path], config: Any, said: str) -> None:
     """The line names the file, the layer and what it holds."""
     with pytest.raises(BadInput) as refused:
-        check_model_file(make(tmp_path / "model", config), "--model")
+        read_model_config(make(tmp_path / "model", config), "--model")
     assert said in str(refused.value)
     assert str(refused.value).startswith(f"--model {tmp_path}/model: ")
     assert "\n" not in str(refused.value)
@@ -134,18 +148,18 @@ def test_a_file_that_is_both(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("config.json", json.dumps(model(layer("Lambda"))))
     with pytest.raises(BadInput, match="is a Lambda"):
-        check_model_file(path, "--model")
+        read_model_config(path, "--model")
     other = keras_file(tmp_path / "clean.zip", model()).read_bytes()
     hostile = h5_file(tmp_path / "hostile.h5", model(layer("Lambda"))).read_bytes()
     (tmp_path / "other.h5").write_bytes(hostile + other)
     with pytest.raises(BadInput, match="is a Lambda"):
-        check_model_file(tmp_path / "other.h5", "--model")
+        read_model_config(tmp_path / "other.h5", "--model")
 
 
 @pytest.mark.parametrize("name", ["../../etc/x", "/etc/x", "a/../../x", "..\\x"])
 def test_a_member_that_leads_out(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match="leads out of the archive"):
-        check_model_file(keras_file(tmp_path / "model.keras", model(), **{name: b"x"}), "--model")
+        read_model_config(keras_file(tmp_path / "model.keras", model(), **{name: b"x"}), "--model")
 
 
 def test_bombs(tmp_path: Path) -> None:
@@ -159,12 +173,12 @@ def test_bombs(tmp_path: Path) -> None:
         for _ in range(400):
             member.write(bytes(1 << 20))
     with pytest.raises(BadInput, match="unpacks to 41943"):
-        check_model_file(path, "--model")
+        read_model_config(path, "--model")
     path = h5_file(tmp_path / "model.h5", model())
     with h5py.File(path, "a") as file:
         file.create_dataset("huge", shape=(1 << 40,), dtype="f4", chunks=(1 << 20,), compression="gzip")
     with pytest.raises(BadInput, match="unpacks to 4398046"):
-        check_model_file(path, "--model")
+        read_model_config(path, "--model")
 
 
 def test_other_files(tmp_path: Path) -> None:
@@ -173,16 +187,16 @@ def test_other_files(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file["other"] = h5py.ExternalLink("/etc/passwd", "/")
     with pytest.raises(BadInput, match="is a link to another file"):
-        check_model_file(path, "--model")
+        read_model_config(path, "--model")
     path = h5_file(tmp_path / "external.h5", model())
     with h5py.File(path, "a") as file:
         file.create_dataset("outside", shape=(4,), dtype="u1", external=[("/etc/passwd", 0, 4)])
     with pytest.raises(BadInput, match="is stored in another file"):
-        check_model_file(path, "--model")
+        read_model_config(path, "--model")
     path = h5_file(tmp_path / "loop.h5", model())
     with h5py.File(path, "a") as file:
         file["model_weights/again"] = file["/"]
-    check_model_file(path, "--model")
+    read_model_config(path, "--model")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +205,7 @@ def test_other_files(tmp_path: Path) -> None:
 def test_damaged_files(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "model.keras").write_bytes(data)
     with pytest.raises(BadInput, match=r"neither a \.keras archive nor|is damaged"):
-        check_model_file(tmp_path / "model.keras", "--model")
+        read_model_config(tmp_path / "model.keras", "--model")
 
 
 def test_a_truncated_archive(tmp_path: Path) -> None:
@@ -199,7 +213,7 @@ def test_a_truncated_archive(tmp_path: Path) -> None:
     for length in range(0, len(whole), 97):
         (tmp_path / "cut.keras").write_bytes(whole[:length])
         with pytest.raises(BadInput):
-            check_model_file(tmp_path / "cut.keras", "--model")
+            read_model_config(tmp_path / "cut.keras", "--model")
 
 
 @pytest.mark.slow
