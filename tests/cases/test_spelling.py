@@ -45,7 +45,7 @@ def test_a_text_is_one_value(read: Callable[[str], Any], text: str, value: objec
     [
         *((parse_shape, text, "two or more sizes") for text in ("4", "4x", "04x3", "4x-3", "4x٣", "4X3", "")),
         *((parse_axis, text, "an integer") for text in ("", "1+", "+1", "1.0", "1,2", "٣")),
-        *((unit, text, "a number from 0 to 1") for text in ("1_0", " 1", "٣", "nan", "inf", "", "1.5", "-1e-9", "0x1", "1e")),
+        *((unit, text, "a number from 0 to 1") for text in ("1_0", " 1", "٠.٥", "nan", "inf", "", "1.5", "-1e-9", "0x1", "1e")),
         (one_of("", "l1", "l2"), "l3", "one of l1, l2"),  # the empty text is allowed, and not listed
         (parse_order, "3", "one of 0, 1, 2"),
         (parse_bool, "true", "one of True, False"),
