@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bnverify.errors import BadInput
@@ -31,7 +33,7 @@ def test_what_a_record_covers(format_: str, saved: str, loaded: str, covered: bo
 
 def test_a_record_is_stale_if_what_it_covers_never_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """One exchange that shows it is enough; a record that covers no exchange of this run is not judged."""
-    monkeypatch.setattr(module, "known_files", lambda: (RECORD,))
+    monkeypatch.setattr(module, "known_files", lambda: (replace(RECORD, where="known_files.toml:1"), RECORD))
     place = RECORD.where
     assert stale_files([]) == ()
     assert stale_files([("elsewhere", "conforms")]) == ()

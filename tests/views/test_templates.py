@@ -23,9 +23,9 @@ def test_every_value_is_escaped() -> None:
 
 
 def test_a_value_that_is_missing_is_an_error() -> None:
-    """Not an empty place."""
-    with pytest.raises(jinja2.UndefinedError):
-        render("explanation", head=[])
+    """Not an empty place, also where a template only asks whether there is a value."""
+    with pytest.raises(jinja2.UndefinedError, match="picture"):
+        render("explanation", head=[], names=(), rows=[], notes=["a note"])
 
 
 def test_a_status_has_its_colour() -> None:

@@ -73,6 +73,11 @@ def raising(error: BaseException) -> Callable[[], object]:
     return factory
 
 
+class Called(Made):
+    def __call__(self) -> Made:
+        return Made()
+
+
 class Shy(Base):
     def __repr__(self) -> str:
         raise RuntimeError
@@ -83,6 +88,7 @@ class Shy(Base):
     [
         (3, "layer n: got int 3; allowed: a layer class, or a factory of layers"),
         (Made(), "layer n: got Made <"),  # an instance is no factory
+        (Called(), "layer n: got Called <"),  # nor if it can be called, as every layer can
         (Shy(), "layer n: got a value of type Shy; allowed"),
         (raising(ValueError("no axis")), "layer n: its constructor raises ValueError: no axis"),
         (raising(SystemExit(3)), "layer n: its constructor raises SystemExit: 3"),

@@ -22,6 +22,7 @@ from bnverify.targets.worker.watching import Place, Watch, holds
         ([np.nan, np.inf], "float16", True),
         ([1.0, 1.0078125], "bfloat16", True),
         ([1.001], "bfloat16", False),
+        ([1.0009765625], "bfloat16", False),  # 1 + 2^-10, of which bfloat16 keeps 1
         ([0.1], "float32", True),
     ],
 )
