@@ -51,6 +51,7 @@ def test_fail_fast_ends_at_the_first_failure() -> None:
     assert (found.complete, found.interrupted) == (False, False)
     assert LARGE.id not in target.asked
     assert run((SMALL, LARGE), Changed(), fail_fast=True).complete
+    assert len(run((SMALL, LARGE), Changed(formulas=WRONG)).verdicts) == 2  # without it every case is run
 
 
 def test_an_interrupt_keeps_the_verdicts_so_far() -> None:
@@ -81,7 +82,7 @@ def test_evidence_is_added_once() -> None:
 
 def test_a_record_of_another_backend_does_not_count() -> None:
     """It neither excuses nor is stale."""
-    other = Deviation(("training-output",), "why", "link", SMALL.id, backend="jax")
+    other = Deviation(("training-output", "inference-output"), "why", "link", SMALL.id, backend="jax")
     found = run((SMALL,), Changed(formulas=WRONG), strict=[other])
     assert (found.verdicts[0].status, found.stale) == (Status.WRONG, ())
 
