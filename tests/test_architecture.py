@@ -213,7 +213,6 @@ HELD = {  # modules that another module's tests hold: what they have is data, or
     "cli.show": "cli/test_commands_without_a_layer.py",
     "contract": "contract/test_outputs.py",
     "contract.clause": "cli/test_commands_without_a_layer.py",
-    "matrix.record_files": "matrix/test_records.py",
     "reference.hypotheses": "reference/hypotheses/test_hypothesis.py",
     "targets.existing_layer": "api/test_explaining.py",
     "targets.mutants": "running/test_keras.py",
@@ -232,19 +231,13 @@ HELD = {  # modules that another module's tests hold: what they have is data, or
     "targets.worker.functions": "targets/test_function_targets.py",
     "targets.worker.models": "contract/test_modes.py",
     "targets.worker.networks": "targets/test_networks.py",
-    "targets.worker.observing": "targets/test_worker.py",
     "targets.worker.replicas": "contract/test_replicas.py",
     "targets.worker.saving": "contract/test_saving.py",
     "targets.worker.training": "contract/test_modes.py",
-    "testing.plugin": "testing/test_harness.py",
-    "views.case_view": "cli/test_commands_without_a_layer.py",
+    "testing.plugin": "test_conformance.py",
     "views.chart_page": "matrix/test_chart.py",
-    "views.chart_text": "matrix/test_chart.py",
-    "views.contract_view": "cli/test_commands_without_a_layer.py",
     "views.diff_text": "cli/test_diff.py",
     "views.explanation_html": "api/test_explaining.py",
-    "views.explanation_text": "api/test_explaining.py",
-    "views.plots": "explaining/test_trajectory.py",
 }
 
 
