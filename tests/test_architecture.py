@@ -197,3 +197,70 @@ def test_a_name_means_one_thing() -> None:
                 if not own.startswith("_"):
                     found.setdefault(own, set()).add(name)
     assert {own for own, homes in found.items() if len(homes) > 1} == SHARED_NAMES
+
+
+TESTS = Path(__file__).parent
+HELD = {  # modules that another module's tests hold: what they have is data, or a thin front, or needs a real framework
+    "__init__": "test_docs.py",
+    "__main__": "cli/test_main.py",
+    "cases.file_formats": "cases/test_askable.py",
+    "cli.bisect": "matrix/test_bisecting.py",
+    "cli.contract": "cli/test_commands_without_a_layer.py",
+    "cli.files": "matrix/test_exchange.py",
+    "cli.list": "cli/test_commands_without_a_layer.py",
+    "cli.options": "cli/test_main.py",
+    "cli.selftest": "cli/test_commands_without_a_layer.py",
+    "cli.show": "cli/test_commands_without_a_layer.py",
+    "contract": "contract/test_outputs.py",
+    "contract.clause": "cli/test_commands_without_a_layer.py",
+    "reference.hypotheses": "reference/hypotheses/test_hypothesis.py",
+    "targets.existing_layer": "api/test_explaining.py",
+    "targets.mutants": "running/test_keras.py",
+    "targets.mutants.file_layers": "contract/test_saving.py",
+    "targets.mutants.format_layers": "running/test_keras.py",
+    "targets.mutants.formula_layers": "running/test_keras.py",
+    "targets.mutants.layers": "running/test_keras.py",
+    "targets.mutants.misuse_layers": "contract/test_misuse.py",
+    "targets.mutants.mode_layers": "contract/test_modes.py",
+    "targets.mutants.mutant": "running/test_keras.py",
+    "targets.mutants.network_layers": "targets/test_networks.py",
+    "targets.mutants.replica_layers": "contract/test_replicas.py",
+    "targets.worker.__main__": "targets/test_worker.py",
+    "targets.worker.child": "targets/test_threads.py",
+    "targets.worker.frameworks": "targets/test_worker.py",
+    "targets.worker.functions": "targets/test_function_targets.py",
+    "targets.worker.models": "contract/test_modes.py",
+    "targets.worker.networks": "targets/test_networks.py",
+    "targets.worker.replicas": "contract/test_replicas.py",
+    "targets.worker.saving": "contract/test_saving.py",
+    "targets.worker.training": "contract/test_modes.py",
+    "testing.plugin": "test_conformance.py",
+    "views.chart_page": "matrix/test_chart.py",
+    "views.diff_text": "cli/test_diff.py",
+    "views.explanation_html": "api/test_explaining.py",
+}
+
+
+def own_tests() -> dict[str, Path]:
+    """The test file that each module has for itself, whether the file exists or not."""
+    found = {}
+    for name, path in modules().items():
+        code = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if not isinstance(node, ast.ImportFrom)]
+        if path.name != "__init__.py" or len(code) > 1:  # a package with a docstring alone has nothing to test
+            *rooms, last = name.split(".")
+            found[name] = TESTS.joinpath(*rooms, f"test_{last}.py")
+    return found
+
+
+def test_every_module_has_a_test_file() -> None:
+    """tests/ROOM/test_MODULE.py, or a place in the list of modules that another file holds."""
+    assert sorted(name for name, path in own_tests().items() if not path.exists()) == sorted(HELD)
+
+
+def test_no_entry_of_that_list_is_stale() -> None:
+    """Each names a module of bnverify that has no test file of its own, and a file with tests."""
+    own = own_tests()
+    for name, holder in HELD.items():
+        assert name in own, name
+        assert not own[name].exists(), name
+        assert "def test_" in (TESTS / holder).read_text(encoding="utf-8"), name

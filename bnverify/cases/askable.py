@@ -148,10 +148,12 @@ def _file(case: Case) -> Iterator[str]:
     steps = case.fields["steps"]
     if (Step.SAVE in case.steps) != bool(case.file):
         yield f"a step S needs a file, and a file needs a step S; got file:{case.fields['file']} with steps:{steps}"
+        return
     if not case.file:
         return
     format = FILES[case.file]
-    if format.only_infers and {"T", "O", "F", "U", "S"} & set(steps[steps.find("S") + 1 :]):
+    after = case.steps[case.steps.index(Step.SAVE) + 1 :]
+    if format.only_infers and not set(after) <= {Step.INFER, Step.NOT_GIVEN}:
         yield f"file:{case.file} allows only inference after S; got steps:{steps}"
     if format.only_infers and (case.mask or case.how.calls_per_step == "pairs"):
         yield f"file:{case.file} needs one input and no mask; got mask:{case.fields['mask']} and mode:{case.mode}"

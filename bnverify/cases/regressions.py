@@ -4,7 +4,7 @@ from __future__ import annotations
 
 REGRESSIONS: tuple[tuple[str, str], ...] = (
     (
-        "shape:3x4/momentum:0.0/steps:TI/posted:axis-means",
+        "shape:3x4/momentum:0.0/posted:axis-means/steps:TI",
         "“axis names what is reduced”: with axis=-1 the mean over the batch is subtracted, one per feature",
     ),
     (
@@ -12,11 +12,11 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
         "“moving_mean should have 150 values”: on iris it has 4, one for each feature, not one for each flower",
     ),
     (
-        "shape:2x2/steps:NI/posted:toy",
+        "shape:2x2/posted:toy/steps:NI",
         "the toy batch whose output was x/sqrt(1+epsilon): a call without `training` is inference with mean 0 and variance 1",
     ),
     (
-        "shape:2x2/steps:TI/posted:toy-as-printed",
+        "shape:2x2/posted:toy-as-printed/steps:TI",
         "“z-scores of ±1/√2”: they need n−1 and no epsilon; in training the layer divides by n",
     ),
     (
@@ -24,11 +24,11 @@ REGRESSIONS: tuple[tuple[str, str], ...] = (
         "“a constant comes out unchanged”: in training it becomes beta, in inference it depends on the moving statistics",
     ),
     (
-        "shape:1x2x1/center:False/steps:IT/posted:scale-alone",
+        "shape:1x2x1/center:False/posted:scale-alone/steps:IT",
         "“the output is not (x-mean)/sqrt(var)”: predict normalizes with the moving statistics, not with the batch's",
     ),
     (
-        "shape:1x2x1/steps:IT/posted:four-routes",
+        "shape:1x2x1/posted:four-routes/steps:IT",
         "predict, NumPy, tf.nn.batch_normalization and the backend's function agree on [0.71096909, 2.09494853]",
     ),
     (

@@ -31,7 +31,7 @@ def parse_number(low: float, high: float) -> Callable[[str], float]:
         value = float(text) if NUMBER.fullmatch(text) else float("nan")
         if not low <= value <= high:
             raise ValueError(f"a number from {low:g} to {high:g}")
-        return value
+        return abs(value) if value == 0 else value  # -0 equals 0, so it must not give another id
 
     return number
 

@@ -119,7 +119,7 @@ def chart_conclusion(rows: Sequence[ChartRow]) -> str:
     """The last line: how many environments conform, fail, or were not run."""
     run = [row for row in rows if row.record is not None]
     good = [row for row in run if row.record and row.record.ok]
-    parts = [f"{len(good)} of {plural(len(run), 'environment')} conform"]
+    parts = [f"{len(good)} of {plural(len(run), 'environment')} conform" + "s" * (len(good) == 1)]
     if len(run) < len(rows):
         parts.append(f"{len(rows) - len(run)} not run")
     checks = sum(cell.checks for row in run for cell in row.cells)

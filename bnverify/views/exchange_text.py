@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from bnverify.matrix.exchange import EXCHANGED_FORMATS, Exchange, Exchanges
 from bnverify.views.text import plural
@@ -17,16 +19,17 @@ def sign(one: Exchange) -> str:
     return "n" if one.outcome == "cannot load" and not one.promised else EXCHANGE_SIGNS[one.outcome]
 
 
-def exchange_table(found: Exchanges, format: str) -> Table:
+def exchange_table(found: Exchanges, format: str) -> Group:
     """The rows that saved, by the rows that loaded; columns have the numbers of the first column."""
-    table = Table(title=f"{format}: saved under (down), loaded under (across)", title_justify="left", box=None, pad_edge=False)
+    title = Text(f"{format}: saved under (down), loaded under (across)", "italic")  # a title of a narrow table would be wrapped
+    table = Table(box=None, pad_edge=False)
     table.add_column("")
     for number in range(1, len(found.rows) + 1):
         table.add_column(str(number), justify="center")
     signs = {(one.saved, one.loaded): sign(one) for one in found.found if one.format == format}
     for number, saved in enumerate(found.rows, 1):
         table.add_row(f"{number:>2} {saved}", *(signs.get((saved, loaded), "·") for loaded in found.rows))
-    return table
+    return Group(title, table)
 
 
 def legend() -> str:

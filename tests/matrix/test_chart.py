@@ -86,7 +86,7 @@ def test_the_conclusion_counts(rows: tuple[ChartRow, ...]) -> None:
     """The last line says how many environments conform, of how many, and how many were not run."""
     checks = sum(cell.checks for row in rows for cell in row.cells)
     assert checks > 3000
-    assert chart_conclusion(rows) == f"1 of 2 environments conform, 1 not run; {number(checks)} checks"
+    assert chart_conclusion(rows) == f"1 of 2 environments conforms, 1 not run; {number(checks)} checks"
 
 
 def test_the_legend_names_every_clause_that_was_checked(rows: tuple[ChartRow, ...]) -> None:

@@ -47,16 +47,6 @@ def test_bad_input_ends_with_2(cli: Cli, arguments: tuple[str, ...], said: str) 
     assert said in ended.err
 
 
-def test_known_files_cover_versions_and_formats() -> None:
-    """A record covers its formats between its two ranges of versions, and nothing else."""
-    (old_keras, moved) = known_files()
-    assert old_keras.covers("keras", "2.15.0", "3.0.5")
-    assert not old_keras.covers("keras", "3.0.5", "3.15.1")
-    assert not old_keras.covers("h5", "2.15.0", "3.0.5")
-    assert moved.covers("weights.h5", "2.12.0", "2.15.0")
-    assert not moved.covers("weights.h5", "2.12.0", "3.15.1")
-
-
 def test_a_record_that_no_file_shows_is_stale() -> None:
     """An exchange that a record covers, and that loads all the same, makes the whole deviate; one that shows it does not."""
     known = known_files()[0]

@@ -75,7 +75,7 @@ SMALL = Record(
         "shape:4x3/steps:T": CaseRecord(Status.CONFORMS, 0.17),
         "shape:2x2/steps:T": CaseRecord(Status.CONFORMS),
         "shape:3x2/steps:T": CaseRecord(
-            "wrong",
+            Status.WRONG,
             0.0,
             "epsilon is “left” out",
             "",
@@ -127,7 +127,7 @@ FINE = CaseRecord(Status.CONFORMS, 0.2)
 
 def record(cases: Mapping[str, CaseRecord] | None = None, **changes: Any) -> Record:
     """A record of one case that conforms, or of these cases, with changes."""
-    return replace(SMALL, clauses={}, cases=cases or {ID: FINE}, **changes)
+    return replace(SMALL, **{"clauses": {}, "cases": cases or {ID: FINE}, **changes})
 
 
 def case(status: Status, cause: str = "", clause: str = "training-output", **changes: Any) -> CaseRecord:

@@ -12,7 +12,7 @@ from bnverify.reference.hypotheses.hypothesis import Hypothesis
 from bnverify.reference.hypotheses.masks import MASK_HYPOTHESES
 from bnverify.reference.hypotheses.renorm import RENORM_HYPOTHESES
 
-__all__ = ["BY_KEY", "HYPOTHESES", "Hypothesis"]
+__all__ = ["HYPOTHESES", "HYPOTHESIS_BY_KEY", "Hypothesis"]
 
 HYPOTHESES: tuple[Hypothesis, ...] = (*FORWARD, *MASK_HYPOTHESES, *RENORM_HYPOTHESES, *GRADIENTS)
 HYPOTHESIS_BY_KEY = {hypothesis.key: hypothesis for hypothesis in HYPOTHESES}
