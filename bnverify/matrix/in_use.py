@@ -1,8 +1,10 @@
-"""Environments in use: a process holds a lock on each environment that it uses. The lock ends with the process."""
+"""Environments in use: a process holds a lock on each environment that it uses. The lock ends with the process.
+
+fcntl is imported late, because Windows does not have it; there only the matrix does not work.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +17,8 @@ _HELD: dict[tuple[int, int], int] = {}  # descriptors by device and inode, open 
 
 def hold(home: Path) -> bool:
     """Marks an environment as used until this process ends. Returns False if the environment is gone."""
+    import fcntl
+
     try:
         descriptor = os.open(home / MADE, os.O_RDONLY)
     except OSError:
@@ -37,6 +41,8 @@ def hold(home: Path) -> bool:
 @contextmanager
 def use_of(home: Path) -> Iterator[str]:
     """Who may be using an environment, as text; empty if nobody is. Then nobody can begin to inside the block."""
+    import fcntl
+
     try:
         descriptor = os.open(home / MADE, os.O_RDWR)
     except OSError as error:

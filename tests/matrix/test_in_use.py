@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_an_environment_that_is_removed_meanwhile(home: Path, monkeypatch: pytes
         if again:
             (home / MADE).write_text("{}")
 
-    monkeypatch.setattr(in_use.fcntl, "flock", replaced)
+    monkeypatch.setattr(fcntl, "flock", replaced)
     assert not hold(home)
 
 
@@ -73,7 +74,7 @@ def test_a_file_system_without_locks(home: Path, monkeypatch: pytest.MonkeyPatch
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(in_use.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     assert hold(home)
     with use_of(home) as user:
         assert user == "No locks available"
