@@ -10,6 +10,7 @@ import sys
 import click
 
 from bnverify.cli.bisect import bisect
+from bnverify.cli.cache import cache
 from bnverify.cli.contract import contract
 from bnverify.cli.diff import diff
 from bnverify.cli.explain import explain
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (run, explain, show, list_cases, contract, matrix, diff, bisect, files, selftest):
+for command in (run, explain, show, list_cases, contract, matrix, diff, bisect, files, cache, selftest):
     cli.add_command(command)
 
 

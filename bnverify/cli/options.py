@@ -18,7 +18,7 @@ CONFORMS, DEVIATES, BAD_INPUT, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "show_default": True}
 
 
-class Example(click.Command):
+class _WithExamples(click.Command):
     """A command whose help ends with examples."""
 
     def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
@@ -39,6 +39,14 @@ class Example(click.Command):
             if "\0" in arg:
                 raise BadInput(str(ctx.info_name), got=arg, allowed="texts without the character NUL")
         return super().parse_args(ctx, args)
+
+
+class Example(_WithExamples):
+    """A command with examples."""
+
+
+class ExampleGroup(_WithExamples, click.Group):
+    """A group of commands with examples."""
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -18,10 +17,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bnverify.errors import BadInput
+from bnverify.matrix.in_use import MADE, hold
 from bnverify.matrix.rows import Row
+from bnverify.storage.leftovers import is_left_over, name_prefix
 
 INSTALLING = 1800.0  # seconds that installing one environment may take
 MAKING = ".making-"  # the start of the name of an environment that is being made
+REMOVING = ".removing-"  # the same for one that is being removed
 CACHE = "BNVERIFY_CACHE"  # environment variable that sets another cache folder
 
 
@@ -132,58 +134,61 @@ def _content(path: Path) -> str:
 
 
 def make_environment(row: Row, newer_than: float = 0.0, tell: Callable[[str], None] = lambda text: None) -> str:
-    """The interpreter of the row's environment. The environment is made unless one exists, made after the time `newer_than`.
+    """The interpreter of the row's environment, which this process then holds (see in_use).
 
-    Raises NoInterpreter, NotInstallable with uv's reason on one line, and BadInput if uv is missing.
+    The environment is made unless one exists that was made after the time `newer_than`. Raises NoInterpreter, NotInstallable
+    with uv's reason on one line, and BadInput if uv is missing.
     """
     python, uv = find_python(row.python), find_uv()
     home = cache_folder() / "environments" / fingerprint(row)
     interpreter = home / "bin" / "python"
 
     def is_made() -> bool:
-        made = home / "made.json"
+        made = home / MADE
         return made.is_file() and interpreter.exists() and made.stat().st_mtime >= newer_than
 
-    if is_made():
+    if is_made() and hold(home):
         return str(interpreter)
     tell("installing")
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         _sweep(home.parent)
-        making = Path(tempfile.mkdtemp(prefix=f"{MAKING}{platform.node()}-{os.getpid()}-", dir=home.parent))
+        making = Path(tempfile.mkdtemp(prefix=name_prefix(MAKING), dir=home.parent))
     except OSError as error:
         raise NotInstallable(f"the cache folder {home.parent}: {error.strerror or error}") from None
     try:
         _uv([uv, "venv", "--quiet", "--no-project", "--python", python, "--clear", str(making)])
         _uv([uv, "pip", "install", "--quiet", "--python", str(making / "bin" / "python"), *row.packages])
-        (making / "made.json").write_text(json.dumps({"python": python, "packages": row.packages}), encoding="utf-8")
-        if not is_made():  # otherwise another process was faster and may be using it
-            shutil.rmtree(home, ignore_errors=True)
+        (making / MADE).write_text(json.dumps({"python": python, "packages": row.packages}), encoding="utf-8")
+        if not (is_made() and hold(home)):  # otherwise another process was faster and may be using it
+            hold(making)
+            if home.is_dir():
+                shutil.rmtree(set_aside(home), ignore_errors=True)
             making.rename(home)
     except OSError as error:
-        if not (home / "made.json").is_file():  # otherwise another process was faster
+        if not hold(home):  # otherwise another process was faster
             raise NotInstallable(f"{home}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return str(interpreter)
 
 
-def _sweep(folder: Path) -> None:
-    """Removes what killed processes of this machine left half made, about a gigabyte each. What is being made stays."""
-    for left in folder.glob(f"{MAKING}*"):
-        host, _, rest = left.name.removeprefix(MAKING).rpartition("-")[0].rpartition("-")
-        if host == platform.node() and rest.isdigit() and not _is_running(int(rest)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
+def set_aside(home: Path) -> Path:
+    """Gives a folder a name under which nobody uses it, before it is removed: a process may be killed while it removes it."""
+    away = Path(tempfile.mkdtemp(prefix=name_prefix(REMOVING), dir=home.parent))
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return home.rename(away)
+    except BaseException:
+        away.rmdir()
+        raise
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes of this machine left half made or half removed, about a gigabyte each."""
+    for start in (MAKING, REMOVING):
+        for left in folder.glob(f"{start}*"):
+            if is_left_over(left.name, start):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _uv(command: list[str]) -> None:

@@ -6,9 +6,13 @@ import os
 import stat
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bnverify.errors import BadInput
+from bnverify.storage.leftovers import is_left_over, name_prefix
+
+TEMPORARY = ".bnverify."  # the start of the name of a file that is being written
 
 
 def check_writable(path: Path, option: str) -> None:
@@ -41,7 +45,8 @@ def check_reports(files: Mapping[str, Path]) -> None:
 def write_whole(path: Path, text: str, option: str) -> None:
     """Writes `text` to a temporary file in the same folder and then renames it: if the disk is full, the old file is kept.
 
-    A device, a pipe, or the target of /dev/stdout is written to directly. Raises BadInput with the system's reason.
+    Temporary files that killed processes left in the folder are removed. A device, a pipe, or the target of /dev/stdout is
+    written to directly. Raises BadInput with the system's reason.
     """
     data = text.encode("utf-8", errors="backslashreplace")
     try:
@@ -50,7 +55,8 @@ def write_whole(path: Path, text: str, option: str) -> None:
                 file.write(data)
             return
         real = path.resolve()
-        handle, name = tempfile.mkstemp(prefix=".bnverify.", dir=real.parent)
+        _sweep(real.parent)
+        handle, name = tempfile.mkstemp(prefix=name_prefix(TEMPORARY), dir=real.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -59,10 +65,19 @@ def write_whole(path: Path, text: str, option: str) -> None:
             os.chmod(name, stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o666 & ~_umask())
             os.replace(name, real)
         except BaseException:
-            os.unlink(name)
+            with suppress(FileNotFoundError):  # Ctrl-C can come right after the file got its name
+                os.unlink(name)
             raise
     except (OSError, RuntimeError) as error:
         raise BadInput(f"{option} {path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _sweep(folder: Path) -> None:
+    """Removes temporary files that killed processes of this machine left in a folder."""
+    with suppress(OSError):
+        for left in folder.glob(f"{TEMPORARY}*"):
+            if is_left_over(left.name, TEMPORARY) and not left.is_dir():
+                left.unlink()
 
 
 def _is_open_elsewhere(path: Path) -> bool:

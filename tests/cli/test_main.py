@@ -9,6 +9,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from support.cli import Cli, assert_refused, environment
@@ -18,7 +19,7 @@ from bnverify.cases.ids import parse
 from bnverify.cli import main as commands
 
 SMALL = "shape:2x2/steps:TI"
-COMMANDS = ("run", "list", "show", "explain", "contract", "selftest", "matrix", "files", "diff", "bisect")
+COMMANDS = ("run", "list", "show", "explain", "contract", "selftest", "matrix", "files", "diff", "bisect", "cache")
 # Of a case with T and I, random weights: 1 return, 5 arguments, 1 list of weights, 4 shapes, 4 dtypes, 4 trainable, 2 output
 # shapes, 2 output dtypes, 2 outputs, 2 moving statistics, 2 left alone by I, and gamma and beta after both calls.
 CHECKS = 1 + 5 + 1 + 4 + 4 + 4 + 2 + 2 + 2 + 2 + 2 + 4
@@ -45,8 +46,10 @@ def test_examples_parse(name: str) -> None:
     shown = CliRunner().invoke(commands.cli, [name, "--help"]).output
     parsed = []
     for line in shown.split("\nExamples:\n")[1].splitlines():
-        words = shlex.split(line)
-        parsed.append(commands.cli.commands[name].make_context(name, words[2:]).params)
+        command, words = commands.cli.commands[name], shlex.split(line)[2:]
+        if isinstance(command, click.Group):
+            command, words = command.commands[words[0]], words[1:]
+        parsed.append(command.make_context(name, words).params)
     assert len(parsed) >= 1
     for params in parsed:
         for id_ in (*params.get("ids", ()), *filter(None, [params.get("case")])):

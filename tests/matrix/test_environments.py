@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bnverify.errors import BadInput
-from bnverify.matrix import environments
+from bnverify.matrix import environments, in_use
 from bnverify.matrix.environments import (
     NotInstallable,
     find_python,
@@ -262,6 +262,20 @@ def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
         (tmp_path / name / "bin").mkdir(parents=True)
     environments._sweep(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(names.values()) - {names["dead"]}
+
+
+@pytest.mark.parametrize("found_again", [False, True])
+def test_an_environment_is_in_use(cache: Path, quick_uv: list[Callable[[], object]], found_again: bool) -> None:
+    """An environment that was made, or found again, is in use until the process ends."""
+    assert quick_uv == []
+    home = Path(make_environment(row("x"))).parents[1]
+    if found_again:
+        os.close(in_use._HELD.popitem()[1])
+        make_environment(row("x"))
+    assert len(in_use._HELD) == 1
+    with in_use.use_of(home) as user:
+        assert user == "a running process uses it"
+    assert list(cache.iterdir()) == [home]
 
 
 def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
