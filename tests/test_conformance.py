@@ -97,7 +97,7 @@ def test_unknown_suite(pytester: pytest.Pytester) -> None:
     assert "Traceback" not in printed
 
 
-@pytest.mark.parametrize("seed", ["-1", "many"])
+@pytest.mark.parametrize("seed", ["-1", "many", "1_0"])
 def test_bad_seed(pytester: pytest.Pytester, seed: str) -> None:
     """A seed that the command line refuses is refused here, too."""
     code, printed = conformance(pytester, "--bnverify-seed", seed)

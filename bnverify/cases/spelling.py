@@ -36,6 +36,18 @@ def parse_number(low: float, high: float) -> Callable[[str], float]:
     return number
 
 
+def parse_whole(low: int) -> Callable[[str], int]:
+    """A whole number from a limit on."""
+
+    def number(text: str) -> int:
+        value = int(text) if re.fullmatch(r"\d{1,1000}", text, re.ASCII) else low - 1
+        if value < low:
+            raise ValueError(f"a whole number of {low} or more")
+        return value
+
+    return number
+
+
 def one_of(*allowed: str) -> Callable[[str], str]:
     """One of several texts."""
 

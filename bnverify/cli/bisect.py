@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bnverify.cli.options import Example, matrix_file
+from bnverify.cli.options import Example, matrix_file, seed_option
 
 
 @click.command(
@@ -19,7 +19,7 @@ from bnverify.cli.options import Example, matrix_file
 @click.option("--bad", required=True, metavar="VERSION", help="A release where the case is wrong.")
 @click.option("--backend", default="tensorflow", metavar="NAME", help="The backend.")
 @click.option("--module", default="keras", type=click.Choice(["keras", "tf_keras"]), help="Which Keras.")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
+@seed_option
 @matrix_file
 def bisect(case: str, good: str, bad: str, backend: str, module: str, seed: int, path: Path | None) -> None:
     """Find the release of Keras in which a case changed."""

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bnverify.cli.options import BAD_INPUT, CONFORMS, DEVIATES, INTERRUPTED, NOTHING_TESTED, Example, read_or_not, row_selection
+from bnverify.cli.options import (
+    BAD_INPUT,
+    CONFORMS,
+    DEVIATES,
+    INTERRUPTED,
+    NOTHING_TESTED,
+    Example,
+    jobs_option,
+    read_or_not,
+    row_selection,
+)
 
 if TYPE_CHECKING:
     from bnverify.matrix.exchange import Exchanges
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
 )
 @row_selection
 @click.option("--all", "every", is_flag=True, help="All rows, not only one of each era.")
-@click.option("--jobs", default=2, type=click.IntRange(1), metavar="N", help="Rows at a time.")
+@jobs_option(2)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results to this file.")
 @click.option("-v", "--verbose", is_flag=True, help="Also show why a file was excused or not tested.")
 def files(

@@ -19,9 +19,11 @@ from bnverify.cli.options import (
     NOTHING_TESTED,
     Example,
     echo_all,
+    jobs_option,
     patience,
     read_or_not,
     row_selection,
+    seed_option,
     selection,
 )
 from bnverify.errors import BadInput
@@ -44,10 +46,10 @@ if TYPE_CHECKING:
 )
 @row_selection
 @selection
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
+@seed_option
 @click.option("--list", "list_only", is_flag=True, help="List the rows; nothing is run.")
 @click.option("--force", is_flag=True, help="Make environments and run rows again, even if nothing changed.")
-@click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), metavar="N", help="Rows at a time.")
+@jobs_option(os.cpu_count() or 1)
 @patience
 @click.option("--records", type=click.Path(path_type=Path), help="Write a record for each row into this folder.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Folder of records: fail on regressions from it only.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bnverify.cases.spelling import NUMBER, parse_whole
 from bnverify.errors import BadInput
 
 Command = Callable[..., None]
@@ -93,23 +94,36 @@ row_selection = _together(  # options that select rows of the matrix
 )
 
 
-SHORTEST = 0.1  # seconds
+def number_option(name: str, default: float, read: Callable[[str], float], **given: Any) -> Callable[[Command], Command]:
+    """An option whose text is a number as ids have it. Python would also take underscores, spaces and other scripts' digits.
+
+    read: raises a ValueError that says what is allowed.
+    """
+
+    def convert(context: click.Context, option: click.Parameter, value: Any) -> Any:
+        try:
+            return read(value) if isinstance(value, str) else value  # the default is a number
+        except ValueError as error:
+            raise BadInput(name, got=value, allowed=str(error)) from None
+
+    return click.option(name, default=default, type=click.UNPROCESSED, callback=convert, **given)
 
 
-def _checked(context: click.Context, option: click.Parameter, value: float) -> float:
+def _patience(text: str) -> float:
+    value = float(text) if NUMBER.fullmatch(text) else float("nan")
     if not SHORTEST <= value < float("inf"):
-        raise BadInput("--patience", got=value, allowed=f"{SHORTEST} seconds or more")
+        raise ValueError(f"{SHORTEST} seconds or more")
     return value
 
 
-patience = click.option(
-    "--patience",
-    default=120.0,
-    type=float,
-    metavar="S",
-    callback=_checked,
-    help="Seconds a case may take in a process of its own.",
-)
+def jobs_option(default: int) -> Callable[[Command], Command]:
+    """The number of rows at a time."""
+    return number_option("--jobs", default, parse_whole(1), metavar="N", help="Rows at a time.")
+
+
+SHORTEST = 0.1  # seconds
+seed_option = number_option("--seed", 0, parse_whole(0), metavar="N", help="Seed of the input values.")
+patience = number_option("--patience", 120.0, _patience, metavar="S", help="Seconds a case may take in a process of its own.")
 
 
 def echo_all(lines: Iterable[str]) -> None:

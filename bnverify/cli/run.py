@@ -17,6 +17,7 @@ from bnverify.cli.options import (
     echo_all,
     patience,
     read_or_not,
+    seed_option,
     selection,
 )
 from bnverify.errors import BadInput
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 )
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Backend of Keras 3 (repeatable: one run for each).")
 @click.option("--layer", metavar="MODULE:NAME", help="Your layer class or factory, instead of Keras' own.")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
+@seed_option
 @patience
 @click.option("--fail-fast", is_flag=True, help="Stop at the first case that fails.")
 @click.option(

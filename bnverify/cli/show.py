@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bnverify.cli.options import Example
+from bnverify.cli.options import Example, seed_option
 
 
 @click.command(
@@ -13,7 +13,7 @@ from bnverify.cli.options import Example
     example="bnverify show shape:2x3x5x7/axis:1/fill:offset/steps:T3",
 )
 @click.argument("case")
-@click.option("--seed", default=0, type=click.IntRange(0), metavar="N", help="Seed of the input values.")
+@seed_option
 def show(case: str, seed: int) -> None:
     """Explain a case: the layer, its inputs, and the expected result of each step with its bound."""
     from bnverify.cases.suites import choose

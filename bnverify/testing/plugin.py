@@ -6,11 +6,10 @@ import pytest
 
 
 def _seed(text: str) -> int:
-    """A whole number of 0 or more."""
-    seed = int(text)
-    if seed < 0:
+    """A whole number of 0 or more, as the command line takes it."""
+    if not (text.isascii() and text.isdigit()):
         raise ValueError(text)
-    return seed
+    return int(text)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

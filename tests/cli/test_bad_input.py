@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.cli import Cli, assert_refused
 
+from bnverify.cli.main import cli as commands
 from bnverify.contract import BY_KEY
 
 SMALL = "shape:2x2/steps:TI"
@@ -207,6 +208,46 @@ def test_unknown_grade(cli: Cli) -> None:
     """An unknown --min-grade is refused under the name that it was given with, and with the grades that there are."""
     ended = cli("run", "--case", SMALL, "--min-grade", "perfect")
     assert_refused(ended, "--min-grade", "'perfect'", "blocked", "sequential", "one-pass")
+
+
+WHOLE = (("run", "--seed"), ("matrix", "--seed"), ("show", SMALL, "--seed"), ("matrix", "--jobs"), ("files", "--jobs"))
+BISECT = ("bisect", SMALL, "--good", "3.8.0", "--bad", "3.15.1", "--seed")
+
+
+@pytest.mark.parametrize("text", ["1_0", " 1", "1 ", "١", "+1", "-1", "1.0", "1e3", "0x1", "many", "9" * 1001, "²"])
+@pytest.mark.parametrize("words", [*WHOLE, BISECT], ids=" ".join)
+@pytest.mark.usefixtures("folder")
+def test_a_whole_number(cli: Cli, words: tuple[str, ...], text: str) -> None:
+    """A number option takes the digits 0 to 9, and none of the other texts that Python takes for a number."""
+    ended = cli(*words, text)
+    assert_refused(ended, f"allowed: a whole number of {int(words[-1] == '--jobs')} or more")
+    assert ended.err.startswith(f"bnverify: {words[-1]}: got '")
+
+
+def test_no_jobs(cli: Cli) -> None:
+    """At least one row runs at a time."""
+    ended = cli("matrix", "--jobs", "0")
+    assert_refused(ended)
+    assert ended.err == "bnverify: --jobs: got '0'; allowed: a whole number of 1 or more\n"
+
+
+@pytest.mark.parametrize("text", ["1_0", " 1", "١", "nan", "inf", "1e999", "0.01", "-1", "soon"])
+@pytest.mark.parametrize("command", ["run", "matrix"])
+def test_an_odd_patience(cli: Cli, command: str, text: str) -> None:
+    """--patience takes seconds as ids write numbers, and no time that is too short or has no end."""
+    ended = cli(command, "--patience", text)
+    assert_refused(ended)
+    assert ended.err.startswith("bnverify: --patience: got '")
+    assert ended.err.endswith("; allowed: 0.1 seconds or more\n")
+
+
+def test_numbers_that_options_take() -> None:
+    """Zeros before a number and an exponent change nothing; a default stays as it is."""
+    run, matrix = commands.commands["run"], commands.commands["matrix"]
+    given = run.make_context("run", ["--seed", "007", "--patience", "1.5e1"]).params
+    assert (given["seed"], given["patience"]) == (7, 15.0)
+    given = matrix.make_context("matrix", ["--jobs", "3"]).params
+    assert (given["seed"], given["patience"], given["jobs"]) == (0, 120.0, 3)
 
 
 # --- known deviations
