@@ -214,7 +214,7 @@ def moments_error(batch: Batch, arithmetic: Format, exact: tuple[bool, bool]) ->
 
 
 def inverse_error(call: Call, error: Array, epsilon: float, u: float) -> Array:
-    """Bound of the inverse deviation, from the bound `error` of the variance: the formula at both ends of its interval.
+    """Bound of 1/sqrt(variance + epsilon): its change if the variance is `error` smaller or larger.
 
     It uses the formula of the call, so that a hypothesis with another formula gets a bound that fits it.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-# Python reads more as numbers (1_0, ٣, surrounding spaces), which other programs that read ids do not.
+# Python also takes 1_0, ٣ and surrounding spaces as numbers. Other programs that read ids do not, so they are refused.
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 

@@ -291,7 +291,7 @@ def _deviation(c: CallEvidence, case: Case, status: Status) -> tuple[Array, Chec
 
 
 def _check(judged: JudgedCase, quantity: str) -> Check | None:
-    """The most severe check of a quantity after the call."""
+    """Of the checks of a quantity after the call, the one with the worst status."""
     own = [
         check for check in judged.verdict.checks if check.quantity == quantity and check.step == 0 and check.grade is not None
     ]

@@ -1,4 +1,4 @@
-"""Known files: files of one Keras that another is known not to load, read from known_files.toml."""
+"""The files that one Keras saves and another is known not to load, read from known_files.toml."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stale_files(outcomes: Iterable[tuple[str, str]]) -> tuple[str, ...]:
         found = {outcome for where, outcome in pairs if where == record.where}
         if found and "known deviation" not in found:
             lines.append(
-                f"{record.where}: this no longer occurs in any file, so remove it ({record.why}); outcomes: {', '.join(sorted(found))}"
+                f"{record.where}: this no longer occurs in any file ({record.why}); outcomes: {', '.join(sorted(found))}"
             )
     return tuple(lines)
 

@@ -47,9 +47,10 @@ class Job:
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """One row: its record, or why there is none. problem: on one line. skipped: only an interpreter is missing here.
+    """One row: its record, or why there is none.
 
-    note: why its record is not in the cache.
+    problem: why there is no record, as one line. skipped: whether the only reason is that this machine lacks the row's Python.
+    note: why the record was not put into the cache.
     """
 
     row: Row

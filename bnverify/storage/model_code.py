@@ -42,7 +42,7 @@ PLAIN_KINDS = {
 ROOTS = (("tensorflow", "python", "keras"), ("tensorflow", "keras"), ("tf_keras",), ("keras",))
 INNER = {"api", "src"}  # folders of Keras that repeat its public modules
 CALLED = {"activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers"}
-MADE = CALLED | {
+BUILT = CALLED | {
     "distribution",
     "dtype_policies",
     "engine",
@@ -104,7 +104,7 @@ def _is_of_keras(module: object, kind: str) -> bool:
     rest = [part for part in parts[len(root) :] if part not in INNER]
     if kind == "function":
         return bool(rest) and rest[0] in CALLED
-    return not rest or rest[0] in MADE
+    return not rest or rest[0] in BUILT
 
 
 def _described(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:

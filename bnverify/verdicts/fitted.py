@@ -75,7 +75,7 @@ def _element(evidence: Evidence) -> tuple[float, float, float, float] | None:
 
 
 def _epsilon(evidence: Evidence) -> float | None:
-    """From gamma*d/(y-beta) = sqrt(variance + epsilon)."""
+    """Solves gamma*(x-mean)/(y-beta) = sqrt(variance + epsilon) for epsilon."""
     element = _element(evidence)
     if element is None:
         return None

@@ -15,7 +15,7 @@ EXCHANGE_SIGNS = {"ok": "✓", "known deviation": "k", "wrong": "✗", "cannot l
 
 
 def sign(one: Exchange) -> str:
-    """One character for the outcome of an exchange."""
+    """One character for the outcome of an exchange: one Keras saved the file, another loaded it."""
     return "n" if one.outcome == "cannot load" and not one.promised else EXCHANGE_SIGNS[one.outcome]
 
 

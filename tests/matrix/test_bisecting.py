@@ -94,8 +94,8 @@ def test_the_framework_is_told_from_keras(world: Callable[..., list[str]]) -> No
     assert (found.last_good, found.first_bad) == ("3.10.0", "3.11.0")
     assert found.framework == "tensorflow-cpu==2.20.0"
     assert found_lines(found, "keras", CASE.id)[0] == (
-        f"{CASE.id} changed with tensorflow-cpu==2.20.0, also under keras 3.10.0; "
-        "the last release before the change is keras 3.10.0"
+        f"the result of {CASE.id} changed with tensorflow-cpu==2.20.0, also under keras 3.10.0; "
+        "the last release with the old result is keras 3.10.0"
     )
 
 
@@ -157,7 +157,9 @@ def test_a_real_change_is_found(tmp_path: Path) -> None:
     env = environment({"BNVERIFY_CACHE": os.environ.get("BNVERIFY_TEST_CACHE", str(tmp_path))})
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{case} changed with keras 3.12.0; the last release before the change is keras 3.11.3\n")
+    assert done.stdout.startswith(
+        f"the result of {case} changed with keras 3.12.0; the last release with the old result is keras 3.11.3\n"
+    )
     assert "rounding to float32, not to float64" in done.stdout or "known deviation" in done.stdout
 
 

@@ -55,6 +55,6 @@ def test_a_record_that_no_file_shows_is_stale() -> None:
     other = Exchange("h5", "a", "b", "ok")
     gone = Exchanges(("a", "b"), (loads, other), {}, frozenset())
     assert not gone.ok
-    assert gone.stale[0].startswith(f"{known.where}: no file shows this any longer")
+    assert gone.stale[0].startswith(f"{known.where}: this no longer occurs in any file")
     assert Exchanges(("a", "b"), (loads, shows, other), {}, frozenset()).ok
     assert Exchanges(("a", "b"), (other,), {}, frozenset()).ok

@@ -39,7 +39,7 @@ def test_a_record_is_stale_if_what_it_covers_never_shows_it(monkeypatch: pytest.
     assert stale_files([("elsewhere", "conforms")]) == ()
     assert stale_files([(place, "conforms"), (place, "known deviation")]) == ()
     (line,) = stale_files(iter([(place, "conforms"), (place, "cannot load"), (place, "conforms")]))
-    assert line == "known_files.toml:4: no file shows this any longer (why); outcomes: cannot load, conforms"
+    assert line == "known_files.toml:4: this no longer occurs in any file (why); outcomes: cannot load, conforms"
 
 
 def test_a_range_that_is_none_is_bad_input() -> None:

@@ -1,4 +1,4 @@
-"""Keras layers with faults that no formula has: precision, form, weights, axes, modes, masks, renorm, gradients."""
+"""Keras layers with faults that no other formula describes: precision, form, weights, axes, modes, masks, renorm, gradients."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class AnyClipping(KerasLayer):
 
 
 class ClippingKeyError(KerasLayer):
-    """Unknown keys of renorm_clipping raise KeyError."""
+    """Unknown keys of renorm_clipping raise KeyError instead of ValueError."""
 
     def __init__(self, **kwargs: Any) -> None:
         try:

@@ -314,7 +314,7 @@ class Fit(OnBatch):
 
 
 class Uncompiled(Fit):
-    """A change of `trainable` without compiling the model again."""
+    """A model that is not compiled again when `trainable` changes."""
 
     def freeze(self, value):
         InModel.freeze(self, value)

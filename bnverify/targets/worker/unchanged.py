@@ -40,7 +40,7 @@ def unchanged(framework):
 
 
 def duplicate(number):
-    """Another descriptor of the same output; None if it is closed."""
+    """A duplicate of the descriptor `number`; None if that descriptor is closed."""
     try:
         return os.dup(number)
     except OSError:
