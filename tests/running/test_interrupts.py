@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from support.layers import LAYERS
 
 
 def interrupted(folder: Path, *arguments: str) -> Ended:
-    """A real process that gets SIGINT once the file `reached` is there."""
+    """A real process that gets SIGINT once it has written to the pipe `reached`."""
+    os.mkfifo(folder / "reached")
+    reached = os.open(folder / "reached", os.O_RDWR)
     with subprocess.Popen(
         [sys.executable, "-m", "bnverify", *arguments],
         cwd=folder,
@@ -26,11 +29,12 @@ def interrupted(folder: Path, *arguments: str) -> Ended:
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a CI service may start us with it ignored
     ) as process:
-        until = time.monotonic() + 60
-        while not (folder / "reached").exists() and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
+        ended = os.pidfd_open(process.pid)  # readable once the process has ended
+        select.select([reached, ended], [], [], 60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
+    os.close(reached)
+    os.close(ended)
     return Ended(process.returncode, out, err)
 
 
@@ -39,14 +43,14 @@ def test_ctrl_c_in_mid_run(tmp_path: Path) -> None:
     """Ctrl-C ends a run with the verdicts so far, marked INCOMPLETE, in the reports, too, and with exit code 130."""
     (tmp_path / "mylayers.py").write_text(LAYERS)
     (tmp_path / "slow.py").write_text(
-        "import time\nfrom pathlib import Path\nfrom mylayers import EpsilonOutside\n"
+        "import threading\nfrom pathlib import Path\nfrom mylayers import EpsilonOutside\n"
         "class Slow(EpsilonOutside):\n"
         "    calls = 0\n"
         "    def call(self, inputs, training=None, mask=None):\n"
         "        Slow.calls += 1\n"
         "        if Slow.calls == 5:\n"  # the first call of the third case
-        "            Path('reached').touch()\n"
-        "            time.sleep(60)\n"
+        "            Path('reached').write_text('x')\n"
+        "            threading.Event().wait(60)\n"
         "        return super().call(inputs, training=training)\n"
     )
     ids = ["shape:2x2/steps:TI", "shape:3x2/steps:TI", "shape:4x2/steps:TI"]
@@ -63,7 +67,9 @@ def test_ctrl_c_in_mid_run(tmp_path: Path) -> None:
 
 def test_ctrl_c_before_any_verdict(tmp_path: Path) -> None:
     """Ctrl-C while a module is imported ends with one line that says so, and exit code 130."""
-    (tmp_path / "slow.py").write_text("import time\nfrom pathlib import Path\nPath('reached').touch()\ntime.sleep(60)\n")
+    (tmp_path / "slow.py").write_text(
+        "import threading\nfrom pathlib import Path\nPath('reached').write_text('x')\nthreading.Event().wait(60)\n"
+    )
     ended = interrupted(tmp_path, "run", "--layer", "slow:Slow", "--json", "r.json")
     assert (ended.code, ended.out, ended.err.lstrip("\n")) == (130, "", "bnverify: interrupted\n")
     assert not (tmp_path / "r.json").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 FAKE_KERAS = '''
 """Stands for Keras where the process is tested, not the layer: what a layer does to its process is told by its momentum."""
 
-import ctypes, os, resource, signal, sys, time
+import ctypes, os, resource, signal, sys, threading
 import numpy as np
 
 print("a framework that prints when it is imported")
@@ -74,7 +74,7 @@ class BatchNormalization(layers.Layer):
         if momentum == 0.3:
             ctypes.string_at(0)
         if momentum == 0.4:
-            time.sleep(600)
+            threading.Event().wait(600)
         if momentum == 0.6:
             resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
             np.zeros(1 << 40, np.uint8)

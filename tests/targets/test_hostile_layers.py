@@ -11,7 +11,7 @@ from support.cli import Cli, assert_refused
 
 SMALL = "shape:4x3/steps:TI"
 SOURCE = '''
-import os, random, signal, sys, threading, time
+import os, random, signal, sys, threading
 import keras
 import numpy as np
 
@@ -83,6 +83,10 @@ def delete_streams():
     vars(sys).pop("stderr", None)
 
 
+def hang():
+    threading.Event().wait(1000)  # for what never happens
+
+
 def close_streams():
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         stream.close()
@@ -90,7 +94,7 @@ def close_streams():
 
 def fork():
     if os.fork() == 0:
-        time.sleep(1000)
+        hang()
 
 
 class HiddenWeights(BN):
@@ -119,8 +123,8 @@ Abort = before(os.abort)
 Killed = before(kill(signal.SIGKILL))
 Terminated = before(kill(signal.SIGTERM))
 Interrupted = before(kill(signal.SIGINT))
-Hangs = before(lambda: time.sleep(1000))
-HangsInConstructor = constructing(lambda: time.sleep(1000))
+Hangs = before(hang)
+HangsInConstructor = constructing(hang)
 CloseDescriptors = before(lambda: os.closerange(0, 100))
 RaisesBase = raising(Own("odd"))
 RaisesInterrupt = raising(KeyboardInterrupt())
@@ -136,7 +140,7 @@ AnObject = instead(lambda x: np.array([object()]))
 Complex = instead(lambda x: np.asarray(x).astype("complex64"))
 OtherShape = instead(lambda x: keras.ops.zeros((1,)))
 
-Threads = before(lambda: threading.Thread(target=time.sleep, args=(1000,)).start())
+Threads = before(lambda: threading.Thread(target=hang).start())
 Forks = before(fork)
 Folder = before(lambda: os.chdir("/"))
 ClosesStreams = before(close_streams)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -262,10 +262,10 @@ def test_a_worker_ends_with_its_parent(fake: dict[str, str]) -> None:
     with subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())
+        ended = os.pidfd_open(worker)  # readable once the worker has ended
         parent.kill()
-    for _ in range(100):
-        if not Path(f"/proc/{worker}").exists() or "\nState:\tZ" in Path(f"/proc/{worker}/status").read_text():
-            return
-        time.sleep(0.2)
-    os.kill(worker, signal.SIGKILL)
-    pytest.fail("the worker is still there")
+    gone, _, _ = select.select([ended], [], [], 20)
+    os.close(ended)
+    if not gone:
+        os.kill(worker, signal.SIGKILL)
+        pytest.fail("the worker is still there")

@@ -173,10 +173,15 @@ def test_a_mistake() -> None:
     ]
 
 
+def test_a_mistake_with_one_word_needs_no_list_of_them() -> None:
+    """The answer names it already."""
+    assert lines("shape:4x3/misuse:momentum-large/steps:TI")[-1].startswith("  answer    ")
+
+
 def test_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its layers, its data, and the batch of each call; what must come out depends on what reaches its layers."""
     samples = np.array([[1.0, 2, 3, 4], [3, 2, 1, 0]], np.float32)
-    monkeypatch.setattr(data, "_data", lambda name: (samples, np.eye(2, dtype="float32")))
+    monkeypatch.setattr(data, "_data", lambda name: (samples, np.array([[0, 1], [0, 1]], np.float32)))
     found = lines("shape:2x4/network:iris/weights:initial/steps:TF")
     assert found[1:3] == [
         "  network   BN, Dense(4, relu), Dense(3, sigmoid); Adam(0.01)",
@@ -186,7 +191,7 @@ def test_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
         "  step 0    train_on_batch",
         "    batch mean      2 2 2 2",
         "    batch variance  1 0 1 4",
-        "    of each class   1 1",
+        "    of each class   0 2",
         "  step 1    the model's trainable = False, compiled again",
     ]
 

@@ -71,6 +71,15 @@ def test_the_lines_of_a_row() -> None:
     assert len(row_lines(known, verbose=True)) == 4
 
 
+def test_failures_come_before_what_is_known() -> None:
+    """Whatever the order of the clauses."""
+    both = record({"shape:3x3/steps:T": case(Status.KNOWN, reason="as recorded"), ID: case(Status.WRONG, "c", "moving-mean")})
+    assert [line.split(":")[1] for line in row_lines(ChartRow("mine", both, "")) if line.startswith("mine")] == [
+        " wrong",
+        " known deviation",
+    ]
+
+
 def test_why_cases_could_not_be_tested_is_shown_if_asked_for() -> None:
     """Each reason with the number of its cases."""
     skipped = CaseRecord(Status.UNSUPPORTED, reason="one axis")

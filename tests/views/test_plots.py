@@ -49,6 +49,7 @@ def test_the_style_is_that_of_the_plot_alone() -> None:
     before = matplotlib.rcParams["font.size"]
     made = plots.plot_explanation(explain_subject(make_subject("bn", {}, None, [X], True), Changed()))
     assert matplotlib.rcParams["font.size"] == before != plots.STYLE["font.size"]
+    assert made.axes[0].title.get_fontsize() == pytest.approx(1.2 * plots.STYLE["font.size"])  # "large" in matplotlib
     assert plots.as_png(made).startswith(b"\x89PNG")
     with matplotlib.rc_context():
         plots.use_style()
