@@ -13,11 +13,11 @@ from bnverify.cli.options import (
     BAD_INPUT,
     CONFORMS,
     DEVIATES,
-    INTERRUPTED,
     NOTHING_TESTED,
     Example,
     jobs_option,
     read_or_not,
+    reporting,
     row_selection,
 )
 
@@ -55,22 +55,18 @@ def files(
     """
     from bnverify.matrix.exchange import ROWS, exchange
     from bnverify.matrix.rows import find_matrix, load_matrix, select_rows
-    from bnverify.storage.writing import check_reports, write_whole
     from bnverify.views import terminal
 
     known = load_matrix(path or find_matrix()).rows
     few = [row for row in known if row.name in ROWS]
     chosen = select_rows(known if rows or every or not few else few, rows, only, backends)
-    check_reports({"--json": json_file} if json_file else {})
-    try:
+    with reporting({"--json": json_file} if json_file else {}) as reports:
         with terminal.row_status(len(chosen)) as status:
             found = exchange(chosen, jobs, status.tell)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    with read_or_not():
-        _show(found, verbose)
-    if json_file:
-        write_whole(json_file, json.dumps(found.document(), indent=1) + "\n", "--json")
+        with read_or_not():
+            _show(found, verbose)
+        if json_file:
+            reports.write("--json", json.dumps(found.document(), indent=1) + "\n")
     if set(found.problems) - found.skipped:
         sys.exit(BAD_INPUT)
     sys.exit(NOTHING_TESTED if not found.tested else CONFORMS if found.ok else DEVIATES)

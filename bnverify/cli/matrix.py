@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +22,7 @@ from bnverify.cli.options import (
     jobs_option,
     patience,
     read_or_not,
+    reporting,
     row_selection,
     seed_option,
     selection,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from bnverify.matrix.records import Record
     from bnverify.matrix.rows import Row
     from bnverify.matrix.runs import RowOutcome
+    from bnverify.storage.writing import Reports
 
 
 @click.command(
@@ -103,10 +105,7 @@ class MatrixOptions(NamedTuple):
         return {option: path for option, path in files.items() if path}
 
     def check(self) -> None:
-        """Raises BadInput for files and folders that cannot be written later."""
-        from bnverify.storage.writing import check_reports
-
-        check_reports(self.reports)
+        """Raises BadInput for a folder into which nothing can be written later."""
         if self.records and not (self.records.is_dir() and os.access(self.records, os.W_OK)):
             raise BadInput(f"--records {self.records}: no such folder, or no permission to write into it")
 
@@ -117,28 +116,28 @@ def _verify_rows(options: MatrixOptions, rows: Sequence[Row]) -> int:
     from bnverify.matrix.runs import Job
 
     options.check()
-    cases, label = choose(options.suite, options.ids, options.select)
-    before = {row.name: _baseline_of(row.name, options.baseline) for row in rows} if options.baseline else {}
-    whole = not options.ids and not options.select
-    job = Job(cases, label, options.seed, whole=whole, patience=options.patience, force=options.force)
-    outcomes, interrupted = _run(rows, job, options.jobs, options.records)
-    notes, worse = _against(outcomes, before)
-    with read_or_not():
-        _show(outcomes, notes, options.verbose or bool(options.ids))
-    _write_reports(outcomes, notes, options.reports)
-    if interrupted:
-        ended = {outcome.row.name for outcome in outcomes}
+    with reporting(options.reports) as reports:
+        cases, label = choose(options.suite, options.ids, options.select)
+        before = {row.name: _baseline_of(row.name, options.baseline) for row in rows} if options.baseline else {}
+        whole = not options.ids and not options.select
+        job = Job(cases, label, options.seed, whole=whole, patience=options.patience, force=options.force)
+        outcomes, interrupted = _run(rows, job, options, reports)
+        notes, worse = _against(outcomes, before)
         with read_or_not():
-            click.echo(f"interrupted; not finished: {', '.join(row.name for row in rows if row.name not in ended)}")
-        return INTERRUPTED
+            _show(outcomes, notes, options.verbose or bool(options.ids))
+        _write_reports(outcomes, notes, options.reports, reports)
+        if interrupted:
+            ended = {outcome.row.name for outcome in outcomes}
+            rest = [row.name for row in rows if row.name not in ended]
+            with read_or_not():
+                click.echo(f"interrupted; not finished: {', '.join(rest)}" if rest else "interrupted after the last row")
+            return INTERRUPTED
     return _exit_code(outcomes, worse if options.baseline else None)
 
 
-def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tuple[list[RowOutcome], bool]:
+def _run(rows: Sequence[Row], job: Any, options: MatrixOptions, reports: Reports) -> tuple[list[RowOutcome], bool]:
     """The outcomes in the order of the rows, and whether Ctrl-C ended the run. A line is printed as each row ends."""
-    from bnverify.matrix.records import record_as_text
     from bnverify.matrix.runs import run_rows
-    from bnverify.storage.writing import write_whole
     from bnverify.views.chart_text import outcome_line
     from bnverify.views.terminal import row_status
 
@@ -146,15 +145,27 @@ def _run(rows: Sequence[Row], job: Any, jobs: int, records: Path | None) -> tupl
     interrupted = False
     with row_status(len(rows)) as status:
         try:
-            with closing(run_rows(rows, job, jobs, lambda row, text: status.tell(row.name, text))) as outcomes:
+            with closing(run_rows(rows, job, options.jobs, lambda row, text: status.tell(row.name, text))) as outcomes:
                 for outcome in outcomes:
                     found[outcome.row.name] = outcome
                     status.ended(outcome.row.name, outcome_line(outcome))
-                    if records and outcome.record:
-                        write_whole(records / f"{outcome.row.name}.json", record_as_text(outcome.record), "--records")
+                    _write_record(outcome, options.records, reports)
         except KeyboardInterrupt:
             interrupted = True
+    for outcome in found.values():  # Ctrl-C may have come before the record of the last one was written
+        _write_record(outcome, options.records, reports)
     return [found[row.name] for row in rows if row.name in found], interrupted
+
+
+def _write_record(outcome: RowOutcome, folder: Path | None, reports: Reports) -> None:
+    """Writes the record of a row into the folder, once."""
+    from bnverify.matrix.records import record_as_text
+
+    if folder is None or outcome.record is None:
+        return
+    path = folder / f"{outcome.row.name}.json"
+    if not reports.is_written("--records", path):
+        reports.write("--records", record_as_text(outcome.record), path)
 
 
 def _baseline_of(name: str, folder: Path) -> Record | None:
@@ -212,9 +223,8 @@ def _show(outcomes: Sequence[RowOutcome], notes: Sequence[str], verbose: bool) -
     out.print(Text(f"\n{chart_text.chart_conclusion(chart)}", "bold"), soft_wrap=True)
 
 
-def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports: dict[str, Path]) -> None:
+def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], options: Iterable[str], reports: Reports) -> None:
     from bnverify.matrix.chart import chart_of
-    from bnverify.storage.writing import write_whole
     from bnverify.views import chart_page, chart_text, junit
 
     chart = chart_of(outcomes)
@@ -223,8 +233,8 @@ def _write_reports(outcomes: Sequence[RowOutcome], notes: Sequence[str], reports
         "--html": lambda: chart_page.as_page(chart),
         "--junit": lambda: junit.matrix_as_junit(chart),
     }
-    for option, file in reports.items():
-        write_whole(file, makers[option](), option)
+    for option in options:
+        reports.write(option, makers[option]())
 
 
 def _exit_code(outcomes: Sequence[RowOutcome], worse: int | None) -> int:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bnverify.cases.spelling import NUMBER, parse_whole
-from bnverify.errors import BadInput
+from bnverify.errors import BadInput, printable
+
+if TYPE_CHECKING:
+    from bnverify.storage.writing import Reports
 
 Command = Callable[..., None]
 CONFORMS, DEVIATES, BAD_INPUT, NOTHING_TESTED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -137,6 +140,20 @@ def echo_all(lines: Iterable[str]) -> None:
 def drop_output() -> None:
     """Discards what is still to be printed, so that the interpreter does not fail when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+@contextmanager
+def reporting(files: Mapping[str, Path]) -> Iterator[Reports]:
+    """The reports of a command, by option. Ctrl-C ends the command; its message says which of them are written."""
+    from bnverify.storage.writing import Reports
+
+    reports = Reports(files)
+    try:
+        yield reports
+    except KeyboardInterrupt:
+        drop_output()
+        click.echo("bnverify: " + "; ".join(filter(None, ("interrupted", printable(reports.fate())))), err=True)
+        sys.exit(INTERRUPTED)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from bnverify.cli.options import (
     echo_all,
     patience,
     read_or_not,
+    reporting,
     seed_option,
     selection,
 )
@@ -24,6 +25,7 @@ from bnverify.errors import BadInput
 
 if TYPE_CHECKING:
     from bnverify.matrix.records import Record
+    from bnverify.storage.writing import Reports
     from bnverify.values import Results
 
 
@@ -67,17 +69,16 @@ if TYPE_CHECKING:
 @click.option("-v", "--verbose", is_flag=True, help="List known deviations and what was not tested, with reasons.")
 def run(**given: Any) -> None:
     """Test the installed keras.layers.BatchNormalization, a function that computes a part of it, or your own layer."""
-    from bnverify.storage.writing import check_reports
     from bnverify.values import GRADES
 
     options = RunOptions(**given)
     if options.min_grade not in GRADES:
         raise BadInput("--min-grade", got=options.min_grade, allowed=GRADES)
     before = options.read_baseline()
-    check_reports(options.reports())
     code = CONFORMS
-    for results, recording in _run(options):
-        code = max(code, _report(options, results, recording, before))
+    with reporting(options.reports()) as reports:
+        for results, recording in _run(options):
+            code = max(code, _report(options, results, recording, before, reports))
     sys.exit(code)
 
 
@@ -147,10 +148,9 @@ def _run(options: RunOptions) -> list[tuple[Results, Record]]:
     return found
 
 
-def _report(options: RunOptions, results: Results, recording: Record, before: Record | None) -> int:
+def _report(options: RunOptions, results: Results, recording: Record, before: Record | None, reports: Reports) -> int:
     """Shows the results and writes the files. Returns the exit code."""
     from bnverify.matrix.records import record_as_text
-    from bnverify.storage.writing import write_whole
     from bnverify.views import terminal
 
     with read_or_not():
@@ -163,13 +163,13 @@ def _report(options: RunOptions, results: Results, recording: Record, before: Re
     if options.json_file:
         from bnverify.views.json_report import as_json
 
-        write_whole(options.json_file, as_json(results), "--json")
+        reports.write("--json", as_json(results))
     if options.junit_file:
         from bnverify.views.junit import as_junit
 
-        write_whole(options.junit_file, as_junit(results), "--junit")
+        reports.write("--junit", as_junit(results))
     if options.record:
-        write_whole(_beside(options.record, recording), record_as_text(recording), "--record")
+        reports.write("--record", record_as_text(recording), _beside(options.record, recording))
     return code
 
 

@@ -72,6 +72,50 @@ def write_whole(path: Path, text: str, option: str) -> None:
         raise BadInput(f"{option} {path}: cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
+class Reports:
+    """The files that a command is to write, by option, and which of them are written. Raises BadInput as check_reports does."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        check_reports(files)
+        self._files = dict(files)
+        self._begun: dict[tuple[str, Path], _Identity] = {}
+        self._written: set[tuple[str, Path]] = set()
+
+    def write(self, option: str, text: str, path: Path | None = None) -> None:
+        """Writes the file of an option, or another file in its place. Raises BadInput as write_whole does."""
+        file = option, path or self._files[option]
+        self._begun[file] = _identity(file[1])
+        write_whole(file[1], text, option)
+        self._written.add(file)
+
+    def is_written(self, option: str, path: Path) -> bool:
+        """Whether a file is written, even if Ctrl-C came before `write` returned."""
+        file = option, path
+        return file in self._written or (file in self._begun and self._begun[file] != _identity(path))
+
+    def fate(self) -> str:
+        """Which files are written and which are not, as text; empty without files."""
+        begun = {option for option, _ in self._begun}
+        files = [*self._begun, *(file for file in self._files.items() if file[0] not in begun)]
+        parts = []
+        for word, wanted in (("written", True), ("not written", False)):
+            named = [f"{option} {path}" for option, path in files if self.is_written(option, path) is wanted]
+            parts += [f"{word}: {', '.join(named)}"] if named else []
+        return "; ".join(parts)
+
+
+_Identity = tuple[int, int, int] | None
+
+
+def _identity(path: Path) -> _Identity:
+    """What is another for the file that replaces this one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
 def _sweep(folder: Path) -> None:
     """Removes temporary files that killed processes of this machine left in a folder."""
     with suppress(OSError):
